@@ -1,0 +1,308 @@
+//! Every setting of the protocol, its meaning and its bounds.
+//!
+//! Three presets are ours ([`Config::lan`], [`Config::wan`], [`Config::local`]); [`Config::published`] is the Lifeguard
+//! paper's, with nothing of ours, so that its ablation can be repeated. [`Config::validate`] runs in
+//! [`Node::new`](crate::Node::new): a node never runs with settings that cannot work.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use crate::membership::NAME_MAX;
+
+/// The settings of one node. Nodes of one cluster should agree on them, but need not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The cluster's name; packets of any other cluster are dropped. 1 to 255 bytes.
+    pub cluster: String,
+    /// Most members known at once, live and dead together, the local one included. A claim about one more is dropped
+    /// and counted ([`Stats::drops`](crate::Stats)).
+    pub members_max: u32,
+
+    /// The protocol period `T'` ([SWIM] 3.1): how often a member is probed, before local health stretches it.
+    pub probe_interval: Duration,
+    /// How long a direct ping may take before others are asked to try, before local health stretches it.
+    /// At most two thirds of `probe_interval`, so that an indirect probe has time to succeed.
+    pub probe_timeout: Duration,
+    /// The time-out follows each member's measured round trips, between an eighth of `probe_timeout` and all of it.
+    pub adaptive_timeout: bool,
+    /// `k`, how many members are asked to ping one that did not answer ([SWIM] 3.1). At most 16.
+    pub indirect_probes: u8,
+    /// A ping over a stream in parallel with the indirect probes ([LG] III-B).
+    pub stream_probe: bool,
+    /// Helpers that get no answer say so at 80 % of the budget they were given ([LG] IV-A).
+    pub nack: bool,
+    /// LHA-Probe ([LG] IV-A): interval and time-out are multiplied by `1 + health`.
+    pub lha_probe: bool,
+    /// `S`, the greatest value of the local health multiplier ([LG] IV-A). At most 64.
+    pub health_max: u8,
+    /// A failed probe counts against our own health even when every helper's nack arrived, as published ([LG] IV-A).
+    /// When off, nacks that arrived show that the fault is not ours.
+    pub health_counts_nacked_failure: bool,
+
+    /// `α`: the least suspicion time-out is `α · max(1, log10 n) · probe_interval` ([LG] IV-B). 0.5 to 100.
+    pub suspicion_alpha: f64,
+    /// `β`: the greatest suspicion time-out is `β` times the least ([LG] IV-B). 1 to 100.
+    pub suspicion_beta: f64,
+    /// `K`: how many independent confirmations shrink the time-out from greatest to least ([LG] IV-B). At most 8.
+    pub suspicion_confirmations: u8,
+    /// LHA-Suspicion ([LG] IV-B). When off, the time-out is the least one, always.
+    pub lha_suspicion: bool,
+    /// Buddy System ([LG] IV-C): whoever pings a suspected member tells it so in the same datagram.
+    pub buddy: bool,
+    /// Before burying a suspect, ping it once more and ask members what they hold (`docs/protocol.md` 4.5).
+    pub verify_burial: bool,
+
+    /// `λ`: a rumor is sent at most `λ · ⌈log10(n + 1)⌉` times by each member ([SWIM] 4.1). 1 to 32.
+    pub retransmit_mult: u8,
+    /// How often news is gossiped while there is any.
+    pub gossip_interval: Duration,
+    /// To how many members each time. 1 to 16.
+    pub gossip_fanout: u8,
+    /// For how long the dead are still gossiped to, so that the falsely buried hear of it.
+    pub gossip_to_dead: Duration,
+    /// Hearing a rumor from others counts towards its limit.
+    pub count_heard: bool,
+    /// A claim that our own table outranks is answered with what we hold (`docs/protocol.md` 5.4).
+    pub echo: bool,
+
+    /// How often state is compared with a random member over a stream ([LG] III-B); zero: never.
+    pub sync_interval: Duration,
+    /// Most exchanges served at once; beyond it a joiner is told whom to ask instead. 1 to 1,024.
+    pub syncs_max: u16,
+    /// Most streams open at once, both ways. A stream more is refused. 2 to 65,536.
+    pub streams_max: u16,
+    /// A stream that moves nothing for this long is reset.
+    pub stream_timeout: Duration,
+
+    /// The first wait before a failed join is tried again; it doubles with each attempt, with jitter.
+    pub join_retry_min: Duration,
+    /// The longest wait between attempts to join.
+    pub join_retry_max: Duration,
+    /// How often one of the dead, or a seed, is tried, so that a partition heals by itself; zero: never.
+    pub heal_interval: Duration,
+    /// How long the dead and the departed are remembered.
+    pub tombstone_retention: Duration,
+    /// Most dead and departed members remembered; at the limit the one nearest its end is forgotten.
+    pub tombstones_max: u32,
+    /// How long a leaving node spreads its departure at most.
+    pub leave_timeout: Duration,
+
+    /// A stall: being this far behind the own deadline voids the probes it held and stops suspicion time. Zero: never.
+    pub stall_min: Duration,
+    /// How long, in all, silence from everyone holds suspicion time still before [`Event::Isolated`](crate::Event)
+    /// is raised; zero: never.
+    pub stall_max: Duration,
+
+    /// Most bytes of a datagram, headers of UDP and IP not counted. 576 to 65,507.
+    pub datagram_max: u16,
+}
+
+/// A variant of the Lifeguard paper's ablation ([LG] III to IV, Tables IV to VI).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// The baseline: memberlist's SWIM with all three extensions off.
+    Swim,
+    /// LHA-Probe alone.
+    LhaProbe,
+    /// LHA-Suspicion alone.
+    LhaSuspicion,
+    /// Buddy System alone.
+    Buddy,
+    /// All three.
+    Lifeguard,
+}
+
+impl Config {
+    /// For hosts in one data centre: probes each second, answers within half of it.
+    pub fn lan() -> Config {
+        Config {
+            cluster: String::from("swim"),
+            members_max: 65_536,
+            probe_interval: Duration::from_secs(1),
+            probe_timeout: Duration::from_millis(500),
+            adaptive_timeout: false,
+            indirect_probes: 3,
+            stream_probe: true,
+            nack: true,
+            lha_probe: true,
+            health_max: 8,
+            health_counts_nacked_failure: false,
+            suspicion_alpha: 4.0,
+            suspicion_beta: 6.0,
+            suspicion_confirmations: 3,
+            lha_suspicion: true,
+            buddy: true,
+            verify_burial: true,
+            retransmit_mult: 4,
+            gossip_interval: Duration::from_millis(200),
+            gossip_fanout: 3,
+            gossip_to_dead: Duration::from_secs(30),
+            count_heard: false,
+            echo: true,
+            sync_interval: Duration::from_secs(30),
+            syncs_max: 16,
+            streams_max: 256,
+            stream_timeout: Duration::from_secs(10),
+            join_retry_min: Duration::from_secs(1),
+            join_retry_max: Duration::from_secs(30),
+            heal_interval: Duration::from_secs(5),
+            tombstone_retention: Duration::from_secs(72 * 3600),
+            tombstones_max: 16_384,
+            leave_timeout: Duration::from_secs(5),
+            stall_min: Duration::from_millis(250),
+            stall_max: Duration::from_secs(10),
+            datagram_max: 1400,
+        }
+    }
+
+    /// For hosts far apart: slower probes that wait longer.
+    pub fn wan() -> Config {
+        Config {
+            probe_interval: Duration::from_secs(5),
+            probe_timeout: Duration::from_secs(3),
+            suspicion_alpha: 6.0,
+            gossip_interval: Duration::from_millis(500),
+            gossip_fanout: 4,
+            gossip_to_dead: Duration::from_secs(60),
+            sync_interval: Duration::from_secs(60),
+            stream_timeout: Duration::from_secs(30),
+            heal_interval: Duration::from_secs(15),
+            leave_timeout: Duration::from_secs(10),
+            stall_min: Duration::from_secs(1),
+            stall_max: Duration::from_secs(30),
+            ..Config::lan()
+        }
+    }
+
+    /// For one host, over loopback: quick answers, one helper.
+    pub fn local() -> Config {
+        Config {
+            probe_timeout: Duration::from_millis(200),
+            indirect_probes: 1,
+            suspicion_alpha: 3.0,
+            retransmit_mult: 2,
+            gossip_interval: Duration::from_millis(100),
+            gossip_to_dead: Duration::from_secs(15),
+            sync_interval: Duration::from_secs(15),
+            ..Config::lan()
+        }
+    }
+
+    /// The Lifeguard paper's configurations ([LG] III to V): α = 5, β = 6, K = 3, S = 8, nothing of ours.
+    ///
+    /// The baseline's fixed time-out is `α · log10 n`, that is β = 1.
+    pub fn published(variant: Variant) -> Config {
+        let lha_probe = matches!(variant, Variant::LhaProbe | Variant::Lifeguard);
+        let lha_suspicion = matches!(variant, Variant::LhaSuspicion | Variant::Lifeguard);
+        let buddy = matches!(variant, Variant::Buddy | Variant::Lifeguard);
+        Config {
+            suspicion_alpha: 5.0,
+            suspicion_beta: if lha_suspicion { 6.0 } else { 1.0 },
+            lha_probe,
+            nack: lha_probe,
+            health_counts_nacked_failure: true,
+            lha_suspicion,
+            buddy,
+            verify_burial: false,
+            echo: false,
+            heal_interval: Duration::ZERO,
+            stall_min: Duration::ZERO,
+            stall_max: Duration::ZERO,
+            ..Config::lan()
+        }
+    }
+
+    /// Checks every setting against its bounds; the error names the first that is outside, and what would be right.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        use ConfigError::{ClusterName, OutOfRange, ProbeTimeout};
+        let range = |setting, value: f64, min: f64, max: f64| {
+            if value >= min && value <= max { Ok(()) } else { Err(OutOfRange { setting, value, min, max }) }
+        };
+        // Every duration is at most a year; those that may not be zero are at least a millisecond.
+        let year = 365.0 * 86_400.0;
+        let time = |setting, value: Duration| range(setting, value.as_secs_f64(), 0.001, year);
+        let time_or_never = |setting, value: Duration| range(setting, value.as_secs_f64(), 0.0, year);
+
+        if self.cluster.is_empty() || self.cluster.len() > NAME_MAX {
+            return Err(ClusterName { len: self.cluster.len() });
+        }
+        range("members_max", self.members_max.into(), 2.0, 16_777_216.0)?;
+        time("probe_interval", self.probe_interval)?;
+        time("probe_timeout", self.probe_timeout)?;
+        if self.probe_timeout * 3 > self.probe_interval * 2 {
+            return Err(ProbeTimeout { timeout: self.probe_timeout, interval: self.probe_interval });
+        }
+        range("indirect_probes", self.indirect_probes.into(), 0.0, 16.0)?;
+        range("health_max", self.health_max.into(), 0.0, 64.0)?;
+        range("suspicion_alpha", self.suspicion_alpha, 0.5, 100.0)?;
+        range("suspicion_beta", self.suspicion_beta, 1.0, 100.0)?;
+        range("suspicion_confirmations", self.suspicion_confirmations.into(), 0.0, 8.0)?;
+        range("retransmit_mult", self.retransmit_mult.into(), 1.0, 32.0)?;
+        time("gossip_interval", self.gossip_interval)?;
+        range("gossip_fanout", self.gossip_fanout.into(), 1.0, 16.0)?;
+        time_or_never("gossip_to_dead", self.gossip_to_dead)?;
+        time_or_never("sync_interval", self.sync_interval)?;
+        range("syncs_max", self.syncs_max.into(), 1.0, 1024.0)?;
+        range("streams_max", self.streams_max.into(), 2.0, 65_535.0)?;
+        time("stream_timeout", self.stream_timeout)?;
+        time("join_retry_min", self.join_retry_min)?;
+        time("join_retry_max", self.join_retry_max)?;
+        range("join_retry_max", self.join_retry_max.as_secs_f64(), self.join_retry_min.as_secs_f64(), year)?;
+        time_or_never("heal_interval", self.heal_interval)?;
+        time("tombstone_retention", self.tombstone_retention)?;
+        range("tombstones_max", self.tombstones_max.into(), 1.0, 16_777_216.0)?;
+        time("leave_timeout", self.leave_timeout)?;
+        time_or_never("stall_min", self.stall_min)?;
+        time_or_never("stall_max", self.stall_max)?;
+        range("datagram_max", self.datagram_max.into(), 576.0, 65_507.0)
+    }
+}
+
+/// Why a [`Config`] or a [`LocalMember`](crate::LocalMember) cannot be run. Nothing was started.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ConfigError {
+    /// A setting lies outside its bounds. Durations are told in seconds.
+    #[error("{setting} is {value}; it must be between {min} and {max}")]
+    OutOfRange {
+        /// The field of [`Config`].
+        setting: &'static str,
+        /// What it was set to.
+        value: f64,
+        /// Its least value.
+        min: f64,
+        /// Its greatest value.
+        max: f64,
+    },
+    /// The cluster's name is empty or too long.
+    #[error("the cluster's name is {len} bytes long; it must be 1 to 255")]
+    ClusterName {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// Indirect probes could never save anyone: the period ends before they can answer.
+    #[error("probe_timeout ({timeout:?}) must be at most two thirds of probe_interval ({interval:?})")]
+    ProbeTimeout {
+        /// The configured time-out.
+        timeout: Duration,
+        /// The configured interval.
+        interval: Duration,
+    },
+    /// The member's name is empty or too long.
+    #[error("the member's name is {len} bytes long; it must be 1 to 255")]
+    MemberName {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// The metadata is too long.
+    #[error("the metadata is {len} bytes long; it must be at most 512")]
+    Metadata {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// Others could not reach this address.
+    #[error("{0} cannot be advertised to others: it must name a host and a port other than 0")]
+    Address(core::net::SocketAddr),
+    /// The life is above what an honest restart may use.
+    #[error("life {0} is too great: it must be below 2^62 (milliseconds of the wall clock are about 2^41)")]
+    Life(u64),
+}

@@ -1,0 +1,97 @@
+//! What the application is told.
+//!
+//! Events replayed over an earlier snapshot of [`Node::members`](crate::Node::members) give the present one. Which
+//! change of state raises which event is a table in [`membership::transition`](crate::membership).
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::membership::{Member, NodeId};
+use crate::time::Instant;
+
+/// Something the application may want to know. Borrowed from the buffer given to
+/// [`Node::poll_action`](crate::Node::poll_action).
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event<'b> {
+    /// A member became known, or came back to life after having been Dead or Left without a restart.
+    Joined(MemberEvent<'b>),
+    /// A live member changed its metadata, address, endpoint or versions.
+    Updated(MemberEvent<'b>),
+    /// A live member is accused of not answering.
+    Suspected(MemberEvent<'b>),
+    /// A suspected member showed that it is alive.
+    Refuted(MemberEvent<'b>),
+    /// A member is held dead.
+    Died(MemberEvent<'b>),
+    /// A member departed of its own will, or an operator removed it. For the local member: its leave is done.
+    Left(MemberEvent<'b>),
+    /// A known member is alive with a new life: its process was started anew. It may have been live, dead or gone.
+    Restarted(MemberEvent<'b>),
+    /// A dead or departed member is forgotten.
+    Reaped(MemberEvent<'b>),
+    /// Another process runs under our name with a newer life, at another address. This node has stopped.
+    Superseded {
+        /// The other process's address.
+        by: SocketAddr,
+        /// Its life.
+        life: u64,
+    },
+    /// A seed did not admit us: our name belongs to a live member at another address. Joining is tried again.
+    NameTaken {
+        /// The holder's address.
+        holder: SocketAddr,
+    },
+    /// Nothing has been heard from anyone for longer than is plausible: the fault is likely ours. Suspicion time, held
+    /// still until now, runs from here.
+    Isolated {
+        /// When somebody was last heard.
+        since: Instant,
+    },
+    /// Somebody was heard again after [`Event::Isolated`].
+    Reconnected {
+        /// For how long nobody was heard.
+        after: Duration,
+    },
+}
+
+/// A change of one member.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MemberEvent<'b> {
+    /// The member as it is after the change.
+    pub member: Member<'b>,
+    /// What brought it about.
+    pub cause: Cause,
+}
+
+/// What brought a change about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The member itself said so: a join, a refutation, a change of metadata, a departure.
+    Itself,
+    /// Our own probe of it failed.
+    ProbeFailed,
+    /// Another member accuses it.
+    Accused {
+        /// The accuser.
+        by: NodeId,
+    },
+    /// A suspicion ran out.
+    SuspicionExpired {
+        /// How many accusers were counted, the first included.
+        accusers: u8,
+        /// When the suspicion began.
+        since: Instant,
+    },
+    /// Another member declared it dead.
+    DeclaredBy {
+        /// Who says so.
+        by: NodeId,
+    },
+    /// An operator here called [`Node::force_leave`](crate::Node::force_leave).
+    Operator,
+    /// It was remembered for [`Config::tombstone_retention`](crate::Config::tombstone_retention), or pushed out by
+    /// [`Config::tombstones_max`](crate::Config::tombstones_max).
+    Forgotten,
+}

@@ -1,0 +1,25 @@
+//! Cluster membership and failure detection, SWIM with Lifeguard, as a pure state machine.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod action;
+mod config;
+mod event;
+mod node;
+mod stats;
+mod time;
+
+mod membership;
+pub mod wire;
+
+pub use action::{Action, STREAM_CREDIT, SeedId, StreamId, StreamInput};
+pub use config::{Config, ConfigError, Variant};
+pub use event::{Cause, Event, MemberEvent};
+pub use membership::{
+    ClusterHash, Incarnation, LocalMember, METADATA_MAX, Member, NAME_MAX, NodeId, State, Suspicion, VERSIONS, Versions,
+};
+pub use node::{CommandError, DatagramError, Node, Status};
+pub use stats::{Drops, Stats};
+pub use time::Instant;

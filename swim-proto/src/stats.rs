@@ -1,0 +1,129 @@
+//! What the node counted. All counters start at zero and only grow; the others say what holds now.
+
+use core::time::Duration;
+
+/// A snapshot of a node's counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Datagrams handed to the driver.
+    pub datagrams_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// Datagrams taken in whole.
+    pub datagrams_in: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Bytes handed to streams.
+    pub stream_bytes_out: u64,
+    /// Bytes taken in from streams.
+    pub stream_bytes_in: u64,
+    /// Probes begun, of members in turn.
+    pub probes: u64,
+    /// Of these, answered directly, by way of a helper or a stream.
+    pub probes_acked: u64,
+    /// Of these, answered by way of a helper or a stream only.
+    pub probes_acked_indirectly: u64,
+    /// Of these, not answered at all.
+    pub probes_failed: u64,
+    /// Of these, void because this node itself was stalled.
+    pub probes_void: u64,
+    /// Ping-reqs served for others.
+    pub relays: u64,
+    /// Nacks sent for them.
+    pub nacks_out: u64,
+    /// Nacks received in time.
+    pub nacks_in: u64,
+    /// Nacks that were due and did not come.
+    pub nacks_missed: u64,
+    /// Suspicions begun, from whatever accuser.
+    pub suspicions: u64,
+    /// Of these, refuted.
+    pub suspicions_refuted: u64,
+    /// Of these, expired into a death declared here.
+    pub suspicions_expired: u64,
+    /// Of these, ended by a death or departure declared elsewhere.
+    pub suspicions_overtaken: u64,
+    /// Burials put off because somebody contradicted.
+    pub burials_averted: u64,
+    /// Times this node raised its own incarnation to contradict others.
+    pub refutations: u64,
+    /// Claims received that changed what we hold.
+    pub claims_news: u64,
+    /// Claims received that did not.
+    pub claims_old: u64,
+    /// Claims answered with what we hold.
+    pub echoes: u64,
+    /// Rumors put into datagrams.
+    pub rumors_out: u64,
+    /// Exchanges begun.
+    pub syncs_started: u64,
+    /// Exchanges served.
+    pub syncs_served: u64,
+    /// Exchanges, of either kind, finished.
+    pub syncs_done: u64,
+    /// Of the finished, those whose digests agreed at once.
+    pub syncs_agreed: u64,
+    /// Stalls of this node noticed.
+    pub stalls: u64,
+    /// What was dropped, by reason.
+    pub drops: Drops,
+    /// Live members, the local one included.
+    pub live: u32,
+    /// Dead and departed members remembered, those known by id alone included.
+    pub tombstones: u32,
+    /// Rumors waiting to be sent again.
+    pub rumors: u32,
+    /// Suspicions running.
+    pub suspected: u32,
+    /// Streams open.
+    pub streams: u32,
+    /// Local health multiplier: 0 is well.
+    pub health: u8,
+    /// How late the last `handle_timeout` was.
+    pub lag: Duration,
+}
+
+/// What was dropped, by reason. Nothing is dropped without being counted here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drops {
+    /// Datagrams shorter than a header or longer than any this protocol sends.
+    pub length: u64,
+    /// Not our magic number.
+    pub magic: u64,
+    /// A protocol version we do not speak.
+    pub version: u64,
+    /// Another cluster's.
+    pub foreign: u64,
+    /// Checksum wrong.
+    pub checksum: u64,
+    /// Sealed, and we have no key; or flags we do not know.
+    pub sealed: u64,
+    /// A message's body is not what its kind demands.
+    pub malformed: u64,
+    /// Claims about one member more than [`Config::members_max`](crate::Config::members_max).
+    pub members_full: u64,
+    /// Alive claims whose id is not that of their name.
+    pub misnamed: u64,
+    /// Tombstones pushed out at [`Config::tombstones_max`](crate::Config::tombstones_max).
+    pub tombstones_full: u64,
+    /// Streams refused at [`Config::streams_max`](crate::Config::streams_max).
+    pub streams_full: u64,
+    /// Streams reset because what came was not a frame of this protocol, or not the next step.
+    pub streams_broken: u64,
+    /// Streams reset because nothing moved.
+    pub streams_idle: u64,
+    /// Pings for an id that is not ours.
+    pub misdirected: u64,
+    /// Acks and nacks that match no probe.
+    pub unmatched: u64,
+    /// Ping-reqs refused because too many are being served.
+    pub relays_full: u64,
+    /// Answers withheld from an address not known to us because they were longer than the question.
+    pub unproven: u64,
+    /// Echoes withheld by their rate limit.
+    pub echoes_limited: u64,
+    /// Rumors given up because too many waited.
+    pub rumors_full: u64,
+    /// Datagrams not sent because too many were waiting to be polled.
+    pub outbox_full: u64,
+}

@@ -1,0 +1,1 @@
+//! swim-proto on tokio.
