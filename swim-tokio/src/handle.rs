@@ -1,0 +1,214 @@
+//! The application's side: asks the task that owns the node, and waits for its answers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use swim_proto::{CommandError, NodeId, Status};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::member::MemberInfo;
+use crate::notice::{Events, Notice};
+use crate::request::{Reply, Request};
+use crate::seeds::{SeedError, SeedName};
+use crate::stats::Stats;
+
+/// A running node, for the application to ask and to command. Clones are the same node.
+///
+/// When the last clone is dropped the node stops at once, as if it had crashed: its sockets are closed and nothing of
+/// it stays behind, but the others learn of it only by failing to reach it. [`Handle::shutdown`] says goodbye first.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) status: watch::Receiver<Status>,
+    /// Weak, so that receivers learn of the task's end while handles remain.
+    pub(crate) notices: broadcast::WeakSender<Notice>,
+}
+
+/// What never changes about a node.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) cluster: String,
+    pub(crate) name: String,
+    pub(crate) id: NodeId,
+    pub(crate) address: SocketAddr,
+    pub(crate) bound: SocketAddr,
+}
+
+/// The node is no more: it was shut down, or every task of its runtime was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the node was shut down; start another")]
+pub struct Closed;
+
+/// Why something asked of a node was not done. The node is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The core refused.
+    #[error(transparent)]
+    Refused(#[from] CommandError),
+    /// A seed is not of the form `host:port`.
+    #[error(transparent)]
+    Seed(#[from] SeedError),
+    /// The node is no more.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// Who it is.
+impl Handle {
+    /// The local member's name.
+    pub fn name(&self) -> &str {
+        &self.identity.name
+    }
+
+    /// The local member's id.
+    pub fn id(&self) -> NodeId {
+        self.identity.id
+    }
+
+    /// The address under which others reach this node.
+    pub fn address(&self) -> SocketAddr {
+        self.identity.address
+    }
+
+    /// The address the sockets are bound to.
+    pub fn bound(&self) -> SocketAddr {
+        self.identity.bound
+    }
+
+    /// The cluster's name.
+    pub fn cluster(&self) -> &str {
+        &self.identity.cluster
+    }
+
+    /// The id that the member called `name` has in this cluster, whether or not there is one.
+    pub fn id_of(&self, name: &str) -> NodeId {
+        NodeId::of(&self.identity.cluster, name)
+    }
+}
+
+/// Views, each as it was at one moment between two inputs of the protocol.
+impl Handle {
+    /// Everyone known: the local member, the dead and the departed included, in no particular order.
+    pub async fn members(&self) -> Result<Arc<[MemberInfo]>, Closed> {
+        self.ask(Request::Members).await
+    }
+
+    /// One member.
+    pub async fn member(&self, id: NodeId) -> Result<Option<MemberInfo>, Closed> {
+        self.ask(|reply| Request::Member(id, reply)).await
+    }
+
+    /// The local member.
+    pub async fn local(&self) -> Result<MemberInfo, Closed> {
+        self.ask(Request::Local).await
+    }
+
+    /// Where the local member stands; after the node's end, where it stood last.
+    pub fn status(&self) -> Status {
+        *self.status.borrow()
+    }
+
+    /// Local health: 0 is well, up to [`Config::health_max`](swim_proto::Config::health_max).
+    pub async fn health(&self) -> Result<u8, Closed> {
+        self.ask(Request::Health).await
+    }
+
+    /// The counters.
+    pub async fn stats(&self) -> Result<Stats, Closed> {
+        self.ask(Request::Stats).await
+    }
+
+    /// Waits until some seed let this node in, or some member contacted it. Returns at once if that is so already.
+    pub async fn joined(&self) -> Result<(), Closed> {
+        self.wait_for(|status| status == Status::Joined).await.map(drop)
+    }
+
+    /// What happens from now on. A receiver that falls behind is told [`Lagged`](crate::EventsError::Lagged); it never
+    /// holds up the protocol.
+    pub fn events(&self) -> Events {
+        let receiver = match self.notices.upgrade() {
+            Some(notices) => notices.subscribe(),
+            // The task has ended: a receiver whose only sender is dropped here is closed from the start.
+            None => broadcast::channel(1).1,
+        };
+        Events { receiver }
+    }
+
+    /// Everyone known now, and what happens from exactly now on: the events replayed over the members give the later
+    /// members. This is also the way to begin anew after [`Lagged`](crate::EventsError::Lagged).
+    pub async fn follow(&self) -> Result<(Arc<[MemberInfo]>, Events), Closed> {
+        self.ask(Request::Follow).await
+    }
+}
+
+/// Commands. Each is done, or refused, before it returns; what follows from it is told by events.
+impl Handle {
+    /// Joins a cluster by way of any of these seeds, each `host:port`, trying until one lets us in. They replace earlier
+    /// seeds. Returns when the attempt has begun; [`Handle::joined`] waits for its success. After [`Handle::leave`], it
+    /// is the way back.
+    pub async fn join<I>(&self, seeds: I) -> Result<(), RequestError>
+    where
+        I: IntoIterator<Item: AsRef<str>>,
+    {
+        let seeds = seeds.into_iter().map(|seed| seed.as_ref().parse()).collect::<Result<Vec<SeedName>, _>>()?;
+        Ok(self.ask(|reply| Request::Join(seeds, reply)).await??)
+    }
+
+    /// Departs, and returns when the news has been spread, after
+    /// [`Config::leave_timeout`](swim_proto::Config::leave_timeout) at most. The node runs on, outside the cluster.
+    pub async fn leave(&self) -> Result<(), RequestError> {
+        self.ask(Request::Leave).await??;
+        self.wait_for(|status| status != Status::Leaving).await?;
+        Ok(())
+    }
+
+    /// Replaces the local member's metadata, at most 512 bytes, and spreads it.
+    pub async fn set_metadata(&self, metadata: impl Into<Bytes>) -> Result<(), RequestError> {
+        let metadata = metadata.into();
+        Ok(self.ask(|reply| Request::SetMetadata(metadata, reply)).await??)
+    }
+
+    /// Declares a member departed on its behalf, for everyone. One that is alive contradicts and stays.
+    pub async fn force_leave(&self, member: NodeId) -> Result<(), RequestError> {
+        Ok(self.ask(|reply| Request::ForceLeave(member, reply)).await??)
+    }
+
+    /// Leaves the cluster, flushes what is still to be written, closes the sockets, and returns when all that is done.
+    /// Harmless when the node is shut down already.
+    pub async fn shutdown(&self) {
+        self.end(Request::Shutdown).await;
+    }
+
+    /// Closes the sockets without a word to anyone, as a crash would, and returns when that is done. For tests,
+    /// demonstrations, and emergencies.
+    pub async fn abort(&self) {
+        self.end(Request::Abort).await;
+    }
+
+    /// Waits until the node is no more: shut down by some clone of this handle.
+    pub async fn closed(&self) {
+        self.requests.closed().await;
+    }
+}
+
+impl Handle {
+    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Closed> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(request(reply)).await.map_err(|_| Closed)?;
+        answer.await.map_err(|_| Closed)
+    }
+
+    async fn end(&self, request: Request) {
+        // A refusal means that the task has ended already, or is about to.
+        let _ = self.requests.send(request).await;
+        self.closed().await;
+    }
+
+    async fn wait_for(&self, mut reached: impl FnMut(Status) -> bool) -> Result<Status, Closed> {
+        let mut status = self.status.clone();
+        let status = status.wait_for(|status| reached(*status)).await.map_err(|_| Closed)?;
+        Ok(*status)
+    }
+}

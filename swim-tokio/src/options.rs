@@ -1,0 +1,158 @@
+//! How a node is to be run, and its start.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use swim_proto::{Config, ConfigError};
+
+use crate::handle::Handle;
+use crate::seeds::SeedError;
+
+/// How a node is to be run. Begin with [`Options::new`], end with [`Options::start`].
+///
+/// ```no_run
+/// # async fn example() -> Result<(), swim_tokio::StartError> {
+/// let node = swim_tokio::Options::new("0.0.0.0:7946".parse().unwrap())
+///     .with_advertise("192.0.2.17:7946".parse().unwrap())
+///     .with_name("web-17")
+///     .with_seeds(["seed-a.example:7946", "seed-b.example:7946"])
+///     .start()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// The local address of both sockets, UDP and TCP. Port 0: one that is free for both. An unspecified address
+    /// (`0.0.0.0`, `[::]`) listens on every interface and needs `advertise`; `[::]` serves IPv4 as well.
+    pub bind: SocketAddr,
+    /// Where others reach this node, if that is not `bind`. Port 0: the port that was bound.
+    pub advertise: Option<SocketAddr>,
+    /// The member's unique name, 1 to 255 bytes. By default its advertised address.
+    pub name: Option<String>,
+    /// The application's own bytes about the member, at most 512.
+    pub metadata: Bytes,
+    /// Where the member accepts application messages, if it does.
+    pub endpoint: Option<SocketAddr>,
+    /// Members to join by, each `host:port`, looked up anew at each attempt. None: the first member of a new cluster,
+    /// or one that calls [`Handle::join`] later.
+    pub seeds: Vec<String>,
+    /// The protocol's settings.
+    pub config: Config,
+    /// Greater than that of any earlier process of this name. By default the wall clock's milliseconds.
+    pub life: Option<u64>,
+    /// Decides every random choice of the protocol. By default a random number.
+    pub randomness: Option<u64>,
+    /// Bytes asked of the system for the UDP socket's receive buffer; it may grant less ([`DriverStats`]).
+    ///
+    /// [`DriverStats`]: crate::DriverStats
+    pub receive_buffer: usize,
+    /// Bytes asked of the system for the UDP socket's send buffer; it may grant less.
+    pub send_buffer: usize,
+    /// How many notices each receiver of events may fall behind before it loses the oldest. Shared: about 1 KiB each
+    /// at most, in all.
+    pub events_max: usize,
+    /// How long opening a stream may take.
+    pub connect_timeout: Duration,
+    /// How long looking up a seed may take.
+    pub resolve_timeout: Duration,
+}
+
+impl Options {
+    /// A node bound to `bind`, with [`Config::lan`].
+    pub fn new(bind: SocketAddr) -> Options {
+        Options {
+            bind,
+            advertise: None,
+            name: None,
+            metadata: Bytes::new(),
+            endpoint: None,
+            seeds: Vec::new(),
+            config: Config::lan(),
+            life: None,
+            randomness: None,
+            receive_buffer: 4 << 20,
+            send_buffer: 1 << 20,
+            events_max: 1024,
+            connect_timeout: Duration::from_secs(5),
+            resolve_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// The same, reached by others at `address`.
+    #[must_use]
+    pub fn with_advertise(self, address: SocketAddr) -> Options {
+        Options { advertise: Some(address), ..self }
+    }
+
+    /// The same under a name.
+    #[must_use]
+    pub fn with_name(self, name: impl Into<String>) -> Options {
+        Options { name: Some(name.into()), ..self }
+    }
+
+    /// The same with metadata.
+    #[must_use]
+    pub fn with_metadata(self, metadata: impl Into<Bytes>) -> Options {
+        Options { metadata: metadata.into(), ..self }
+    }
+
+    /// The same with seeds, each `host:port`.
+    #[must_use]
+    pub fn with_seeds<I>(self, seeds: I) -> Options
+    where
+        I: IntoIterator<Item: Into<String>>,
+    {
+        Options { seeds: seeds.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// The same with other settings of the protocol.
+    #[must_use]
+    pub fn with_config(self, config: Config) -> Options {
+        Options { config, ..self }
+    }
+
+    /// Binds the sockets and starts the node, on a task of the runtime this is called in. With seeds, it is joining
+    /// when this returns; [`Handle::joined`] waits for its success.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O and time enabled.
+    pub async fn start(self) -> Result<Handle, StartError> {
+        todo!()
+    }
+}
+
+/// Why a node was not started. Nothing runs and nothing is bound.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The sockets could not be bound.
+    #[error("cannot bind {address}: {source}")]
+    Bind {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Bound to every interface without saying where others reach the node.
+    #[error(
+        "bound to {bind}, which others cannot reach: say where they can (advertise), or bind one interface's address"
+    )]
+    Unreachable {
+        /// The address that was asked for.
+        bind: SocketAddr,
+    },
+    /// A seed is not of the form `host:port`.
+    #[error(transparent)]
+    Seed(#[from] SeedError),
+    /// The core refused the settings, or the local member.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The core refused to join.
+    #[error(transparent)]
+    Join(#[from] swim_proto::CommandError),
+}

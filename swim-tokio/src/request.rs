@@ -1,0 +1,35 @@
+//! What a [`Handle`](crate::Handle) asks of the task that owns the node.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use swim_proto::{CommandError, NodeId};
+use tokio::sync::oneshot;
+
+use crate::member::MemberInfo;
+use crate::notice::Events;
+use crate::seeds::SeedName;
+use crate::stats::Stats;
+
+/// Most requests that wait for the task; whoever asks one more waits for room.
+pub(crate) const REQUESTS_MAX: usize = 64;
+
+pub(crate) type Reply<T> = oneshot::Sender<T>;
+
+/// Views are answered at once; commands say whether the core took them.
+pub(crate) enum Request {
+    Members(Reply<Arc<[MemberInfo]>>),
+    Member(NodeId, Reply<Option<MemberInfo>>),
+    Local(Reply<MemberInfo>),
+    Health(Reply<u8>),
+    Stats(Reply<Stats>),
+    Follow(Reply<(Arc<[MemberInfo]>, Events)>),
+    Join(Vec<SeedName>, Reply<Result<(), CommandError>>),
+    Leave(Reply<Result<(), CommandError>>),
+    SetMetadata(Bytes, Reply<Result<(), CommandError>>),
+    ForceLeave(NodeId, Reply<Result<(), CommandError>>),
+    /// Leave, flush, close.
+    Shutdown,
+    /// Close.
+    Abort,
+}
