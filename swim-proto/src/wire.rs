@@ -3,10 +3,28 @@
 //! A *packet* is a header and any number of messages. A datagram is one packet; on a stream each packet is preceded by
 //! its length. Bytes from the network never panic, and a packet is either understood whole or refused whole: nothing
 //! acts on its first half.
+//!
+//! What is meant has exactly one encoding. So equal members have equal profile bytes, two nodes' digests of them agree,
+//! and a packet that is taken apart and put together again is the same packet.
 
 pub mod message;
 
+mod address;
+mod checksum;
+mod decode;
+mod encode;
+mod frame;
+mod header;
+mod profile;
+mod varint;
+
+pub use address::is_unicast;
+pub use decode::{Messages, decode};
+pub use encode::PacketWriter;
+pub use frame::{FrameError, FrameReader};
+pub use header::{FLAG_SEALED, FRAME_MAX, HEADER_LEN, MAGIC, VERSION};
 pub use message::{
-    Ack, Alive, Ask, Busy, Dead, From, Held, Join, Left, Message, Nack, NameTaken, Ping, PingReq, Profile, Suspect,
-    SyncAgree, SyncBuckets, SyncEnd, SyncFilter, SyncRoot, Tombstone, Want,
+    Ack, Alive, Ask, Busy, Dead, From, Grave, Held, Join, Left, Message, Nack, NameTaken, Ping, PingReq, Profile,
+    Suspect, SyncAgree, SyncBuckets, SyncEnd, SyncFilter, SyncRoot, Tombstone, Want,
 };
+pub use profile::{PROFILE_MAX, ProfileBytes};

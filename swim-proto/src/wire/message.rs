@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::profile::ProfileBytes;
 use crate::membership::{Incarnation, NodeId, Versions};
 
 /// Buckets of the sync digest: the top eight bits of a member's id choose one.
@@ -57,6 +58,60 @@ pub enum Message<'a> {
     NameTaken(NameTaken),
     /// Kind 26: too busy; ask one of the members that follow.
     Busy(Busy),
+}
+
+impl Message<'_> {
+    /// The byte that stands before this message on the wire.
+    pub fn kind(&self) -> u8 {
+        match self {
+            Message::Ping(_) => kind::PING,
+            Message::Ack(_) => kind::ACK,
+            Message::PingReq(_) => kind::PING_REQ,
+            Message::Nack(_) => kind::NACK,
+            Message::Alive(_) => kind::ALIVE,
+            Message::Suspect(_) => kind::SUSPECT,
+            Message::Dead(_) => kind::DEAD,
+            Message::Left(_) => kind::LEFT,
+            Message::From(_) => kind::FROM,
+            Message::Ask(_) => kind::ASK,
+            Message::Join(_) => kind::JOIN,
+            Message::SyncRoot(_) => kind::SYNC_ROOT,
+            Message::SyncAgree(_) => kind::SYNC_AGREE,
+            Message::SyncBuckets(_) => kind::SYNC_BUCKETS,
+            Message::SyncFilter(_) => kind::SYNC_FILTER,
+            Message::Held(_) => kind::HELD,
+            Message::Want(_) => kind::WANT,
+            Message::Tombstone(_) => kind::TOMBSTONE,
+            Message::SyncEnd(_) => kind::SYNC_END,
+            Message::NameTaken(_) => kind::NAME_TAKEN,
+            Message::Busy(_) => kind::BUSY,
+        }
+    }
+}
+
+/// The kind bytes. Below 16: what datagrams carry; from 16: what only streams carry.
+pub(super) mod kind {
+    pub(in crate::wire) const PING: u8 = 1;
+    pub(in crate::wire) const ACK: u8 = 2;
+    pub(in crate::wire) const PING_REQ: u8 = 3;
+    pub(in crate::wire) const NACK: u8 = 4;
+    pub(in crate::wire) const ALIVE: u8 = 5;
+    pub(in crate::wire) const SUSPECT: u8 = 6;
+    pub(in crate::wire) const DEAD: u8 = 7;
+    pub(in crate::wire) const LEFT: u8 = 8;
+    pub(in crate::wire) const FROM: u8 = 9;
+    pub(in crate::wire) const ASK: u8 = 10;
+    pub(in crate::wire) const JOIN: u8 = 16;
+    pub(in crate::wire) const SYNC_ROOT: u8 = 17;
+    pub(in crate::wire) const SYNC_AGREE: u8 = 18;
+    pub(in crate::wire) const SYNC_BUCKETS: u8 = 19;
+    pub(in crate::wire) const SYNC_FILTER: u8 = 20;
+    pub(in crate::wire) const HELD: u8 = 21;
+    pub(in crate::wire) const WANT: u8 = 22;
+    pub(in crate::wire) const TOMBSTONE: u8 = 23;
+    pub(in crate::wire) const SYNC_END: u8 = 24;
+    pub(in crate::wire) const NAME_TAKEN: u8 = 25;
+    pub(in crate::wire) const BUSY: u8 = 26;
 }
 
 /// Asks the member `target`, and nobody else, to answer ([SWIM] 3.1).
@@ -112,8 +167,8 @@ pub struct Alive<'a> {
     pub id: NodeId,
     /// Its incarnation, at most [`Incarnation::MAX`].
     pub incarnation: Incarnation,
-    /// Who it is.
-    pub profile: Profile<'a>,
+    /// Who it is, as the bytes that came; [`ProfileBytes::parse`] tells the fields.
+    pub profile: ProfileBytes<'a>,
 }
 
 /// What a member says about itself besides being alive. On the wire the last part of an [`Alive`].

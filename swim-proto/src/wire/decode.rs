@@ -1,0 +1,194 @@
+//! Packets taken apart: first looked at whole, then handed out message by message.
+//!
+//! The first pass finds whether every message is one canonical encoding of its kind with values in bounds. The second
+//! can then be cheap, and cannot fail. Neither copies nor allocates: names, metadata and sums are borrowed from the
+//! packet. The kinds that come often are read by hand, the others by postcard; all are postcard on the wire.
+
+use core::iter::FusedIterator;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::address::is_unicast;
+use super::header;
+use super::message::{
+    Ack, Alive, Ask, Dead, Grave, Held, Left, Message, NameTaken, Ping, PingReq, Suspect, SyncBuckets, SyncFilter,
+    Tombstone, kind,
+};
+use super::profile::{ProfileBytes, is_profile};
+use super::varint::Reader;
+use crate::DatagramError;
+use crate::membership::{ClusterHash, Incarnation, NodeId};
+
+/// Takes a packet of `cluster` apart, if it is in order from the first byte to the last.
+///
+/// `len_max` is the most bytes it may have: [`FRAME_MAX`](super::FRAME_MAX) from a stream. Messages of unknown kinds
+/// are passed over; one of a known kind that is malformed refuses the whole packet.
+pub fn decode(packet: &[u8], cluster: ClusterHash, len_max: usize) -> Result<Messages<'_>, DatagramError> {
+    let messages = header::strip(packet, cluster, len_max)?;
+    let mut rest = messages;
+    while !rest.is_empty() {
+        let (kind, body, after) = split_message(rest).ok_or(DatagramError::Malformed { kind: 0 })?;
+        if !is_in_order(kind, body) {
+            return Err(DatagramError::Malformed { kind });
+        }
+        rest = after;
+    }
+    Ok(Messages { rest: messages })
+}
+
+/// The messages of one packet that are of known kinds, in their order.
+#[derive(Clone, Debug)]
+pub struct Messages<'a> {
+    /// Looked at by [`decode`] before.
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Message<'a>;
+
+    fn next(&mut self) -> Option<Message<'a>> {
+        while !self.rest.is_empty() {
+            let (kind, body, after) = split_message(self.rest).expect("decode() looked at it");
+            self.rest = after;
+            if let Some(message) = read(kind, body).expect("decode() looked at it") {
+                return Some(message);
+            }
+        }
+        None
+    }
+}
+
+impl FusedIterator for Messages<'_> {}
+
+/// The first message's kind and body, and what follows it.
+fn split_message(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let mut reader = Reader::new(bytes);
+    let kind = reader.byte()?;
+    let len = reader.varint_u16()?;
+    let body = reader.bytes(len.into())?;
+    Some((kind, body, reader.rest()))
+}
+
+/// Whether a body is one canonical encoding of its kind, with values in bounds, or its kind is not known.
+pub(super) fn is_in_order(kind: u8, body: &[u8]) -> bool {
+    let Some(message) = read(kind, body) else { return false };
+    match message {
+        Some(Message::Alive(alive)) => is_profile(alive.profile.as_bytes()),
+        Some(Message::Suspect(Suspect { id, accuser, .. }) | Message::Dead(Dead { id, accuser, .. })) => id != accuser,
+        Some(Message::PingReq(ping_req)) => is_unicast(ping_req.address),
+        Some(Message::NameTaken(taken)) => is_unicast(taken.holder),
+        Some(Message::Tombstone(tombstone)) => {
+            is_accusable(tombstone.incarnation) && tombstone.grave != Grave::Dead(tombstone.id)
+        }
+        // Nothing to find wrong beyond what reading them finds; or of an unknown kind.
+        Some(
+            Message::Ping(_)
+            | Message::Ack(_)
+            | Message::Nack(_)
+            | Message::Left(_)
+            | Message::From(_)
+            | Message::Ask(_)
+            | Message::Join(_)
+            | Message::SyncRoot(_)
+            | Message::SyncAgree(_)
+            | Message::SyncBuckets(_)
+            | Message::SyncFilter(_)
+            | Message::Held(_)
+            | Message::Want(_)
+            | Message::SyncEnd(_)
+            | Message::Busy(_),
+        )
+        | None => true,
+    }
+}
+
+/// Reads a body. `None`: it cannot be read; `Some(None)`: its kind is not known.
+fn read(kind: u8, body: &[u8]) -> Option<Option<Message<'_>>> {
+    Some(Some(match kind {
+        kind::PING => Message::Ping(read_ping(body)?),
+        kind::ACK => Message::Ack(read_ack(body)?),
+        kind::PING_REQ => Message::PingReq(read_postcard::<PingReq>(body)?),
+        kind::NACK => Message::Nack(read_postcard(body)?),
+        kind::ALIVE => Message::Alive(read_alive(body)?),
+        kind::SUSPECT => {
+            let (id, incarnation, accuser) = read_accusation(body)?;
+            Message::Suspect(Suspect { id, incarnation, accuser })
+        }
+        kind::DEAD => {
+            let (id, incarnation, accuser) = read_accusation(body)?;
+            Message::Dead(Dead { id, incarnation, accuser })
+        }
+        kind::LEFT => {
+            let (id, incarnation) = read_subject(body, Incarnation::ACCUSED_MAX)?;
+            Message::Left(Left { id, incarnation })
+        }
+        kind::FROM => Message::From(read_postcard(body)?),
+        kind::ASK => {
+            let (id, incarnation) = read_subject(body, Incarnation::ACCUSED_MAX)?;
+            Message::Ask(Ask { id, incarnation })
+        }
+        kind::JOIN => Message::Join(read_postcard(body)?),
+        kind::SYNC_ROOT => Message::SyncRoot(read_postcard(body)?),
+        kind::SYNC_AGREE => Message::SyncAgree(read_postcard(body)?),
+        kind::SYNC_BUCKETS => Message::SyncBuckets(SyncBuckets { sums: body.try_into().ok()? }),
+        kind::SYNC_FILTER => Message::SyncFilter(SyncFilter { buckets: body.try_into().ok()? }),
+        kind::HELD => {
+            let (id, incarnation) = read_subject(body, Incarnation::MAX)?;
+            Message::Held(Held { id, incarnation })
+        }
+        kind::WANT => Message::Want(read_postcard(body)?),
+        kind::TOMBSTONE => Message::Tombstone(read_postcard::<Tombstone>(body)?),
+        kind::SYNC_END => Message::SyncEnd(read_postcard(body)?),
+        kind::NAME_TAKEN => Message::NameTaken(read_postcard::<NameTaken>(body)?),
+        kind::BUSY => Message::Busy(read_postcard(body)?),
+        _ => return Some(None),
+    }))
+}
+
+fn read_ping(body: &[u8]) -> Option<Ping> {
+    let mut reader = Reader::new(body);
+    let ping = Ping { seq: reader.u32_le()?, target: reader.id()?, source: reader.id()? };
+    reader.rest().is_empty().then_some(ping)
+}
+
+fn read_ack(body: &[u8]) -> Option<Ack> {
+    let mut reader = Reader::new(body);
+    let ack = Ack { seq: reader.u32_le()?, incarnation: reader.incarnation(Incarnation::MAX)? };
+    reader.rest().is_empty().then_some(ack)
+}
+
+/// An Alive's profile is whatever follows: [`is_in_order`] looks at it, once.
+fn read_alive(body: &[u8]) -> Option<Alive<'_>> {
+    let mut reader = Reader::new(body);
+    let (id, incarnation) = (reader.id()?, reader.incarnation(Incarnation::MAX)?);
+    Some(Alive { id, incarnation, profile: ProfileBytes::from_body(reader.rest()) })
+}
+
+/// A Suspect's or a Dead's member, incarnation and accuser.
+fn read_accusation(body: &[u8]) -> Option<(NodeId, Incarnation, NodeId)> {
+    let mut reader = Reader::new(body);
+    let accusation = (reader.id()?, reader.incarnation(Incarnation::ACCUSED_MAX)?, reader.id()?);
+    reader.rest().is_empty().then_some(accusation)
+}
+
+/// A member and its incarnation, and nothing else.
+fn read_subject(body: &[u8], incarnation_max: Incarnation) -> Option<(NodeId, Incarnation)> {
+    let mut reader = Reader::new(body);
+    let subject = (reader.id()?, reader.incarnation(incarnation_max)?);
+    reader.rest().is_empty().then_some(subject)
+}
+
+fn is_accusable(incarnation: Incarnation) -> bool {
+    incarnation.is_accusable() && incarnation.refutation <= Incarnation::ACCUSED_MAX.refutation
+}
+
+/// A body that is exactly one canonical postcard encoding of a `T`.
+///
+/// Postcard takes varints with needless bytes. Each part of a body is at least as long as its canonical form, so the
+/// whole is as long as the canonical form only if each part is.
+fn read_postcard<'a, T: Deserialize<'a> + Serialize>(body: &'a [u8]) -> Option<T> {
+    let (value, rest) = postcard::take_from_bytes::<T>(body).ok()?;
+    let len = postcard::experimental::serialized_size(&value).ok()?;
+    (rest.is_empty() && len == body.len()).then_some(value)
+}
