@@ -1,0 +1,1 @@
+//! Nodes with one deliberate fault each: what shows that a judge sees.
