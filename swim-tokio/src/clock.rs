@@ -1,9 +1,10 @@
 //! The driver's clock: tokio's monotonic clock, told to the core as nanoseconds since the node was started.
 
-use std::time::SystemTime;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
 
 use swim_proto::Instant;
-use tokio::time::Instant as TokioInstant;
+use tokio::time::{Instant as TokioInstant, Sleep};
 
 /// Translates between the core's instants and the runtime's.
 #[derive(Clone, Copy, Debug)]
@@ -26,13 +27,43 @@ impl Clock {
     /// When to wake up for a deadline of the core.
     pub(crate) fn wake_at(&self, deadline: Instant) -> TokioInstant {
         // A deadline too far away for the runtime is as good as one in a year: it is looked at again then.
-        const YEAR: std::time::Duration = std::time::Duration::from_secs(365 * 86_400);
+        const YEAR: Duration = Duration::from_secs(365 * 86_400);
         self.epoch + (deadline - Instant::ZERO).min((self.now() - Instant::ZERO).saturating_add(YEAR))
     }
 
     /// An instant of the core, for the application.
     pub(crate) fn instant(&self, at: Instant) -> std::time::Instant {
         self.wake_at(at).into_std()
+    }
+}
+
+/// Rings when a deadline of the core has come. Set anew only when the deadline is another.
+pub(crate) struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    at: Option<Instant>,
+}
+
+impl Alarm {
+    pub(crate) fn unset() -> Alarm {
+        Alarm { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at: None }
+    }
+
+    pub(crate) fn set(&mut self, at: Option<Instant>, clock: &Clock) {
+        if at != self.at {
+            self.at = at;
+            if let Some(at) = at {
+                self.sleep.as_mut().reset(clock.wake_at(at));
+            }
+        }
+    }
+
+    /// Never, while it is unset. Having rung, it is. Safe to cancel.
+    pub(crate) async fn rings(&mut self) {
+        if self.at.is_none() {
+            std::future::pending::<()>().await;
+        }
+        self.sleep.as_mut().await;
+        self.at = None;
     }
 }
 
@@ -43,8 +74,6 @@ pub(crate) fn wall_millis() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

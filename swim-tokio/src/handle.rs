@@ -7,6 +7,7 @@ use bytes::Bytes;
 use swim_proto::{CommandError, NodeId, Status};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::driver::Ends;
 use crate::member::MemberInfo;
 use crate::notice::{Events, Notice};
 use crate::request::{Reply, Request};
@@ -19,11 +20,11 @@ use crate::stats::Stats;
 /// it stays behind, but the others learn of it only by failing to reach it. [`Handle::shutdown`] says goodbye first.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) requests: mpsc::Sender<Request>,
-    pub(crate) status: watch::Receiver<Status>,
+    identity: Arc<Identity>,
+    requests: mpsc::Sender<Request>,
+    status: watch::Receiver<Status>,
     /// Weak, so that receivers learn of the task's end while handles remain.
-    pub(crate) notices: broadcast::WeakSender<Notice>,
+    notices: broadcast::WeakSender<Notice>,
 }
 
 /// What never changes about a node.
@@ -194,6 +195,11 @@ impl Handle {
 }
 
 impl Handle {
+    pub(crate) fn new(identity: Identity, ends: Ends) -> Handle {
+        let Ends { requests, notices, status } = ends;
+        Handle { identity: Arc::new(identity), requests, status, notices }
+    }
+
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Closed> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(request(reply)).await.map_err(|_| Closed)?;

@@ -1,15 +1,19 @@
 //! SWIM cluster membership on tokio: `swim-proto`'s machine on real sockets, behind a cloneable [`Handle`].
 #![forbid(unsafe_code)]
-#![allow(dead_code, unused_imports, clippy::todo)]
 
+mod accept;
 mod clock;
+mod driver;
 mod handle;
+mod inputs;
 mod member;
 mod notice;
 mod options;
 mod request;
 mod seeds;
+mod sockets;
 mod stats;
+mod streams;
 
 pub use handle::{Closed, Handle, RequestError};
 pub use member::{MemberInfo, SuspicionInfo};

@@ -1,14 +1,19 @@
 //! How a node is to be run, and its start.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use swim_proto::{Config, ConfigError};
+use swim_proto::{CommandError, Config, ConfigError, LocalMember, Node, NodeId};
+use tracing::Instrument;
 
-use crate::handle::Handle;
-use crate::seeds::SeedError;
+use crate::clock::{Clock, wall_millis};
+use crate::driver::{Driver, Limits};
+use crate::handle::{Handle, Identity};
+use crate::seeds::{SeedError, SeedName};
+use crate::sockets::Sockets;
 
 /// How a node is to be run. Begin with [`Options::new`], end with [`Options::start`].
 ///
@@ -122,8 +127,53 @@ impl Options {
     ///
     /// Outside a tokio runtime with I/O and time enabled.
     pub async fn start(self) -> Result<Handle, StartError> {
-        todo!()
+        self.config.validate()?;
+        let seeds = self.seeds.iter().map(|seed| seed.parse()).collect::<Result<Vec<SeedName>, _>>()?;
+        let bind = self.bind;
+        if self.advertise.unwrap_or(bind).ip().is_unspecified() {
+            return Err(StartError::Unreachable { bind });
+        }
+        let sockets = Sockets::bind(bind, self.receive_buffer, self.send_buffer)
+            .map_err(|source| StartError::Bind { address: bind, source })?;
+        let bound = sockets.bound;
+        let mut address = self.advertise.unwrap_or(bound);
+        if address.port() == 0 {
+            address.set_port(bound.port());
+        }
+
+        let mut local = LocalMember::new(address, self.life.unwrap_or_else(wall_millis)).with_metadata(self.metadata);
+        local.endpoint = self.endpoint;
+        if let Some(name) = self.name {
+            local.name = name;
+        }
+        let (cluster, name) = (self.config.cluster.clone(), local.name.clone());
+        let id = NodeId::of(&cluster, &name);
+        let clock = Clock::start();
+        let node = Node::new(clock.now(), local, self.config, self.randomness.unwrap_or_else(random))?;
+
+        // Until the system has said so once, the runtime takes the socket for one that cannot send.
+        sockets.udp.writable().await.map_err(|source| StartError::Bind { address: bind, source })?;
+        let limits = Limits {
+            connect_timeout: self.connect_timeout,
+            resolve_timeout: self.resolve_timeout,
+            events_max: self.events_max,
+        };
+        let span = tracing::debug_span!("node", name);
+        let (driver, ends) = span.in_scope(|| {
+            let (mut driver, ends) = Driver::new(node, clock, sockets, &limits);
+            if !seeds.is_empty() {
+                driver.join(seeds)?;
+            }
+            Ok::<_, StartError>((driver, ends))
+        })?;
+        tokio::spawn(driver.run().instrument(span));
+        Ok(Handle::new(Identity { cluster, name, id, address, bound }, ends))
     }
+}
+
+/// A random number, by way of the keys that the standard library draws from the system for its maps.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// Why a node was not started. Nothing runs and nothing is bound.
@@ -154,5 +204,5 @@ pub enum StartError {
     Config(#[from] ConfigError),
     /// The core refused to join.
     #[error(transparent)]
-    Join(#[from] swim_proto::CommandError),
+    Join(#[from] CommandError),
 }

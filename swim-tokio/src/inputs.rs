@@ -1,0 +1,35 @@
+//! What the tasks beside the driver tell it: streams moved, somebody connected, a seed was looked up.
+//!
+//! They share one bounded queue. Each task waits for room with one input in hand, first come first served, so a peer
+//! that floods its stream costs one chunk and delays the others by at most one chunk each.
+
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use swim_proto::{SeedId, StreamId};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+/// Most inputs that wait for the driver.
+pub(crate) const INPUTS_MAX: usize = 64;
+
+pub(crate) type Inputs = mpsc::Sender<Input>;
+
+pub(crate) enum Input {
+    Stream(StreamId, Moved),
+    Accepted(io::Result<(TcpStream, SocketAddr)>),
+    /// No addresses: the lookup failed.
+    Resolved(SeedId, Vec<SocketAddr>),
+}
+
+/// What happened to a stream: the core's [`StreamInput`](swim_proto::StreamInput) with bytes of its own.
+pub(crate) enum Moved {
+    Connected,
+    /// It could not be opened: to the core, `Failed`.
+    Unconnected,
+    Data(Bytes),
+    Written(usize),
+    Finished,
+    Failed,
+}

@@ -1,0 +1,183 @@
+//! The node's two sockets, UDP and TCP, on one port; and which addresses can be reached from them.
+
+use std::io;
+use std::net::{SocketAddr, SocketAddrV6};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpSocket, UdpSocket};
+
+/// How many ports the system may offer for TCP until one is free for UDP as well.
+const PORT_ATTEMPTS: u32 = 16;
+
+/// Connections that wait to be accepted; beyond it the system refuses them.
+const BACKLOG: i32 = 256;
+
+/// Both sockets, bound.
+pub(crate) struct Sockets {
+    pub(crate) udp: UdpSocket,
+    pub(crate) tcp: TcpListener,
+    pub(crate) bound: SocketAddr,
+}
+
+impl Sockets {
+    /// Binds TCP, then UDP on the same port. For port 0 the system chooses for TCP, again if UDP's is taken.
+    pub(crate) fn bind(address: SocketAddr, receive_buffer: usize, send_buffer: usize) -> io::Result<Sockets> {
+        let mut attempt = 1;
+        loop {
+            let tcp = bind_tcp(address)?;
+            let bound = tcp.local_addr()?;
+            match bind_udp(bound, receive_buffer, send_buffer) {
+                Ok(udp) => return Ok(Sockets { udp, tcp, bound }),
+                Err(error)
+                    if error.kind() == io::ErrorKind::AddrInUse && address.port() == 0 && attempt < PORT_ATTEMPTS =>
+                {
+                    attempt += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = open(address, Type::STREAM, Protocol::TCP)?;
+    // A restarted node takes its port back although streams of its past linger. (Elsewhere the option means more.)
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn bind_udp(address: SocketAddr, receive_buffer: usize, send_buffer: usize) -> io::Result<UdpSocket> {
+    let socket = open(address, Type::DGRAM, Protocol::UDP)?;
+    // A wish: what was granted is told by the driver's counters.
+    let _ = socket.set_recv_buffer_size(receive_buffer);
+    let _ = socket.set_send_buffer_size(send_buffer);
+    socket.bind(&address.into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if Reach::of(address) == Reach::Both {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Which families of addresses a bound socket reaches, and how it spells them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    V4,
+    /// Link-local addresses are of the bound one's scope.
+    V6 {
+        scope: u32,
+    },
+    /// Bound to `[::]`: IPv4 addresses are spelt `::ffff:a.b.c.d` on the socket.
+    Both,
+}
+
+impl Reach {
+    pub(crate) fn of(bound: SocketAddr) -> Reach {
+        match bound {
+            SocketAddr::V4(_) => Reach::V4,
+            SocketAddr::V6(address) if address.ip().is_unspecified() => Reach::Both,
+            SocketAddr::V6(address) => Reach::V6 { scope: address.scope_id() },
+        }
+    }
+
+    /// How to spell `to` for the UDP socket, if it can be reached at all.
+    pub(crate) fn outward(self, to: SocketAddr) -> Option<SocketAddr> {
+        match (self, to) {
+            (Reach::V4, SocketAddr::V4(_)) | (Reach::Both, SocketAddr::V6(_)) => Some(to),
+            (Reach::V6 { scope }, SocketAddr::V6(address)) => {
+                let scope = if address.ip().is_unicast_link_local() { scope } else { 0 };
+                Some(SocketAddrV6::new(*address.ip(), address.port(), 0, scope).into())
+            }
+            (Reach::Both, SocketAddr::V4(address)) => {
+                Some(SocketAddrV6::new(address.ip().to_ipv6_mapped(), address.port(), 0, 0).into())
+            }
+            (Reach::V4, SocketAddr::V6(_)) | (Reach::V6 { .. }, SocketAddr::V4(_)) => None,
+        }
+    }
+
+    /// An address as the socket spelt it, the way members are known by it.
+    pub(crate) fn inward(from: SocketAddr) -> SocketAddr {
+        SocketAddr::new(from.ip().to_canonical(), from.port())
+    }
+
+    pub(crate) fn reaches(self, to: SocketAddr) -> bool {
+        self.outward(to).is_some()
+    }
+}
+
+/// A TCP socket to open a stream to `to` with, from the address that datagrams come from as well.
+pub(crate) fn outgoing(bound: SocketAddr, to: SocketAddr) -> io::Result<(TcpSocket, SocketAddr)> {
+    let reach = Reach::of(bound);
+    if !reach.reaches(to) {
+        return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "of a family the node is not bound to"));
+    }
+    // Only datagrams share a socket between the families.
+    let to = if reach == Reach::Both { to } else { reach.outward(to).unwrap_or(to) };
+    let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if !bound.ip().is_unspecified() {
+        let mut source = bound;
+        source.set_port(0);
+        socket.bind(source)?;
+    }
+    Ok((socket, to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_socket_on_every_interface_of_ipv6_spells_ipv4_addresses_as_mapped_and_back() {
+        let reach = Reach::of(address("[::]:7946"));
+        let out = reach.outward(address("127.0.0.1:7000")).unwrap();
+        assert_eq!(out, address("[::ffff:127.0.0.1]:7000"));
+        assert_eq!(Reach::inward(out), address("127.0.0.1:7000"));
+        assert_eq!(reach.outward(address("[::1]:7000")), Some(address("[::1]:7000")));
+    }
+
+    #[test]
+    fn a_socket_of_one_family_does_not_reach_the_other() {
+        assert_eq!(Reach::of(address("127.0.0.1:1")).outward(address("[::1]:1")), None);
+        assert_eq!(Reach::of(address("[::1]:1")).outward(address("127.0.0.1:1")), None);
+    }
+
+    #[test]
+    fn link_local_addresses_take_the_scope_that_the_node_is_bound_to() {
+        let bound = SocketAddr::V6(SocketAddrV6::new("fe80::1".parse().unwrap(), 7946, 0, 3));
+        let out = Reach::of(bound).outward(address("[fe80::2]:7946")).unwrap();
+        assert_eq!(out, SocketAddr::V6(SocketAddrV6::new("fe80::2".parse().unwrap(), 7946, 0, 3)));
+        assert_eq!(Reach::inward(out), address("[fe80::2]:7946"));
+    }
+
+    #[tokio::test]
+    async fn both_sockets_share_one_port() {
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let sockets = Sockets::bind(address(any), 1 << 16, 1 << 16).unwrap();
+            assert_ne!(sockets.bound.port(), 0);
+            assert_eq!(sockets.udp.local_addr().unwrap(), sockets.bound);
+            assert_eq!(sockets.tcp.local_addr().unwrap(), sockets.bound);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_refused_whichever_protocol_took_it() {
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let error = Sockets::bind(udp.local_addr().unwrap(), 1 << 16, 1 << 16).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let error = Sockets::bind(tcp.local_addr().unwrap(), 1 << 16, 1 << 16).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+}
