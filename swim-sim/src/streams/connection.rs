@@ -1,0 +1,348 @@
+//! What happens at an end of a connection: segments arrive, timers run out, the application asks what is new.
+
+use super::receiving::Receiver;
+use super::sending::Sender;
+use super::{EndId, Line, Owner, Segment, Side, StreamNews, StreamSettings, Streams};
+use crate::network::Carried;
+use swim_proto::StreamId;
+
+/// A connection: two ends, the server's only once a SYN has arrived there.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(super) generation: u32,
+    pub(super) client: Option<End>,
+    pub(super) server: Option<End>,
+    /// Where the client's segments go.
+    pub(super) server_host: Option<u32>,
+}
+
+impl Connection {
+    pub(super) fn empty() -> Connection {
+        Connection { generation: 0, client: None, server: None, server_host: None }
+    }
+
+    pub(super) fn side(&self, side: Side) -> &Option<End> {
+        match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        }
+    }
+
+    pub(super) fn side_mut(&mut self, side: Side) -> &mut Option<End> {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+
+    pub(super) fn host(&self, side: Side) -> Option<u32> {
+        match side {
+            Side::Client => self.client.as_ref().map(|end| end.owner.host),
+            Side::Server => self.server_host,
+        }
+    }
+
+    /// Neither end is waiting for anything.
+    pub(super) fn is_over(&self) -> bool {
+        [&self.client, &self.server].into_iter().flatten().all(|end| {
+            matches!(end.phase, Phase::Over | Phase::Done) && !end.failed_untold
+        })
+    }
+}
+
+/// One end of a connection.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(super) owner: Owner,
+    /// The application's name for it; none while it has not accepted.
+    pub(super) stream: Option<StreamId>,
+    pub(super) phase: Phase,
+    pub(super) sender: Sender,
+    pub(super) receiver: Receiver,
+    /// When the timer of `phase` runs out.
+    pub(super) deadline: u64,
+    /// The earliest entry of the agenda for this end.
+    pub(super) scheduled: u64,
+    /// No later segment from here arrives before this.
+    pub(super) arrives_after: u64,
+    /// The window last told to the peer.
+    pub(super) window_told: u64,
+    pub(super) opened_at: u64,
+    pub(super) open_untold: bool,
+    pub(super) failed_untold: bool,
+    pub(super) finish_told: bool,
+}
+
+/// Where an end stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The SYN, or the answer to it, was sent so many times.
+    Opening { attempts: u32 },
+    /// Bytes flow.
+    Open,
+    /// Both directions ended in good order; a peer that asks again is told so.
+    Done,
+    /// Gone: whatever comes is answered by a reset.
+    Over,
+}
+
+/// Whether a host takes a stream to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listening {
+    /// This process does.
+    Yes(Owner),
+    /// No process listens: the kernel refuses.
+    No,
+    /// Too many wait for a process that does not accept: the kernel ignores the SYN.
+    Full,
+}
+
+/// What a segment brought about that its host must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrived {
+    Nothing,
+    /// A connection to this host is being opened.
+    Opening(EndId),
+}
+
+impl End {
+    pub(super) fn new(owner: Owner, settings: StreamSettings, now: u64) -> End {
+        End {
+            owner,
+            stream: None,
+            phase: Phase::Opening { attempts: 0 },
+            sender: Sender::new(settings),
+            receiver: Receiver::new(settings.receive_buffer),
+            deadline: u64::MAX,
+            scheduled: u64::MAX,
+            arrives_after: 0,
+            window_told: settings.receive_buffer as u64,
+            opened_at: now,
+            open_untold: false,
+            failed_untold: false,
+            finish_told: false,
+        }
+    }
+
+    /// Whether [`Streams::next_input`] has something to tell.
+    pub(super) fn has_news(&self) -> bool {
+        self.open_untold
+            || self.failed_untold
+            || matches!(self.phase, Phase::Open)
+                && (self.sender.has_written()
+                    || self.receiver.has_ready()
+                    || self.receiver.is_ended() && !self.finish_told
+                    || self.finish_told && self.sender.is_done())
+    }
+}
+
+impl Streams {
+    /// A segment arrived at its host, which is up.
+    pub(crate) fn arrive(&mut self, line: &mut Line<'_>, segment: Segment, listening: Listening) -> Arrived {
+        let Segment { packet, head } = segment;
+        let id = head.to;
+        let mut arrived = Arrived::Nothing;
+        match head.carried {
+            Carried::Syn => arrived = self.syn_arrived(line, id, listening),
+            Carried::SynAck => self.syn_ack_arrived(line, id, head.window),
+            Carried::Reset => self.fail(line, id),
+            Carried::Data => {
+                self.data_arrived(line, segment);
+                return arrived;
+            }
+            Carried::Ack | Carried::Datagram => self.ack_arrived(line, id, head.acknowledged, head.window, true),
+        }
+        line.packets.end(packet);
+        arrived
+    }
+
+    fn syn_arrived(&mut self, line: &mut Line<'_>, id: EndId, listening: Listening) -> Arrived {
+        let settings = self.settings;
+        let Some(connection) = self.connections.get_mut(id.connection as usize) else { return Arrived::Nothing };
+        if connection.generation != id.generation {
+            return Arrived::Nothing; // The client gave up long ago.
+        }
+        if connection.server.is_some() {
+            // The answer was lost, or this is an old copy.
+            match connection.server.as_ref().map(|end| end.phase) {
+                Some(Phase::Opening { .. }) => self.send(line, id, Carried::SynAck, 0, false, &[]),
+                Some(Phase::Over) => self.send_reset(line, id),
+                Some(Phase::Open | Phase::Done) | None => {}
+            }
+            return Arrived::Nothing;
+        }
+        match listening {
+            Listening::Full => Arrived::Nothing,
+            Listening::No => {
+                // An end that never was: it only has a voice to refuse with.
+                let host = connection.server_host.unwrap_or(0);
+                let nobody = Owner { slot: u32::MAX, boot: 0, host };
+                connection.server = Some(End { phase: Phase::Over, ..End::new(nobody, settings, line.now) });
+                self.send_reset(line, id);
+                self.release(id);
+                Arrived::Nothing
+            }
+            Listening::Yes(owner) => {
+                connection.server = Some(End::new(owner, settings, line.now));
+                self.send_opening(line, id);
+                Arrived::Opening(id)
+            }
+        }
+    }
+
+    fn syn_ack_arrived(&mut self, line: &mut Line<'_>, id: EndId, window: u64) {
+        let Some(end) = self.end(id) else { return };
+        match end.phase {
+            Phase::Opening { attempts } => {
+                end.phase = Phase::Open;
+                end.open_untold = true;
+                end.deadline = u64::MAX;
+                if attempts == 1 {
+                    let round_trip = line.now - end.opened_at;
+                    end.sender.measured(round_trip);
+                }
+                end.sender.acknowledge(line.now, 0, window, false);
+                self.send_acknowledgement(line, id);
+                self.pump(line, id);
+            }
+            Phase::Open | Phase::Done => self.send_acknowledgement(line, id),
+            Phase::Over => self.send_reset(line, id),
+        }
+    }
+
+    fn ack_arrived(&mut self, line: &mut Line<'_>, id: EndId, acknowledged: u64, window: u64, alone: bool) {
+        let Some(end) = self.end(id) else { return };
+        match end.phase {
+            Phase::Opening { attempts } if id.side == Side::Server => {
+                end.phase = Phase::Open;
+                end.open_untold = true;
+                end.deadline = u64::MAX;
+                if attempts == 1 {
+                    let round_trip = line.now - end.opened_at;
+                    end.sender.measured(round_trip);
+                }
+            }
+            Phase::Opening { .. } | Phase::Done => return,
+            Phase::Open => {}
+            Phase::Over => return self.send_reset(line, id),
+        }
+        end.sender.acknowledge(line.now, acknowledged, window, alone);
+        self.pump(line, id);
+    }
+
+    fn data_arrived(&mut self, line: &mut Line<'_>, segment: Segment) {
+        let Segment { packet, head } = segment;
+        self.ack_arrived(line, head.to, head.acknowledged, head.window, false);
+        let Some(end) = self.end(head.to) else { return line.packets.end(packet) };
+        match end.phase {
+            Phase::Open => {
+                end.receiver.take_in(head.sequence, head.last, packet, line.packets);
+                if end.has_news() {
+                    line.pokes.push_back(head.to);
+                }
+                self.send_acknowledgement(line, head.to);
+            }
+            Phase::Done => {
+                line.packets.end(packet);
+                self.send_acknowledgement(line, head.to);
+            }
+            Phase::Opening { .. } | Phase::Over => line.packets.end(packet),
+        }
+    }
+
+    /// The stream is broken at this end.
+    fn fail(&mut self, line: &mut Line<'_>, id: EndId) {
+        let Some(end) = self.end(id) else { return };
+        if matches!(end.phase, Phase::Open | Phase::Opening { .. }) {
+            let known = end.stream.is_some();
+            self.vanish(line, id);
+            if let Some(end) = self.end(id)
+                && known
+            {
+                end.failed_untold = true;
+                line.pokes.push_back(id);
+            }
+            self.release(id);
+        }
+    }
+
+    /// An entry of the agenda for this end came up.
+    pub(crate) fn timer(&mut self, line: &mut Line<'_>, id: EndId) {
+        let retries = self.settings.open_retries;
+        let Some(end) = self.end(id) else { return };
+        if end.scheduled > line.now {
+            return; // An entry that a later, earlier one replaced.
+        }
+        end.scheduled = u64::MAX;
+        if end.deadline > line.now {
+            return self.schedule(line, id);
+        }
+        match end.phase {
+            Phase::Opening { attempts } if attempts > retries => self.fail(line, id),
+            Phase::Opening { .. } => self.send_opening(line, id),
+            Phase::Open if !end.sender.time_out() => self.fail(line, id),
+            Phase::Open => self.pump(line, id),
+            Phase::Done | Phase::Over => {}
+        }
+    }
+
+    /// Sends a SYN, or the answer to one, and waits for what it should bring.
+    pub(super) fn send_opening(&mut self, line: &mut Line<'_>, id: EndId) {
+        let settings = self.settings;
+        let Some(end) = self.end(id) else { return };
+        let Phase::Opening { attempts } = &mut end.phase else { return };
+        *attempts += 1;
+        end.deadline = line.now + (settings.open_timeout << (*attempts - 1).min(20)).min(2 * settings.timeout_max);
+        let carried = if id.side == Side::Client { Carried::Syn } else { Carried::SynAck };
+        self.send(line, id, carried, 0, false, &[]);
+        self.schedule(line, id);
+    }
+
+    /// The next thing to tell the application about this end.
+    pub(crate) fn next_input(&mut self, line: &mut Line<'_>, id: EndId) -> Option<StreamNews> {
+        let from = self.remote_address(line, id);
+        let end = self.end(id)?;
+        if end.open_untold {
+            end.open_untold = false;
+            return Some(match id.side {
+                Side::Client => StreamNews::Connected,
+                Side::Server => StreamNews::Accept(from),
+            });
+        }
+        end.stream?;
+        if end.phase == Phase::Open {
+            let written = end.sender.take_written();
+            if written > 0 {
+                return Some(StreamNews::Written(written));
+            }
+        }
+        if end.receiver.has_ready() && end.phase != Phase::Done {
+            return Some(StreamNews::Data(end.receiver.take_ready()));
+        }
+        if end.failed_untold {
+            end.failed_untold = false;
+            self.release(id);
+            return Some(StreamNews::Failed);
+        }
+        if end.phase == Phase::Open && end.receiver.is_ended() && !end.finish_told {
+            end.finish_told = true;
+            return Some(StreamNews::Finished);
+        }
+        if end.phase == Phase::Open && end.finish_told && end.sender.is_done() {
+            end.phase = Phase::Done;
+            end.deadline = u64::MAX;
+            self.release(id);
+        }
+        None
+    }
+
+    /// What an application sees of its peer: the client's host, with a port of the moment.
+    fn remote_address(&self, line: &Line<'_>, id: EndId) -> std::net::SocketAddr {
+        let host = self.connections.get(id.connection as usize).and_then(|connection| connection.host(id.peer().side));
+        let mut address = line.addresses[host.unwrap_or(0) as usize];
+        if id.side == Side::Server {
+            address.set_port(49_152 + (id.connection % 16_384) as u16);
+        }
+        address
+    }
+}
