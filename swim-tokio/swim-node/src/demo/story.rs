@@ -1,0 +1,327 @@
+//! The demo told: to people as a story in three acts, to programs as JSON lines.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use swim_proto::Config;
+use swim_tokio::Event;
+
+use super::cluster::Sight;
+use super::summary::Summary;
+use crate::output::text::{Paint, Tone, show_seconds, why};
+use crate::output::{self, json};
+use crate::settings::show_duration;
+
+/// One step of the plot.
+pub(crate) enum Step<'a> {
+    Begin { profile: &'static str, config: &'a Config },
+    Started { name: &'a str, address: SocketAddr },
+    Converged { after: Duration },
+    Killing { name: &'a str },
+    Seen { sight: &'a Sight, after: Duration },
+    Detected { name: &'a str, survivors: usize },
+    Restarting { name: &'a str },
+    Back { name: &'a str, after: Duration },
+    End { summary: &'a Summary },
+}
+
+/// Text or JSON.
+pub(crate) enum Form {
+    Text(Story),
+    Json,
+}
+
+impl Form {
+    pub(crate) fn new(json: bool, nodes: usize) -> Form {
+        if json { Form::Json } else { Form::Text(Story::new(nodes)) }
+    }
+
+    /// Tells a step.
+    pub(crate) fn tell(&mut self, step: &Step<'_>) {
+        match self {
+            Form::Text(story) => story.tell(step),
+            Form::Json => {
+                if let Some(line) = json_line(step) {
+                    print(&format!("{line}\n"));
+                }
+            }
+        }
+    }
+
+    /// Shows on a terminal that, and for what, the demo waits.
+    pub(crate) fn wait(&mut self, elapsed: Duration, waiting: &str) {
+        if let Form::Text(story) = self {
+            story.wait(elapsed, waiting);
+        }
+    }
+}
+
+/// Writes to stdout. That nobody reads there is no reason to stop.
+fn print(text: &str) {
+    let mut stdout = io::stdout();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Lines of one kind that a crowded act shows before it only counts them.
+const SHOWN_MAX: usize = 3;
+
+/// Above this many nodes an act is crowded.
+const CROWD: usize = 8;
+
+/// The story as text.
+pub(crate) struct Story {
+    paint: Paint,
+    is_terminal: bool,
+    nodes: usize,
+    act: Act,
+    /// How many lines of each kind this act had, and when the last was.
+    counted: Vec<(&'static str, usize, Duration)>,
+    /// Whether the line that says for what we wait stands on the screen.
+    waits: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Forms,
+    Loses,
+    TakesBack,
+}
+
+impl Story {
+    fn new(nodes: usize) -> Story {
+        let paint = Paint::new(output::stdout_has_colours());
+        let is_terminal = io::stdout().is_terminal();
+        Story { paint, is_terminal, nodes, act: Act::Forms, counted: Vec::new(), waits: false }
+    }
+
+    fn tell(&mut self, step: &Step<'_>) {
+        self.clear_wait();
+        match step {
+            Step::Begin { profile, config } => self.begin(profile, config),
+            Step::Started { name, address } => self.started(name, *address),
+            Step::Converged { after } => {
+                self.rest_of_crowd();
+                let text = format!("every node knows all {}", self.nodes);
+                self.mark(*after, &text);
+            }
+            Step::Killing { name } => {
+                let text = "nobody is told; its task is gone, its sockets are closed";
+                self.head(Act::Loses, &format!("{name} is killed"), text);
+            }
+            Step::Seen { sight, after } => self.seen(sight, *after),
+            Step::Detected { name, survivors } => {
+                let last = self.counted.iter().find(|(kind, ..)| *kind == "died").map(|(.., last)| *last);
+                self.rest_of_crowd();
+                let text = match survivors {
+                    1 => format!("the one survivor holds {name} dead"),
+                    _ => format!("all {survivors} survivors hold {name} dead"),
+                };
+                self.mark(last.unwrap_or_default(), &text);
+            }
+            Step::Restarting { name } => {
+                let text = "at its old address, as a new process that knows nothing";
+                self.head(Act::TakesBack, &format!("{name} starts again"), text);
+            }
+            Step::Back { name, after } => {
+                self.rest_of_crowd();
+                let text = format!("every node sees {name} back, and {name} knows all {}", self.nodes);
+                self.mark(*after, &text);
+            }
+            Step::End { summary } => self.end(summary),
+        }
+    }
+
+    fn begin(&mut self, profile: &str, config: &Config) {
+        let title = format!("A cluster of {} nodes on this machine", self.nodes);
+        let interval = show_duration(config.probe_interval);
+        let timeout = show_duration(config.probe_timeout);
+        print(&format!("\n{}\n", self.paint.tone(Tone::Strong, &title)));
+        let about = format!(
+            "Real sockets on 127.0.0.1, profile {profile}: every {interval} each node probes another, and\n\
+             begins to doubt after {timeout} without an answer. Times count from the start of each act."
+        );
+        print(&format!("{}\n", self.paint.tone(Tone::Faint, &about)));
+        self.head(Act::Forms, "The cluster forms", "each node starts knowing only n1");
+    }
+
+    fn head(&mut self, act: Act, title: &str, subtitle: &str) {
+        self.act = act;
+        self.counted.clear();
+        let number = match act {
+            Act::Forms => 1,
+            Act::Loses => 2,
+            Act::TakesBack => 3,
+        };
+        let title = self.paint.tone(Tone::Strong, &format!("{number}. {title}"));
+        print(&format!("\n{title}{}\n\n", self.paint.tone(Tone::Faint, &format!(": {subtitle}"))));
+    }
+
+    fn started(&mut self, name: &str, address: SocketAddr) {
+        let count = self.count("started", Duration::ZERO);
+        if self.shows(count) {
+            print(&format!("             {name:<5} listens on {address}\n"));
+        }
+    }
+
+    /// One line of what a node sees, where it matters to the act.
+    fn seen(&mut self, sight: &Sight, after: Duration) {
+        let Some(event) = &sight.event else { return };
+        let Some(about) = &sight.about else {
+            if let Event::Isolated { .. } = event {
+                self.line(after, Tone::Doubt, "?", &sight.by, "hears nobody and doubts itself");
+            }
+            return;
+        };
+        let (tone, sign, verb) = match (event, self.act) {
+            (Event::Suspected(_), _) => (Tone::Doubt, "?", "suspects"),
+            (Event::Refuted(_), _) => (Tone::Good, "✓", "trusts again"),
+            (Event::Died(_), _) if sight.is_false => (Tone::Bad, "✗", "WRONGLY declares dead"),
+            (Event::Died(_), _) => (Tone::Bad, "✗", "declares dead"),
+            (Event::Joined(_) | Event::Restarted(_), Act::TakesBack) if *about != sight.by => {
+                // What the newcomer comes to know is its own story; the last line tells it.
+                (Tone::Good, "✓", "sees back")
+            }
+            _ => return,
+        };
+        let count = self.count(event.kind(), after);
+        if self.shows(count) || sight.is_false {
+            let why = sight.cause().map(|cause| why(event, cause, SystemTime::now())).unwrap_or_default();
+            let text = format!("{verb} {about}{}", self.paint.tone(Tone::Faint, &format!(": it {why}")));
+            self.line(after, tone, sign, &sight.by, &text);
+        }
+    }
+
+    fn line(&self, after: Duration, tone: Tone, sign: &str, by: &str, text: &str) {
+        print(&format!("  {:>8} {} {by:<5} {text}\n", show_seconds(after), self.paint.tone(tone, sign)));
+    }
+
+    /// The line that ends an act.
+    fn mark(&self, after: Duration, text: &str) {
+        let text = self.paint.tone(Tone::Good, &format!("= {text}"));
+        print(&format!("  {:>8} {text}\n", show_seconds(after)));
+    }
+
+    fn count(&mut self, kind: &'static str, after: Duration) -> usize {
+        if let Some((_, count, last)) = self.counted.iter_mut().find(|(known, ..)| *known == kind) {
+            (*count, *last) = (*count + 1, after);
+            return *count;
+        }
+        self.counted.push((kind, 1, after));
+        1
+    }
+
+    fn shows(&self, count: usize) -> bool {
+        self.nodes <= CROWD || count <= SHOWN_MAX
+    }
+
+    /// What a crowded act did not show.
+    fn rest_of_crowd(&mut self) {
+        for (kind, count, last) in std::mem::take(&mut self.counted) {
+            if self.nodes > CROWD && count > SHOWN_MAX {
+                let more = count - SHOWN_MAX;
+                let text = match kind {
+                    "started" => format!("             … and {more} more"),
+                    "suspected" => format!("  {:>8}   … and {more} more suspect it", show_seconds(last)),
+                    "died" => format!("  {:>8}   … and {more} more declare it dead", show_seconds(last)),
+                    "joined" | "restarted" => format!("  {:>8}   … and {more} more see it back", show_seconds(last)),
+                    kind => format!("  {:>8}   … and {more} more: {kind}", show_seconds(last)),
+                };
+                print(&format!("{}\n", self.paint.tone(Tone::Faint, &text)));
+            }
+        }
+    }
+
+    fn end(&mut self, summary: &Summary) {
+        self.rest_of_crowd();
+        let head = match &summary.missing {
+            None => self.paint.tone(Tone::Good, "All of it happened."),
+            Some(missing) => self.paint.tone(Tone::Bad, &format!("Not all of it happened: {missing}.")),
+        };
+        print(&format!("\n{head}\n\n"));
+        let time = |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), show_seconds);
+        let rows = [
+            ("converged", time(summary.converged), "from the last start until every node knew every node"),
+            ("first noticed", time(summary.first_detection), "from the kill until the first survivor held it dead"),
+            ("last noticed", time(summary.last_detection), "from the kill until the last survivor did"),
+            ("back", time(summary.rejoined), "from its restart until every node knew every node again"),
+            ("false deaths", summary.false_deaths.to_string(), "times that a living node was declared dead"),
+        ];
+        for (what, value, meaning) in rows {
+            print(&format!("  {what:<14} {value:>8}  {}\n", self.paint.tone(Tone::Faint, meaning)));
+        }
+        if summary.missing.is_none() {
+            print(&self.next_steps());
+        }
+    }
+
+    /// What to type next. The program's own name, so that it can be copied.
+    fn next_steps(&self) -> String {
+        let program = std::env::args().next().unwrap_or_else(|| "swim-node".to_owned());
+        let commands = [(5000, "5001"), (5001, "5000"), (5002, "5000")].map(|(port, seed)| {
+            format!("  {program} --addr 127.0.0.1:{port} --seeds 127.0.0.1:{seed}\n")
+        });
+        let head = self.paint.tone(Tone::Strong, "Next, a cluster of your own: each line in a terminal of its own,");
+        let kill = "then stop one with Ctrl-C (it says goodbye) and another with kill -9 (it does not).";
+        format!("\n{head}\n{kill}\n\n{}\n", commands.concat())
+    }
+
+    /// The line that says for what we wait; it is replaced, never scrolled.
+    fn wait(&mut self, elapsed: Duration, waiting: &str) {
+        if self.is_terminal {
+            const WHEEL: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+            let turn = WHEEL[(elapsed.as_millis() / 80) as usize % WHEEL.len()];
+            let text = format!("  {:>8} {turn} {waiting}", show_seconds(elapsed));
+            print(&format!("\r\x1b[2K{}", self.paint.tone(Tone::Faint, &text)));
+            self.waits = true;
+        }
+    }
+
+    fn clear_wait(&mut self) {
+        if std::mem::take(&mut self.waits) {
+            print("\r\x1b[2K");
+        }
+    }
+}
+
+/// A step as a line of JSON; `None`: the machine-readable story leaves it out.
+fn json_line(step: &Step<'_>) -> Option<String> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        event: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        addr: Option<SocketAddr>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<json::CauseView<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        profile: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        after_s: Option<f64>,
+    }
+    let seconds = |after: Duration| Some(json::seconds(after.as_secs_f64()));
+    let blank = Line { event: "", node: None, by: None, addr: None, cause: None, profile: None, after_s: None };
+    let line = match step {
+        Step::Begin { profile, .. } => Line { event: "demo", profile: Some(profile), ..blank },
+        Step::Started { name, address } => Line { event: "started", node: Some(name), addr: Some(*address), ..blank },
+        Step::Converged { after } => Line { event: "converged", after_s: seconds(*after), ..blank },
+        Step::Killing { name } => Line { event: "killed", node: Some(name), ..blank },
+        Step::Seen { sight, after } => Line {
+            event: sight.event.as_ref()?.kind(),
+            node: sight.about.as_deref(),
+            by: Some(&sight.by),
+            cause: sight.cause().map(json::CauseView::of),
+            after_s: seconds(*after),
+            ..blank
+        },
+        Step::Detected { name, .. } => Line { event: "detected", node: Some(name), ..blank },
+        Step::Restarting { name } => Line { event: "restarting", node: Some(name), ..blank },
+        Step::Back { name, after } => Line { event: "back", node: Some(name), after_s: seconds(*after), ..blank },
+        Step::End { summary } => return Some(summary.json()),
+    };
+    Some(json::line(&line))
+}

@@ -1,0 +1,216 @@
+//! Events as JSON, one object a line. The shapes are documented in `docs/operations.md`.
+
+use std::time::{Instant, SystemTime};
+
+use serde::Serialize;
+use swim_tokio::{Cause, Event, Handle, Incarnation, MemberInfo, Notice};
+
+use crate::tags::{self, Tags};
+
+/// The first line.
+pub(crate) fn started(node: &Handle, profile: &'static str, metadata: &[u8]) -> String {
+    #[derive(Serialize)]
+    struct Started<'a> {
+        event: &'static str,
+        driver: &'static str,
+        name: &'a str,
+        addr: String,
+        version: &'static str,
+        id: String,
+        bound: String,
+        cluster: &'a str,
+        profile: &'static str,
+        tags: Tags,
+        time: String,
+    }
+    line(&Started {
+        event: "started",
+        driver: "tokio",
+        name: node.name(),
+        addr: node.address().to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        id: node.id().to_string(),
+        bound: node.bound().to_string(),
+        cluster: node.cluster(),
+        profile,
+        tags: tags::decode(metadata).unwrap_or_default(),
+        time: time(SystemTime::now()),
+    })
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member: Option<MemberView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<CauseView<'a>>,
+    #[serde(flatten)]
+    more: More,
+    time: String,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum More {
+    None {},
+    Superseded { by: String, life: u64 },
+    NameTaken { holder: String },
+    Isolated { since: String },
+    Reconnected { after_s: f64 },
+}
+
+/// A line between.
+pub(crate) fn notice(notice: &Notice) -> String {
+    let more = match &notice.event {
+        Event::Superseded { by, life } => More::Superseded { by: by.to_string(), life: *life },
+        Event::NameTaken { holder } => More::NameTaken { holder: holder.to_string() },
+        Event::Isolated { since } => More::Isolated { since: instant(*since) },
+        Event::Reconnected { after } => More::Reconnected { after_s: seconds(after.as_secs_f64()) },
+        _ => More::None {},
+    };
+    let change = notice.event.change();
+    line(&Line {
+        event: notice.event.kind(),
+        member: change.map(|change| MemberView::of(&change.member)),
+        cause: change.map(|change| CauseView::of(&change.cause)),
+        more,
+        time: time(notice.at),
+    })
+}
+
+/// A member that was there before we began to listen.
+pub(crate) fn joined(member: &MemberInfo) -> String {
+    line(&Line {
+        event: "joined",
+        member: Some(MemberView::of(member)),
+        cause: Some(CauseView::Itself),
+        more: More::None {},
+        time: time(SystemTime::now()),
+    })
+}
+
+/// Events were lost; here is everyone as they are now.
+pub(crate) fn lagged(missed: u64, members: &[MemberInfo]) -> String {
+    #[derive(Serialize)]
+    struct Lagged<'a> {
+        event: &'static str,
+        missed: u64,
+        members: Vec<MemberView<'a>>,
+        time: String,
+    }
+    let members = members.iter().map(MemberView::of).collect();
+    line(&Lagged { event: "lagged", missed, members, time: time(SystemTime::now()) })
+}
+
+/// The last line.
+pub(crate) fn stopped(reason: &'static str) -> String {
+    #[derive(Serialize)]
+    struct Stopped {
+        event: &'static str,
+        reason: &'static str,
+        time: String,
+    }
+    line(&Stopped { event: "stopped", reason, time: time(SystemTime::now()) })
+}
+
+/// One object as one line.
+pub(crate) fn line(object: &impl Serialize) -> String {
+    serde_json::to_string(object).expect("text keys and plain values always serialize")
+}
+
+/// A member as JSON tells it.
+#[derive(Serialize)]
+struct MemberView<'a> {
+    id: String,
+    name: &'a str,
+    addr: String,
+    state: String,
+    incarnation: IncarnationView,
+    tags: Tags,
+    /// In hexadecimal, where it is not tags.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtt_ms: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct IncarnationView {
+    life: u64,
+    refutation: u32,
+}
+
+impl MemberView<'_> {
+    fn of(member: &MemberInfo) -> MemberView<'_> {
+        let tags = tags::decode(&member.metadata);
+        let Incarnation { life, refutation } = member.incarnation;
+        MemberView {
+            id: member.id.to_string(),
+            name: &member.name,
+            addr: member.address.to_string(),
+            state: member.state.to_string(),
+            incarnation: IncarnationView { life, refutation },
+            metadata: tags.is_none().then(|| member.metadata.iter().map(|byte| format!("{byte:02x}")).collect()),
+            tags: tags.unwrap_or_default(),
+            rtt_ms: member.rtt.map(|rtt| seconds(rtt.as_secs_f64() * 1e3)),
+        }
+    }
+}
+
+/// A cause as JSON tells it.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum CauseView<'a> {
+    Itself,
+    ProbeFailed,
+    Accused { by: Accuser<'a> },
+    SuspicionExpired { accusers: u8, since: String },
+    DeclaredBy { by: Accuser<'a> },
+    Operator,
+    Forgotten,
+    Other,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Accuser<'a> {
+    id: String,
+    name: Option<&'a str>,
+}
+
+impl CauseView<'_> {
+    pub(crate) fn of(cause: &Cause) -> CauseView<'_> {
+        match cause {
+            Cause::Itself => CauseView::Itself,
+            Cause::ProbeFailed => CauseView::ProbeFailed,
+            Cause::Accused { by, by_name } => {
+                CauseView::Accused { by: Accuser { id: by.to_string(), name: by_name.as_deref() } }
+            }
+            Cause::SuspicionExpired { accusers, since } => {
+                CauseView::SuspicionExpired { accusers: *accusers, since: instant(*since) }
+            }
+            Cause::DeclaredBy { by, by_name } => {
+                CauseView::DeclaredBy { by: Accuser { id: by.to_string(), name: by_name.as_deref() } }
+            }
+            Cause::Operator => CauseView::Operator,
+            Cause::Forgotten => CauseView::Forgotten,
+            _ => CauseView::Other,
+        }
+    }
+}
+
+/// RFC 3339, UTC.
+fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
+}
+
+/// A moment of the monotonic clock by the wall clock of now.
+fn instant(at: Instant) -> String {
+    let now = SystemTime::now();
+    time(now.checked_sub(at.elapsed()).unwrap_or(now))
+}
+
+/// Seconds (or whatever unit) to the thousandth.
+pub(crate) fn seconds(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}

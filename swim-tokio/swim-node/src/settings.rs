@@ -1,0 +1,328 @@
+//! The protocol's settings as people write them: one table that drives file, environment, `--set`, help and docs.
+//!
+//! Each row is a field of [`Config`] under the field's own name. A test takes the fields' names from `Config` itself
+//! and fails when one of them has no row here.
+
+use std::time::Duration;
+
+use swim_proto::{Config, ConfigError};
+
+/// A field of [`Config`] that can be set from outside.
+pub(crate) struct Setting {
+    /// The field's name: the key in the file and in `--set`; in capitals after `SWIM_`, the variable.
+    pub(crate) key: &'static str,
+    /// What kind of value it takes, and where it is kept.
+    pub(crate) field: Field,
+    /// What it does, in one sentence.
+    pub(crate) meaning: &'static str,
+}
+
+/// Where a setting is kept, by the kind of its value.
+pub(crate) enum Field {
+    /// Any text.
+    Text(fn(&mut Config) -> &mut String),
+    /// On or off.
+    Switch(fn(&mut Config) -> &mut bool),
+    /// A duration with its unit.
+    Time(fn(&mut Config) -> &mut Duration),
+    /// A number with decimals.
+    Factor(fn(&mut Config) -> &mut f64),
+    /// A small count.
+    Count8(fn(&mut Config) -> &mut u8),
+    /// A count.
+    Count16(fn(&mut Config) -> &mut u16),
+    /// A large count.
+    Count32(fn(&mut Config) -> &mut u32),
+}
+
+use Field::{Count8, Count16, Count32, Factor, Switch, Text, Time};
+
+const fn row(key: &'static str, field: Field, meaning: &'static str) -> Setting {
+    Setting { key, field, meaning }
+}
+
+/// Every setting, in the order of [`Config`].
+pub(crate) static SETTINGS: &[Setting] = &[
+    row("cluster", Text(|c| &mut c.cluster), "The cluster's name; packets of any other cluster are dropped"),
+    row("members_max", Count32(|c| &mut c.members_max), "Most members known at once, live and dead together"),
+    row("probe_interval", Time(|c| &mut c.probe_interval), "How often a member is probed"),
+    row(
+        "probe_timeout",
+        Time(|c| &mut c.probe_timeout),
+        "How long a direct ping may take before others are asked to try; at most two thirds of probe_interval",
+    ),
+    row(
+        "adaptive_timeout",
+        Switch(|c| &mut c.adaptive_timeout),
+        "The time-out follows each member's measured round trips, between an eighth of probe_timeout and all of it",
+    ),
+    row(
+        "indirect_probes",
+        Count8(|c| &mut c.indirect_probes),
+        "How many members are asked to ping one that did not answer",
+    ),
+    row("stream_probe", Switch(|c| &mut c.stream_probe), "Beside the indirect probes, ping over TCP"),
+    row("nack", Switch(|c| &mut c.nack), "Helpers that get no answer say so, which tells a sick prober from a sick target"),
+    row("lha_probe", Switch(|c| &mut c.lha_probe), "A node that doubts its own health probes slower (Lifeguard)"),
+    row("health_max", Count8(|c| &mut c.health_max), "How far a node may doubt itself; it probes up to 1 + this slower"),
+    row(
+        "health_counts_nacked_failure",
+        Switch(|c| &mut c.health_counts_nacked_failure),
+        "A failed probe counts against our own health even when every helper answered, as Lifeguard was published",
+    ),
+    row(
+        "suspicion_alpha",
+        Factor(|c| &mut c.suspicion_alpha),
+        "A suspicion lasts at least this times max(1, log10 of the cluster's size) probe intervals",
+    ),
+    row("suspicion_beta", Factor(|c| &mut c.suspicion_beta), "A suspicion lasts at most this times its least"),
+    row(
+        "suspicion_confirmations",
+        Count8(|c| &mut c.suspicion_confirmations),
+        "How many further accusers bring a suspicion from its most to its least",
+    ),
+    row(
+        "lha_suspicion",
+        Switch(|c| &mut c.lha_suspicion),
+        "A suspicion starts long and shortens as others confirm it (Lifeguard); off: always the least",
+    ),
+    row("buddy", Switch(|c| &mut c.buddy), "Whoever pings a suspected member tells it so at once (Lifeguard)"),
+    row(
+        "verify_burial",
+        Switch(|c| &mut c.verify_burial),
+        "Before declaring a suspect dead, ping it once more and ask others what they hold",
+    ),
+    row(
+        "retransmit_mult",
+        Count8(|c| &mut c.retransmit_mult),
+        "Each piece of news is sent this times ceil(log10(n + 1)) times by each member",
+    ),
+    row("gossip_interval", Time(|c| &mut c.gossip_interval), "How often news is gossiped while there is any"),
+    row("gossip_fanout", Count8(|c| &mut c.gossip_fanout), "To how many members each time"),
+    row(
+        "gossip_to_dead",
+        Time(|c| &mut c.gossip_to_dead),
+        "For how long the dead are still gossiped to, so that the falsely buried hear of it",
+    ),
+    row("count_heard", Switch(|c| &mut c.count_heard), "News heard back from others counts as sent"),
+    row("echo", Switch(|c| &mut c.echo), "Old news is answered with what is held here"),
+    row(
+        "sync_interval",
+        Time(|c| &mut c.sync_interval),
+        "How often state is compared with a random member over TCP; 0s: never",
+    ),
+    row("syncs_max", Count16(|c| &mut c.syncs_max), "Most comparisons served at once; beyond it joiners are sent elsewhere"),
+    row("streams_max", Count16(|c| &mut c.streams_max), "Most TCP connections at once, both ways; more are refused"),
+    row("stream_timeout", Time(|c| &mut c.stream_timeout), "A TCP connection that moves nothing for this long is cut"),
+    row(
+        "join_retry_min",
+        Time(|c| &mut c.join_retry_min),
+        "The wait before a failed join is tried again; it doubles with each attempt",
+    ),
+    row("join_retry_max", Time(|c| &mut c.join_retry_max), "The longest wait between attempts to join"),
+    row(
+        "heal_interval",
+        Time(|c| &mut c.heal_interval),
+        "How often a dead member or a seed is tried, so that a partition heals by itself; 0s: never",
+    ),
+    row(
+        "tombstone_retention",
+        Time(|c| &mut c.tombstone_retention),
+        "How long dead and departed members are remembered",
+    ),
+    row("tombstones_max", Count32(|c| &mut c.tombstones_max), "Most dead and departed members remembered"),
+    row("leave_timeout", Time(|c| &mut c.leave_timeout), "How long a leaving node spreads its departure at most"),
+    row(
+        "stall_min",
+        Time(|c| &mut c.stall_min),
+        "Being this late oneself voids the running probes and stops suspicion time; 0s: never",
+    ),
+    row(
+        "stall_max",
+        Time(|c| &mut c.stall_max),
+        "How long silence from everyone holds suspicion time still before the node calls itself isolated; 0s: never",
+    ),
+    row("datagram_max", Count16(|c| &mut c.datagram_max), "Most bytes of a datagram, headers of UDP and IP not counted"),
+];
+
+/// The setting of this name.
+pub(crate) fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+impl Setting {
+    /// Sets it in `config` from its text; as an error, what its value must be. Bounds are [`Config::validate`]'s.
+    pub(crate) fn set(&self, config: &mut Config, text: &str) -> Result<(), &'static str> {
+        fn put<T: std::str::FromStr>(field: &mut T, text: &str, wanted: &'static str) -> Result<(), &'static str> {
+            *field = text.parse().map_err(|_| wanted)?;
+            Ok(())
+        }
+        let wanted = self.field.wanted();
+        match self.field {
+            Text(field) => put(field(config), text, wanted),
+            Switch(field) => put(field(config), text, wanted),
+            Factor(field) => put(field(config), text, wanted),
+            Count8(field) => put(field(config), text, wanted),
+            Count16(field) => put(field(config), text, wanted),
+            Count32(field) => put(field(config), text, wanted),
+            Time(field) => {
+                *field(config) = humantime::parse_duration(text).map_err(|_| wanted)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Its value in `config`, as [`Setting::set`] would take it.
+    pub(crate) fn show(&self, config: &Config) -> String {
+        let config = &mut config.clone();
+        match self.field {
+            Text(field) => field(config).clone(),
+            Switch(field) => field(config).to_string(),
+            Time(field) => show_duration(*field(config)),
+            Factor(field) => field(config).to_string(),
+            Count8(field) => field(config).to_string(),
+            Count16(field) => field(config).to_string(),
+            Count32(field) => field(config).to_string(),
+        }
+    }
+
+    /// A number within this setting's bounds, as people write it: seconds become durations.
+    pub(crate) fn show_number(&self, value: f64) -> String {
+        match self.field {
+            Time(_) => Duration::try_from_secs_f64(value).map_or_else(|_| format!("{value}s"), show_duration),
+            _ => value.to_string(),
+        }
+    }
+
+    /// Its bounds in words, asked of [`Config::validate`] itself: a value at the far end is refused with them.
+    pub(crate) fn bounds(&self) -> String {
+        let refusals = ["0", "-1", "4294967295", "65535", "255", "584 years"].into_iter().filter_map(|extreme| {
+            let mut config = Config::lan();
+            self.set(&mut config, extreme).ok()?;
+            config.validate().err()
+        });
+        for refusal in refusals {
+            if let ConfigError::OutOfRange { setting, min, max, .. } = refusal
+                && setting == self.key
+            {
+                // join_retry_max is bounded by join_retry_min, whatever that is; its own least bound comes first.
+                return format!("{} to {}", self.show_number(min), self.show_number(max));
+            }
+        }
+        match self.field {
+            Text(_) => "1 to 255 bytes".to_owned(),
+            _ => self.field.wanted().to_owned(),
+        }
+    }
+}
+
+impl Field {
+    /// What a value of this kind is, as the end of "it must be …".
+    pub(crate) fn wanted(&self) -> &'static str {
+        match self {
+            Text(_) => "text",
+            Switch(_) => "true or false",
+            Time(_) => "a duration with its unit, such as 500ms, 10s or 72h",
+            Factor(_) => "a number, such as 4 or 2.5",
+            Count8(_) => "a whole number from 0 to 255",
+            Count16(_) => "a whole number from 0 to 65535",
+            Count32(_) => "a whole number from 0 to 4294967295",
+        }
+    }
+}
+
+/// A duration in its largest unit that leaves no fraction: `72h`, `1500ms`, `0s`.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    const UNITS: [(u128, &str); 7] = [
+        (86_400_000_000_000, "d"),
+        (3_600_000_000_000, "h"),
+        (60_000_000_000, "m"),
+        (1_000_000_000, "s"),
+        (1_000_000, "ms"),
+        (1_000, "us"),
+        (1, "ns"),
+    ];
+    let nanos = duration.as_nanos();
+    if nanos == 0 {
+        return "0s".to_owned();
+    }
+    let (unit, name) = UNITS.into_iter().find(|(unit, _)| nanos.is_multiple_of(*unit)).unwrap_or(UNITS[6]);
+    format!("{}{name}", nanos / unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of `Config`'s fields, as its own `Debug` tells them.
+    fn fields_of_config() -> Vec<String> {
+        let debug = format!("{:#?}", Config::lan());
+        let fields = debug.lines().filter_map(|line| line.strip_prefix("    "));
+        fields.filter(|line| !line.starts_with(' ')).map(|line| line.split(':').next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_field_of_config_can_be_set_and_no_other() {
+        let keys: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
+        assert_eq!(keys, fields_of_config());
+        assert!(keys.len() > 30, "the fields' names were found: {keys:?}");
+    }
+
+    #[test]
+    fn a_setting_changes_its_own_field_and_leaves_the_others() {
+        for setting in SETTINGS {
+            let mut config = Config::lan();
+            let other = match setting.field {
+                Text(_) => "another",
+                Switch(_) => ["true", "false"][usize::from(setting.show(&config) == "true")],
+                Time(_) => "4711ms",
+                Factor(_) => "7.25",
+                Count8(_) | Count16(_) | Count32(_) => "77",
+            };
+            setting.set(&mut config, other).unwrap();
+            assert_eq!(setting.show(&config), other);
+            let before = format!("{:#?}", Config::lan());
+            let after = format!("{config:#?}");
+            let changed = before.lines().zip(after.lines()).filter(|(before, after)| before != after);
+            let changed: Vec<_> = changed.map(|(before, _)| before.trim().split(':').next().unwrap()).collect();
+            assert_eq!(changed, [setting.key]);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_can_be_set_again() {
+        for config in [Config::lan(), Config::wan(), Config::local()] {
+            let mut copy = Config::published(swim_proto::Variant::Swim);
+            for setting in SETTINGS {
+                setting.set(&mut copy, &setting.show(&config)).unwrap();
+            }
+            assert_eq!(copy, config);
+        }
+    }
+
+    #[test]
+    fn every_number_and_duration_has_bounds_that_its_validation_knows() {
+        for setting in SETTINGS {
+            let bounds = setting.bounds();
+            assert_eq!(bounds.contains(" to "), !matches!(setting.field, Switch(_)), "{}: {bounds}", setting.key);
+        }
+        assert_eq!(find("probe_interval").unwrap().bounds(), "1ms to 365d");
+        assert_eq!(find("sync_interval").unwrap().bounds(), "0s to 365d");
+        assert_eq!(find("suspicion_alpha").unwrap().bounds(), "0.5 to 100");
+        assert_eq!(find("streams_max").unwrap().bounds(), "2 to 65535");
+    }
+
+    #[test]
+    fn durations_are_shown_in_their_largest_whole_unit() {
+        for (nanos, shown) in [
+            (0, "0s"),
+            (1, "1ns"),
+            (500_000_000, "500ms"),
+            (1_500_000_000, "1500ms"),
+            (60_000_000_000, "1m"),
+            (72 * 3_600_000_000_000, "3d"),
+        ] {
+            assert_eq!(show_duration(Duration::from_nanos(nanos)), shown);
+        }
+    }
+}
