@@ -6,12 +6,17 @@ extern crate alloc;
 
 mod action;
 mod config;
+mod detection;
+mod dissemination;
 mod event;
 mod node;
+mod outbox;
 mod stats;
 mod time;
 
 mod membership;
+mod random;
+mod timers;
 pub mod wire;
 
 pub use action::{Action, STREAM_CREDIT, SeedId, StreamId, StreamInput};

@@ -1,15 +1,48 @@
 //! The machine: what happened goes in, what to do comes out.
+//!
+//! The files beside this one are the stimuli and what they lead to: `commands` (asked), `datagrams` (arrived),
+//! `streams` and `exchanges` (a stream moved), `timeouts` (time passed), `claims` (heard about a member), `probing`,
+//! `suspecting`, `joining`, `leaving`; `actions` is what leaves, `views` what can be looked at. The leaves below
+//! (`membership`, `detection`, `dissemination`) decide and know nothing of each other; only here is anything done.
 
+mod actions;
+mod claims;
+mod commands;
+mod datagrams;
+mod error;
+mod exchanges;
+mod joining;
+mod probing;
+mod streams;
+mod suspecting;
+mod timeouts;
+mod views;
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::time::Duration;
 
-use bytes::Bytes;
+pub use error::{CommandError, DatagramError};
 
-use crate::action::{Action, SeedId, StreamId, StreamInput};
+use crate::action::StreamId;
 use crate::config::{Config, ConfigError};
-use crate::membership::{LocalMember, Member, NodeId};
+use crate::detection::health::Health;
+use crate::detection::probe::{Pings, Probe};
+use crate::detection::silence::SuspicionClock;
+use crate::detection::suspicion::Cases;
+use crate::dissemination::exchange::Stream;
+use crate::dissemination::rumors::Rumors;
+use crate::membership::table::{Content, Table};
+use crate::membership::{ClusterHash, Incarnation, LocalMember, METADATA_MAX, NAME_MAX, NodeId, Slot, VERSIONS};
+use crate::outbox::Outbox;
+use crate::random::Random;
 use crate::stats::Stats;
 use crate::time::Instant;
+use crate::timers::{Chore, Timers};
+use crate::wire::{Profile, is_unicast};
+
+use joining::Joins;
 
 /// One member of a cluster, as a state machine.
 ///
@@ -22,6 +55,38 @@ use crate::time::Instant;
 /// 5. Same seed and same inputs: same actions, byte for byte.
 pub struct Node {
     config: Config,
+    cluster: ClusterHash,
+    random: Random,
+    status: Status,
+    /// The latest time we were told.
+    now: Instant,
+
+    table: Table,
+    rumors: Rumors,
+    cases: Cases,
+    health: Health,
+    clock: SuspicionClock,
+
+    probe: Option<Probe>,
+    pings: Pings,
+    joins: Joins,
+    streams: BTreeMap<StreamId, Stream>,
+    stream_count: u64,
+    /// The next sync follows a join, after this doubling wait; `None`: all is agreed upon.
+    catching_up: Option<Duration>,
+    /// Answers to outranked claims that may still be sent before the allowance is filled up again.
+    echoes: EchoAllowance,
+    /// When news was last gossiped.
+    gossiped: Instant,
+
+    timers: Timers,
+    outbox: Outbox,
+    stats: Stats,
+    changed: Vec<NodeId>,
+    /// Members chosen at random, for as long as a step lasts.
+    chosen: Vec<Slot>,
+    /// Rumors in the datagram that is being encoded.
+    told: Vec<u32>,
 }
 
 /// Where the local member stands.
@@ -41,187 +106,139 @@ pub enum Status {
     Superseded,
 }
 
-/// Why a packet was refused. The node is as it was, but for [`Stats::drops`](crate::stats::Drops).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DatagramError {
-    /// Shorter than a header, or longer than any packet of its kind.
-    #[error("a packet of {len} bytes; it must have 11 to {max}")]
-    Length {
-        /// Its bytes.
-        len: usize,
-        /// The most it may have.
-        max: usize,
-    },
-    /// Not a packet of this protocol.
-    #[error("does not begin with this protocol's magic number")]
-    Magic,
-    /// Of a version this node does not speak.
-    #[error("protocol version {0} is not spoken here")]
-    Version(u8),
-    /// Flags this node does not know, or a sealed packet without a key to open it.
-    #[error("flags {0:#04x}: sealed without a key here, or unknown")]
-    Flags(u8),
-    /// Of another cluster.
-    #[error("of another cluster")]
-    Cluster,
-    /// Damaged on the way.
-    #[error("the checksum is wrong: damaged on the way")]
-    Checksum,
-    /// A message of this kind has a body that is not one canonical encoding, or values out of bounds.
-    #[error("a message of kind {kind} is malformed")]
-    Malformed {
-        /// The kind byte; 0 where the message's frame itself is broken.
-        kind: u8,
-    },
+/// How many echoes may be sent: at most [`EchoAllowance::MAX`] in one probe interval.
+#[derive(Clone, Copy, Debug)]
+struct EchoAllowance {
+    left: u32,
+    filled: Instant,
 }
 
-/// Why a command was refused. The node is as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CommandError {
-    /// The node is not in a state to do this.
-    #[error("not possible while {0:?}")]
-    Status(Status),
-    /// No seeds were named.
-    #[error("no seeds were named")]
-    NoSeeds,
-    /// More seeds were named than are kept.
-    #[error("{len} seeds; at most 1024 are kept")]
-    TooManySeeds {
-        /// How many.
-        len: usize,
-    },
-    /// No such member is known.
-    #[error("no member {0} is known")]
-    UnknownMember(NodeId),
-    /// The local member leaves by [`Node::leave`].
-    #[error("the local member leaves by leave(), not by force")]
-    Itself,
-    /// The metadata is too long.
-    #[error("the metadata is {len} bytes long; it must be at most 512")]
-    Metadata {
-        /// Its length in bytes.
-        len: usize,
-    },
+impl EchoAllowance {
+    const MAX: u32 = 32;
+
+    fn take(&mut self, now: Instant, interval: Duration) -> bool {
+        if now - self.filled >= interval {
+            *self = EchoAllowance { left: Self::MAX, filled: now };
+        }
+        let granted = self.left > 0;
+        self.left -= u32::from(granted);
+        granted
+    }
 }
 
-#[allow(unused_variables, clippy::unimplemented)]
 impl Node {
     /// A running node that knows only itself.
     ///
     /// `seed` decides every random choice it will make.
     pub fn new(now: Instant, local: LocalMember, config: Config, seed: u64) -> Result<Node, ConfigError> {
-        unimplemented!()
+        config.validate()?;
+        if local.name.is_empty() || local.name.len() > NAME_MAX {
+            return Err(ConfigError::MemberName { len: local.name.len() });
+        }
+        if local.metadata.len() > METADATA_MAX {
+            return Err(ConfigError::Metadata { len: local.metadata.len() });
+        }
+        for address in [Some(local.address), local.endpoint].into_iter().flatten() {
+            if !is_unicast(address) {
+                return Err(ConfigError::Address(address));
+            }
+        }
+        if local.life > Incarnation::ACCUSED_MAX.life {
+            return Err(ConfigError::Life(local.life));
+        }
+
+        let cluster = ClusterHash::of(&config.cluster);
+        let mut random = Random::new(seed);
+        let profile = Profile {
+            address: local.address,
+            endpoint: local.endpoint,
+            versions: VERSIONS,
+            name: &local.name,
+            metadata: &local.metadata,
+        };
+        let content = Content {
+            incarnation: Incarnation::first(local.life),
+            profile: encode_profile(&profile),
+            address: local.address,
+        };
+        let id = NodeId::of(&config.cluster, &local.name);
+        let mut node = Node {
+            cluster,
+            table: Table::new(cluster, random.u64(), id, content, now),
+            rumors: Rumors::new(),
+            cases: Cases::new(),
+            health: Health::new(config.lha_probe, config.health_max, config.health_counts_nacked_failure),
+            clock: SuspicionClock::new(now, config.stall_min, config.stall_max, config.probe_interval),
+            probe: None,
+            pings: Pings::default(),
+            joins: Joins::default(),
+            streams: BTreeMap::new(),
+            stream_count: 0,
+            catching_up: None,
+            echoes: EchoAllowance { left: EchoAllowance::MAX, filled: now },
+            gossiped: now,
+            timers: Timers::new(),
+            outbox: Outbox::default(),
+            stats: Stats::default(),
+            changed: Vec::new(),
+            chosen: Vec::new(),
+            told: Vec::new(),
+            status: Status::Alone,
+            random,
+            now,
+            config,
+        };
+        node.start_chores();
+        Ok(node)
     }
 
-    /// A datagram arrived.
-    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), DatagramError> {
-        unimplemented!()
+    /// Sets the timers of a running member, each at a random phase, so that a cluster started together does not act
+    /// in step.
+    fn start_chores(&mut self) {
+        let now = self.now;
+        let probe = now + self.random.duration_up_to(self.config.probe_interval) + Duration::from_nanos(1);
+        self.timers.set(Chore::Probe, probe);
+        if !self.config.sync_interval.is_zero() {
+            let sync = now + self.random.duration_up_to(self.config.sync_interval) + Duration::from_nanos(1);
+            self.timers.set(Chore::Sync, sync);
+        }
+        if !self.config.heal_interval.is_zero() {
+            let heal = now + self.config.heal_interval + self.random.duration_up_to(self.config.heal_interval);
+            self.timers.set(Chore::Heal, heal);
+        }
+        if !self.config.stall_max.is_zero() {
+            self.timers.set(Chore::Silence, self.clock.first_look().max(now + Duration::from_nanos(1)));
+        }
     }
 
-    /// Somebody opened a stream to us. `None`: there is no room for it, close it.
-    pub fn accept_stream(&mut self, now: Instant, from: SocketAddr) -> Option<StreamId> {
-        unimplemented!()
+    fn local_id(&self) -> NodeId {
+        self.table.local().id
     }
 
-    /// Something happened to a stream. Input for a stream that is gone is ignored.
-    pub fn handle_stream(&mut self, now: Instant, stream: StreamId, input: StreamInput<'_>) {
-        unimplemented!()
+    /// Whether the local member takes part: neither departed nor superseded.
+    fn is_running(&self) -> bool {
+        matches!(self.status, Status::Alone | Status::Joining | Status::Joined)
     }
 
-    /// A seed was looked up; no addresses: it could not be.
-    pub fn handle_resolved(&mut self, now: Instant, seed: SeedId, addresses: &[SocketAddr]) {
-        unimplemented!()
+    /// Begins an input: nothing has changed yet, and time has come to `now`.
+    fn begin(&mut self, now: Instant) -> Instant {
+        self.changed.clear();
+        // A large exchange may have named thousands; that memory is not kept for the next ping.
+        if self.changed.capacity() > 256 {
+            self.changed.shrink_to(64);
+        }
+        self.now = self.now.max(now);
+        self.now
     }
 
-    /// Time passed. Harmless when early, late or repeated.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        unimplemented!()
+    /// A random seed for a ping's sequence: nobody can guess it, and one of an earlier life matches nothing.
+    fn draw_seq(&mut self) -> u32 {
+        self.random.u32()
     }
+}
 
-    /// Joins a cluster by way of any of these seeds, trying until one lets us in. They replace earlier seeds and stay
-    /// known for healing. A node that left comes back, past its own departure.
-    pub fn join(&mut self, now: Instant, seeds: &[SeedId]) -> Result<(), CommandError> {
-        unimplemented!()
-    }
-
-    /// Departs: spreads the news, then reports [`Event::Left`](crate::Event::Left) of itself.
-    pub fn leave(&mut self, now: Instant) -> Result<(), CommandError> {
-        unimplemented!()
-    }
-
-    /// Replaces the local member's metadata and spreads it.
-    pub fn set_metadata(&mut self, now: Instant, metadata: Bytes) -> Result<(), CommandError> {
-        unimplemented!()
-    }
-
-    /// Declares a member departed on its behalf, for everyone. One that is alive contradicts and stays.
-    pub fn force_leave(&mut self, now: Instant, member: NodeId) -> Result<(), CommandError> {
-        unimplemented!()
-    }
-
-    /// The next thing to do, or `None`. What is borrowed lives in `buf`, which is cleared first.
-    pub fn poll_action<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Action<'b>> {
-        unimplemented!()
-    }
-
-    /// When to call [`Node::handle_timeout`] next, if nothing happens before.
-    pub fn deadline(&self) -> Option<Instant> {
-        unimplemented!()
-    }
-
-    /// The local member.
-    pub fn local(&self) -> Member<'_> {
-        unimplemented!()
-    }
-
-    /// Where the local member stands.
-    pub fn status(&self) -> Status {
-        unimplemented!()
-    }
-
-    /// Everyone known, the local member, the dead and the departed included, in no particular order (but always the
-    /// same for the same history).
-    pub fn members(&self) -> impl Iterator<Item = Member<'_>> {
-        core::iter::empty()
-    }
-
-    /// One member.
-    pub fn member(&self, id: NodeId) -> Option<Member<'_>> {
-        unimplemented!()
-    }
-
-    /// How many members are live (Alive or Suspect), the local one included. O(1).
-    pub fn live(&self) -> usize {
-        unimplemented!()
-    }
-
-    /// The digest of all live members held: equal digests mean equal views (of ids and incarnations). O(1).
-    pub fn digest(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// The members whose record the last input changed, for observers that mirror the table. May name one twice.
-    pub fn changed(&self) -> &[NodeId] {
-        unimplemented!()
-    }
-
-    /// The local health multiplier ([LG] IV-A): 0 is well, up to [`Config::health_max`].
-    pub fn health(&self) -> u8 {
-        unimplemented!()
-    }
-
-    /// The counters.
-    pub fn stats(&self) -> Stats {
-        unimplemented!()
-    }
-
-    /// What [`Node::deadline`] is for: a word for logs and simulators ("probe", "gossip", "suspicion" …).
-    pub fn next_timer(&self) -> Option<(Instant, &'static str)> {
-        unimplemented!()
-    }
-
-    /// The settings it runs with.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
+fn encode_profile(profile: &Profile<'_>) -> Arc<[u8]> {
+    let mut bytes = Vec::new();
+    profile.encode_into(&mut bytes);
+    Arc::from(bytes)
 }

@@ -16,11 +16,13 @@ mod encode;
 mod frame;
 mod header;
 mod profile;
+mod reader;
 mod varint;
 
 pub use address::is_unicast;
 pub use decode::{Messages, decode};
 pub use encode::PacketWriter;
+pub(crate) use frame::PREFIX_LEN;
 pub use frame::{FrameError, FrameReader};
 pub use header::{FLAG_SEALED, FRAME_MAX, HEADER_LEN, MAGIC, VERSION};
 pub use message::{

@@ -6,8 +6,7 @@
 
 use core::iter::FusedIterator;
 
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::address::is_unicast;
 use super::header;
@@ -16,7 +15,8 @@ use super::message::{
     Tombstone, kind,
 };
 use super::profile::{ProfileBytes, is_profile};
-use super::varint::Reader;
+use super::reader::Reader;
+use super::varint::split_varint;
 use crate::DatagramError;
 use crate::membership::{ClusterHash, Incarnation, NodeId};
 
@@ -62,44 +62,43 @@ impl<'a> Iterator for Messages<'a> {
 impl FusedIterator for Messages<'_> {}
 
 /// The first message's kind and body, and what follows it.
+#[inline]
 fn split_message(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let mut reader = Reader::new(bytes);
-    let kind = reader.byte()?;
-    let len = reader.varint_u16()?;
-    let body = reader.bytes(len.into())?;
-    Some((kind, body, reader.rest()))
+    let (&kind, rest) = bytes.split_first()?;
+    let (len, rest) = split_varint(rest)?;
+    if len > u16::MAX.into() {
+        return None;
+    }
+    let (body, rest) = rest.split_at_checked(len as usize)?;
+    Some((kind, body, rest))
 }
 
 /// Whether a body is one canonical encoding of its kind, with values in bounds, or its kind is not known.
+///
+/// [`read`] makes sure of the encoding and of incarnations; the rest is here.
+#[inline]
 pub(super) fn is_in_order(kind: u8, body: &[u8]) -> bool {
+    match kind {
+        kind::PING => read_ping(body).is_some(),
+        kind::ACK => read_ack(body).is_some(),
+        kind::ALIVE => read_alive(body).is_some_and(|alive| is_profile(alive.profile.as_bytes())),
+        kind::SUSPECT | kind::DEAD => read_accusation(body).is_some_and(|(id, _, accuser)| id != accuser),
+        _ => is_rare_in_order(kind, body),
+    }
+}
+
+#[inline(never)]
+fn is_rare_in_order(kind: u8, body: &[u8]) -> bool {
     let Some(message) = read(kind, body) else { return false };
     match message {
-        Some(Message::Alive(alive)) => is_profile(alive.profile.as_bytes()),
-        Some(Message::Suspect(Suspect { id, accuser, .. }) | Message::Dead(Dead { id, accuser, .. })) => id != accuser,
         Some(Message::PingReq(ping_req)) => is_unicast(ping_req.address),
         Some(Message::NameTaken(taken)) => is_unicast(taken.holder),
-        Some(Message::Tombstone(tombstone)) => {
-            is_accusable(tombstone.incarnation) && tombstone.grave != Grave::Dead(tombstone.id)
+        Some(Message::Tombstone(Tombstone { id, incarnation, grave, .. })) => {
+            incarnation.life <= Incarnation::ACCUSED_MAX.life
+                && incarnation.refutation <= Incarnation::ACCUSED_MAX.refutation
+                && grave != Grave::Dead(id)
         }
-        // Nothing to find wrong beyond what reading them finds; or of an unknown kind.
-        Some(
-            Message::Ping(_)
-            | Message::Ack(_)
-            | Message::Nack(_)
-            | Message::Left(_)
-            | Message::From(_)
-            | Message::Ask(_)
-            | Message::Join(_)
-            | Message::SyncRoot(_)
-            | Message::SyncAgree(_)
-            | Message::SyncBuckets(_)
-            | Message::SyncFilter(_)
-            | Message::Held(_)
-            | Message::Want(_)
-            | Message::SyncEnd(_)
-            | Message::Busy(_),
-        )
-        | None => true,
+        _ => true,
     }
 }
 
@@ -146,19 +145,22 @@ fn read(kind: u8, body: &[u8]) -> Option<Option<Message<'_>>> {
     }))
 }
 
+#[inline]
 fn read_ping(body: &[u8]) -> Option<Ping> {
     let mut reader = Reader::new(body);
     let ping = Ping { seq: reader.u32_le()?, target: reader.id()?, source: reader.id()? };
-    reader.rest().is_empty().then_some(ping)
+    reader.finish(ping)
 }
 
+#[inline]
 fn read_ack(body: &[u8]) -> Option<Ack> {
     let mut reader = Reader::new(body);
     let ack = Ack { seq: reader.u32_le()?, incarnation: reader.incarnation(Incarnation::MAX)? };
-    reader.rest().is_empty().then_some(ack)
+    reader.finish(ack)
 }
 
 /// An Alive's profile is whatever follows: [`is_in_order`] looks at it, once.
+#[inline]
 fn read_alive(body: &[u8]) -> Option<Alive<'_>> {
     let mut reader = Reader::new(body);
     let (id, incarnation) = (reader.id()?, reader.incarnation(Incarnation::MAX)?);
@@ -166,21 +168,19 @@ fn read_alive(body: &[u8]) -> Option<Alive<'_>> {
 }
 
 /// A Suspect's or a Dead's member, incarnation and accuser.
+#[inline]
 fn read_accusation(body: &[u8]) -> Option<(NodeId, Incarnation, NodeId)> {
     let mut reader = Reader::new(body);
     let accusation = (reader.id()?, reader.incarnation(Incarnation::ACCUSED_MAX)?, reader.id()?);
-    reader.rest().is_empty().then_some(accusation)
+    reader.finish(accusation)
 }
 
 /// A member and its incarnation, and nothing else.
+#[inline]
 fn read_subject(body: &[u8], incarnation_max: Incarnation) -> Option<(NodeId, Incarnation)> {
     let mut reader = Reader::new(body);
     let subject = (reader.id()?, reader.incarnation(incarnation_max)?);
-    reader.rest().is_empty().then_some(subject)
-}
-
-fn is_accusable(incarnation: Incarnation) -> bool {
-    incarnation.is_accusable() && incarnation.refutation <= Incarnation::ACCUSED_MAX.refutation
+    reader.finish(subject)
 }
 
 /// A body that is exactly one canonical postcard encoding of a `T`.

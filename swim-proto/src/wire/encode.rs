@@ -6,15 +6,20 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
+use super::address::ADDRESS_MAX;
 use super::decode::is_in_order;
 use super::frame::PREFIX_LEN;
 use super::header::{self, FRAME_MAX, HEADER_LEN};
-use super::message::Message;
-use super::varint::write_varint;
+use super::message::{Message, kind};
+use super::varint::{VARINT_MAX, varint, varint_len};
 use crate::membership::{ClusterHash, Incarnation, NodeId};
 
-/// Room for the longest body, or part of one, that is not copied from elsewhere: that of a ping-req, 45 bytes.
-const HEAD_MAX: usize = 64;
+/// Where a body begins in a [`Head`]: after a kind and the longest length.
+const BODY_AT: usize = 1 + 3;
+
+/// Room for the longest body, or part of one, that is not copied from elsewhere, a ping-req's: sequence, two ids, an
+/// address, a budget. A varint more, since they are copied whole.
+const HEAD_MAX: usize = BODY_AT + (4 + 8 + 8 + ADDRESS_MAX + 5) + VARINT_MAX;
 
 /// One packet being written at the end of a buffer.
 #[derive(Debug)]
@@ -52,46 +57,47 @@ impl<'b> PacketWriter<'b> {
     /// Adds a message. `false`: it does not fit, and nothing was written.
     ///
     /// The message must be one that [`decode`](super::decode()) would take.
+    #[inline]
     pub fn push(&mut self, message: &Message<'_>) -> bool {
-        let kind = message.kind();
         match message {
-            Message::Ping(m) => self.append(kind, Head::new().u32_le(m.seq).id(m.target).id(m.source), &[]),
-            Message::Ack(m) => self.append(kind, Head::new().u32_le(m.seq).incarnation(m.incarnation), &[]),
-            Message::PingReq(m) => self.append(kind, Head::postcard(m), &[]),
-            Message::Nack(m) => self.append(kind, Head::postcard(m), &[]),
+            Message::Ping(m) => self.append(kind::PING, Head::new().u32_le(m.seq).id(m.target).id(m.source), &[]),
+            Message::Ack(m) => self.append(kind::ACK, Head::new().u32_le(m.seq).incarnation(m.incarnation), &[]),
             Message::Alive(m) => {
-                self.append(kind, Head::new().id(m.id).incarnation(m.incarnation), m.profile.as_bytes())
+                self.append(kind::ALIVE, Head::new().id(m.id).incarnation(m.incarnation), m.profile.as_bytes())
             }
             Message::Suspect(m) => {
-                self.append(kind, Head::new().id(m.id).incarnation(m.incarnation).id(m.accuser), &[])
+                self.append(kind::SUSPECT, Head::new().id(m.id).incarnation(m.incarnation).id(m.accuser), &[])
             }
-            Message::Dead(m) => self.append(kind, Head::new().id(m.id).incarnation(m.incarnation).id(m.accuser), &[]),
-            Message::Left(m) => self.append(kind, Head::new().id(m.id).incarnation(m.incarnation), &[]),
-            Message::From(m) => self.append(kind, Head::postcard(m), &[]),
-            Message::Ask(m) => self.append(kind, Head::new().id(m.id).incarnation(m.incarnation), &[]),
-            Message::Join(m) => self.append(kind, Head::postcard(m), &[]),
-            Message::SyncRoot(m) => self.append(kind, Head::postcard(m), &[]),
-            Message::SyncAgree(m) => self.append(kind, Head::postcard(m), &[]),
-            Message::SyncBuckets(m) => self.append(kind, Head::new(), m.sums),
-            Message::SyncFilter(m) => self.append(kind, Head::new(), m.buckets),
-            Message::Held(m) => self.append(kind, Head::new().id(m.id).incarnation(m.incarnation), &[]),
-            Message::Want(m) => self.append(kind, Head::postcard(m), &[]),
-            Message::Tombstone(m) => self.append(kind, Head::postcard(m), &[]),
-            Message::SyncEnd(m) => self.append(kind, Head::postcard(m), &[]),
-            Message::NameTaken(m) => self.append(kind, Head::postcard(m), &[]),
-            Message::Busy(m) => self.append(kind, Head::postcard(m), &[]),
+            Message::Dead(m) => {
+                self.append(kind::DEAD, Head::new().id(m.id).incarnation(m.incarnation).id(m.accuser), &[])
+            }
+            Message::Left(m) => self.append(kind::LEFT, Head::new().id(m.id).incarnation(m.incarnation), &[]),
+            Message::Ask(m) => self.append(kind::ASK, Head::new().id(m.id).incarnation(m.incarnation), &[]),
+            Message::Held(m) => self.append(kind::HELD, Head::new().id(m.id).incarnation(m.incarnation), &[]),
+            Message::SyncBuckets(m) => self.append(kind::SYNC_BUCKETS, Head::new(), m.sums),
+            Message::SyncFilter(m) => self.append(kind::SYNC_FILTER, Head::new(), m.buckets),
+            Message::PingReq(m) => self.append(kind::PING_REQ, Head::postcard(m), &[]),
+            Message::Nack(m) => self.append(kind::NACK, Head::postcard(m), &[]),
+            Message::From(m) => self.append(kind::FROM, Head::postcard(m), &[]),
+            Message::Join(m) => self.append(kind::JOIN, Head::postcard(m), &[]),
+            Message::SyncRoot(m) => self.append(kind::SYNC_ROOT, Head::postcard(m), &[]),
+            Message::SyncAgree(m) => self.append(kind::SYNC_AGREE, Head::postcard(m), &[]),
+            Message::Want(m) => self.append(kind::WANT, Head::postcard(m), &[]),
+            Message::Tombstone(m) => self.append(kind::TOMBSTONE, Head::postcard(m), &[]),
+            Message::SyncEnd(m) => self.append(kind::SYNC_END, Head::postcard(m), &[]),
+            Message::NameTaken(m) => self.append(kind::NAME_TAKEN, Head::postcard(m), &[]),
+            Message::Busy(m) => self.append(kind::BUSY, Head::postcard(m), &[]),
         }
     }
 
     /// Adds a message whose body is `head` and then `tail`, if it fits.
+    #[inline]
     fn append(&mut self, kind: u8, head: Head, tail: &[u8]) -> bool {
-        let body_len = head.len + tail.len();
-        if 1 + varint_len(body_len) + body_len > self.remaining() {
+        let body_len = head.body_len() + tail.len();
+        if 1 + varint_len(body_len as u64) + body_len > self.remaining() {
             return false;
         }
-        self.buf.push(kind);
-        write_varint(body_len as u64, |bytes| self.buf.extend_from_slice(bytes));
-        self.buf.extend_from_slice(&head.bytes[..head.len]);
+        self.buf.extend_from_slice(head.preceded_by(kind, body_len).as_bytes());
         self.buf.extend_from_slice(tail);
         debug_assert!(
             is_in_order(kind, &self.buf[self.buf.len() - body_len..]),
@@ -133,52 +139,70 @@ impl<'b> PacketWriter<'b> {
     }
 }
 
-/// The part of a body that is not copied from elsewhere.
+/// The first part of a message: what of it is not copied from elsewhere.
 struct Head {
     bytes: [u8; HEAD_MAX],
-    len: usize,
+    /// Where the message begins: its kind, its length, its body.
+    start: usize,
+    end: usize,
 }
 
 impl Head {
+    #[inline]
     fn new() -> Head {
-        Head { bytes: [0; HEAD_MAX], len: 0 }
+        Head { bytes: [0; HEAD_MAX], start: BODY_AT, end: BODY_AT }
     }
 
     /// A whole body, by way of serde.
     fn postcard<T: Serialize>(body: &T) -> Head {
-        let mut bytes = [0; HEAD_MAX];
-        let len = postcard::to_slice(body, &mut bytes).expect("HEAD_MAX holds the longest body").len();
-        Head { bytes, len }
+        let mut head = Head::new();
+        let len = postcard::to_slice(body, &mut head.bytes[BODY_AT..]).expect("HEAD_MAX holds the longest body").len();
+        head.end += len;
+        head
     }
 
-    fn u32_le(mut self, value: u32) -> Head {
-        self.push(&value.to_le_bytes());
+    #[inline]
+    fn u32_le(self, value: u32) -> Head {
+        self.add(value.to_le_bytes(), 4)
+    }
+
+    #[inline]
+    fn id(self, id: NodeId) -> Head {
+        self.add(id.as_u64().to_le_bytes(), 8)
+    }
+
+    #[inline]
+    fn incarnation(self, incarnation: Incarnation) -> Head {
+        let (life, life_len) = varint(incarnation.life);
+        let (refutation, refutation_len) = varint(incarnation.refutation.into());
+        self.add(life, life_len).add(refutation, refutation_len)
+    }
+
+    /// Adds the first `len` of `bytes`. Copies all, since that is a store or two and no loop.
+    #[inline]
+    fn add<const N: usize>(mut self, bytes: [u8; N], len: usize) -> Head {
+        self.bytes[self.end..][..N].copy_from_slice(&bytes);
+        self.end += len;
         self
     }
 
-    fn id(mut self, id: NodeId) -> Head {
-        self.push(&id.as_u64().to_le_bytes());
+    #[inline]
+    fn body_len(&self) -> usize {
+        self.end - BODY_AT
+    }
+
+    /// With kind and length before the body, which may be longer than what is here of it.
+    #[inline]
+    fn preceded_by(mut self, kind: u8, body_len: usize) -> Head {
+        let (bytes, len) = varint(body_len as u64);
+        self.start = BODY_AT - 1 - len;
+        self.bytes[self.start] = kind;
+        self.bytes[self.start + 1..BODY_AT].copy_from_slice(&bytes[..len]);
         self
     }
 
-    fn incarnation(mut self, incarnation: Incarnation) -> Head {
-        for part in [incarnation.life, incarnation.refutation.into()] {
-            write_varint(part, |bytes| self.push(bytes));
-        }
-        self
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        self.bytes[self.len..][..bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
-    }
-}
-
-/// Bytes of a message length.
-fn varint_len(len: usize) -> usize {
-    match len {
-        ..0x80 => 1,
-        0x80..0x4000 => 2,
-        _ => 3,
+    #[inline]
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
     }
 }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::header::{FRAME_MAX, HEADER_LEN};
 
 /// Bytes of a frame before its packet.
-pub(super) const PREFIX_LEN: usize = 4;
+pub(crate) const PREFIX_LEN: usize = 4;
 
 /// A stream that is not of this protocol, or is out of step. It stays so: reset it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,98 +1,129 @@
-//! Reading from the front of a body; varints in the one form that is canonical.
+//! Varints, in the one form that is canonical.
 //!
 //! Postcard's varint is LEB128: seven bits a byte, least significant first, the top bit set in all bytes but the last.
 //! Postcard itself also takes `80 00` for zero. Here a last byte of zero, which adds nothing, is refused.
-
-use crate::membership::{Incarnation, NodeId};
+//!
+//! A life is six bytes long and stands in nearly every message, so up to eight bytes are handled at once, as one word.
 
 /// Most bytes of a varint of 64 bits.
-const VARINT_MAX: usize = 10;
+pub(super) const VARINT_MAX: usize = 10;
 
-/// What is left to read of a body.
-#[derive(Clone, Copy)]
-pub(super) struct Reader<'a> {
-    rest: &'a [u8],
+/// The top bit of each byte of a word: set in all bytes of a varint but the last.
+const MORE: u64 = 0x8080_8080_8080_8080;
+
+/// The varint that `bytes` begin with, if it is canonical and fits 64 bits, and what follows it.
+#[inline(always)]
+pub(super) fn split_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (&first, rest) = bytes.split_first()?;
+    if first < 0x80 {
+        return Some((first.into(), rest));
+    }
+    let word = u64::from_le_bytes(*bytes.first_chunk::<8>().unwrap_or(&[0xff; 8]));
+    let ends = !word & MORE;
+    if ends == 0 {
+        return split_varint_slowly(bytes);
+    }
+    let bits = ends.trailing_zeros() + 1;
+    let rest = bytes.get(bits as usize / 8..)?;
+    let word = word & (u64::MAX >> (u64::BITS - bits));
+    let canonical = word >> (bits - 8) != 0;
+    canonical.then_some((join_sevens(word), rest))
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { rest: bytes }
+/// The same for one longer than eight bytes, or closer than eight bytes to the end.
+#[inline(never)]
+fn split_varint_slowly(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let len = 1 + bytes.iter().take(VARINT_MAX).position(|&byte| byte < 0x80)?;
+    let (varint, rest) = bytes.split_at(len);
+    let last = varint[len - 1];
+    let canonical = last != 0 || len == 1;
+    let fits = len < VARINT_MAX || last == 1;
+    let value = varint.iter().rev().fold(0, |value, &byte| value << 7 | u64::from(byte & 0x7f));
+    (canonical && fits).then_some((value, rest))
+}
+
+/// The varint of `value`: the first so many of these bytes. (The others are of no meaning.)
+#[inline]
+pub(super) fn varint(value: u64) -> ([u8; VARINT_MAX], usize) {
+    let mut bytes = [0; VARINT_MAX];
+    let len = varint_len(value);
+    if len <= 8 {
+        let word = split_sevens(value) | MORE & !(u64::MAX << (8 * (len - 1)));
+        bytes[..8].copy_from_slice(&word.to_le_bytes());
+    } else {
+        let mut value = value;
+        for byte in &mut bytes[..len - 1] {
+            *byte = value as u8 | 0x80;
+            value >>= 7;
+        }
+        bytes[len - 1] = value as u8;
+    }
+    (bytes, len)
+}
+
+/// Bytes of the varint of `value`.
+#[inline]
+pub(super) const fn varint_len(value: u64) -> usize {
+    let bits = u64::BITS - (value | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+/// Takes the seven low bits of each byte for one number.
+#[inline]
+fn join_sevens(word: u64) -> u64 {
+    let word = word & 0x007f_007f_007f_007f | word >> 1 & 0x3f80_3f80_3f80_3f80;
+    let word = word & 0x0000_3fff_0000_3fff | word >> 2 & 0x0fff_c000_0fff_c000;
+    word & 0x0fff_ffff | word >> 4 & 0x00ff_ffff_f000_0000
+}
+
+/// The reverse, of up to 56 bits.
+#[inline]
+fn split_sevens(value: u64) -> u64 {
+    let word = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
+    let word = word & 0x0000_3fff_0000_3fff | (word & 0x0fff_c000_0fff_c000) << 2;
+    word & 0x007f_007f_007f_007f | (word & 0x3f80_3f80_3f80_3f80) << 1
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    /// Numbers around every change of length.
+    fn edges() -> impl Iterator<Item = u64> {
+        (0..64).flat_map(|bit| [(1 << bit) - 1, 1 << bit, (1 << bit) + 1]).chain([u64::MAX, u64::MAX - 1])
     }
 
-    /// All that has not been read.
-    pub(super) fn rest(self) -> &'a [u8] {
-        self.rest
-    }
-
-    pub(super) fn byte(&mut self) -> Option<u8> {
-        let (&byte, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(byte)
-    }
-
-    pub(super) fn array<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
-        let (array, rest) = self.rest.split_first_chunk()?;
-        self.rest = rest;
-        Some(array)
-    }
-
-    pub(super) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.rest.split_at_checked(len)?;
-        self.rest = rest;
-        Some(bytes)
-    }
-
-    pub(super) fn u32_le(&mut self) -> Option<u32> {
-        self.array().copied().map(u32::from_le_bytes)
-    }
-
-    pub(super) fn id(&mut self) -> Option<NodeId> {
-        self.array().copied().map(u64::from_le_bytes).map(NodeId::from_u64)
-    }
-
-    /// An incarnation, if neither of its parts exceeds that of `max`.
-    pub(super) fn incarnation(&mut self, max: Incarnation) -> Option<Incarnation> {
-        let life = self.varint(max.life)?;
-        let refutation = self.varint(max.refutation.into())? as u32;
-        Some(Incarnation { life, refutation })
-    }
-
-    pub(super) fn varint_u16(&mut self) -> Option<u16> {
-        self.varint(u16::MAX.into()).map(|value| value as u16)
-    }
-
-    /// A canonical varint, if it is at most `max`.
-    #[inline]
-    pub(super) fn varint(&mut self, max: u64) -> Option<u64> {
-        let mut value = 0;
-        for (i, &byte) in self.rest.iter().enumerate().take(VARINT_MAX) {
-            let shift = 7 * i as u32;
-            let part = u64::from(byte & 0x7f);
-            if i == VARINT_MAX - 1 && part > 1 {
-                return None; // beyond 64 bits
-            }
-            value |= part << shift;
-            if byte < 0x80 {
-                if byte == 0 && i > 0 {
-                    return None; // not canonical
-                }
-                self.rest = &self.rest[i + 1..];
-                return (value <= max).then_some(value);
+    #[test]
+    fn a_varint_is_postcards_and_read_back_whatever_follows() {
+        for value in edges() {
+            let (bytes, len) = varint(value);
+            let canonical = postcard::to_slice(&value, &mut [0; 10]).unwrap().to_vec();
+            assert_eq!(bytes[..len], canonical);
+            for after in [&[][..], &[0], &[0xff; 20], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]] {
+                let bytes = [&canonical, after].concat();
+                assert_eq!(split_varint(&bytes), Some((value, after)));
             }
         }
-        None
     }
-}
 
-/// Hands the bytes of `value`'s varint to `write`.
-pub(super) fn write_varint(mut value: u64, mut write: impl FnMut(&[u8])) {
-    let mut bytes = [0; VARINT_MAX];
-    let mut len = 0;
-    while value >= 0x80 {
-        bytes[len] = value as u8 | 0x80;
-        value >>= 7;
-        len += 1;
+    #[test]
+    fn a_varint_that_is_cut_short_or_longer_than_needed_is_none() {
+        for value in edges() {
+            let (bytes, len) = varint(value);
+            for cut in 0..len {
+                assert_eq!(split_varint(&bytes[..cut]), None);
+            }
+            let mut padded: Vec<u8> = bytes[..len].to_vec();
+            while padded.len() < 20 {
+                *padded.last_mut().unwrap() |= 0x80;
+                padded.push(0);
+                assert_eq!(split_varint(&padded), None);
+                assert_eq!(split_varint(&[&padded[..], &[9; 9]].concat()), None);
+            }
+        }
+        assert_eq!(split_varint(&[0xff; 30]), None);
+        assert_eq!(split_varint(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]), None);
     }
-    bytes[len] = value as u8;
-    write(&bytes[..=len]);
 }

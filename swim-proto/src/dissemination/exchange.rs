@@ -1,0 +1,163 @@
+//! What two nodes say to each other over a stream, step by step (`docs/protocol.md` 6 and 7).
+//!
+//! ```text
+//! joiner                          seed        member                          member
+//! Alive, Join                ->               Alive, SyncRoot            ->
+//!              <- claims…, SyncEnd                         <- SyncAgree                 (equal: 100 bytes in all)
+//! Alive, SyncEnd             ->                            <- SyncBuckets               (different)
+//!                                             SyncFilter, Held…, SyncEnd ->
+//!              <- NameTaken                                <- claims…, Want…, SyncEnd
+//!              <- Busy, Alive…                claims…, Tombstone…, SyncEnd ->
+//! ```
+//!
+//! A step that is long is written piece by piece as the peer takes it, from a cursor into the table: what changes
+//! meanwhile is found by the next exchange.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use crate::membership::digest::Buckets;
+use crate::membership::{Incarnation, NodeId};
+use crate::time::Instant;
+use crate::wire::FrameReader;
+
+/// What comes next on a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Step {
+    /// We pinged over it and wait for the ack.
+    Pinged,
+    /// We asked to be let in and read the answer.
+    Joining,
+    /// We sent our root and wait for what the peer makes of it.
+    Rooted,
+    /// We sent what we hold and read what the peer has for us.
+    Listed,
+    /// Accepted; the first packet says what it is about.
+    Accepted,
+    /// A joiner waits while the holder of its name is asked.
+    Admitting(Box<Joiner>),
+    /// We were turned away; whom to ask instead follows.
+    Redirected,
+    /// A joiner was told everything; its last word is due.
+    Told,
+    /// Our root differed: our sums are sent, the peer's list is due.
+    Summed,
+    /// The peer's list was answered; what we wanted is due.
+    Answered,
+    /// Nothing is due any more but the end.
+    Ending,
+}
+
+impl Step {
+    /// Suspicions and tombstones are due.
+    pub(crate) fn takes_claims(&self) -> bool {
+        matches!(self, Step::Joining | Step::Listed | Step::Answered)
+    }
+}
+
+/// A joiner that is not let in yet.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Joiner {
+    pub(crate) id: NodeId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) profile: Arc<[u8]>,
+}
+
+/// A part of what is still to be written, with how far it got.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    Ping {
+        seq: u32,
+        target: NodeId,
+    },
+    Ack {
+        seq: u32,
+    },
+    /// Our Alive and a Join.
+    Join,
+    /// Our Alive and our root.
+    Root,
+    Agree,
+    Sums,
+    /// Which buckets differ, and what we hold in them, from this slot on.
+    List {
+        filter_sent: bool,
+        cursor: usize,
+        count: u32,
+    },
+    /// All we hold, from this slot on; first what we hold about the joiner.
+    Everything {
+        joiner: Option<NodeId>,
+        cursor: usize,
+        count: u32,
+    },
+    /// What the peer's list lacks or has older, and what we want: first by its list, then by our table.
+    Difference {
+        listed: usize,
+        cursor: usize,
+        count: u32,
+    },
+    /// What the peer wants, then the graves that contradict it.
+    Wanted {
+        at: usize,
+        count: u32,
+    },
+    /// Our Alive, as the last word of a join.
+    LastWord,
+    NameTaken {
+        holder: SocketAddr,
+    },
+    Busy,
+}
+
+/// One stream.
+pub(crate) struct Stream {
+    pub(crate) step: Step,
+    pub(crate) connected: bool,
+    pub(crate) reader: FrameReader,
+    pub(crate) parts: VecDeque<Part>,
+    /// Finish once the parts are written.
+    pub(crate) finish: bool,
+    pub(crate) finished: bool,
+    pub(crate) peer_finished: bool,
+    /// Given to the driver and not reported as written.
+    pub(crate) unwritten: usize,
+    /// A write is announced to whoever polls.
+    pub(crate) announced: bool,
+    pub(crate) moved: Instant,
+    /// We serve an exchange on it, or began one: it counts towards the limit.
+    pub(crate) exchange: bool,
+    /// The first exchange of a newcomer: what it learns is not told on.
+    pub(crate) newcomer: bool,
+    /// The buckets that differ.
+    pub(crate) buckets: Buckets,
+    /// What the peer says it holds, sorted once complete.
+    pub(crate) held: Vec<(NodeId, Incarnation)>,
+    /// What the peer wants, and where our graves contradict it.
+    pub(crate) wanted: Vec<NodeId>,
+}
+
+impl Stream {
+    pub(crate) fn new(now: Instant, step: Step, connected: bool) -> Stream {
+        Stream {
+            step,
+            connected,
+            reader: FrameReader::new(),
+            parts: VecDeque::new(),
+            finish: false,
+            finished: false,
+            peer_finished: false,
+            unwritten: 0,
+            announced: false,
+            moved: now,
+            exchange: false,
+            newcomer: false,
+            buckets: Buckets::default(),
+            held: Vec::new(),
+            wanted: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What is worth telling, and how often it was told ([SWIM] 4.1).
+//!
+//! A rumor names its subject; what is said about it is looked up when it is sent, so it is never stale. There is at
+//! most one rumor about a member's present status, and besides one for each further accuser that LHA-Suspicion wants
+//! heard ([LG] IV-B). Fewest sent first, and among those the newest first; each at most `λ · ⌈log10(n + 1)⌉` times.
+//!
+//! Rumors stand in one linked list per number of sends, inside a slab: adding, sending and dropping are O(1), and
+//! nothing is allocated once the slab has grown.
+
+use alloc::vec::Vec;
+
+use crate::membership::{NodeId, Slot};
+
+/// Most rumors kept; at the limit the most often sent is given up. Syncs repair what that leaves untold.
+const RUMORS_MAX: usize = 65_536;
+
+/// Most sends of one rumor, whatever `λ` and `n`: one list each.
+const SENDS_MAX: usize = 160;
+
+const NONE: u32 = u32::MAX;
+
+/// What a rumor is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Topic {
+    /// The subject's status, whatever it is when told.
+    Status,
+    /// One more accuser of the subject, told for as long as it is Suspect.
+    Accuser {
+        /// The subject, since its slot may have passed to somebody else.
+        of: NodeId,
+        by: NodeId,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rumor {
+    subject: Slot,
+    topic: Topic,
+    sends: u8,
+    previous: u32,
+    next: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct List {
+    head: u32,
+    tail: u32,
+}
+
+/// All rumors that circulate here.
+pub(crate) struct Rumors {
+    slab: Vec<Rumor>,
+    free: Vec<u32>,
+    lists: Vec<List>,
+}
+
+/// `λ · ⌈log10(n + 1)⌉`.
+pub(crate) fn sends_limit(retransmit_mult: u8, live: usize) -> u8 {
+    let (mut digits, mut reach) = (1, 10);
+    while reach < live + 1 {
+        digits += 1;
+        reach *= 10;
+    }
+    (usize::from(retransmit_mult) * digits).min(SENDS_MAX) as u8
+}
+
+impl Rumors {
+    pub(crate) fn new() -> Rumors {
+        Rumors { slab: Vec::new(), free: Vec::new(), lists: Vec::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slab.len() - self.free.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A new rumor, not sent yet. The second value is the rumor given up for it at the limit.
+    pub(crate) fn add(&mut self, subject: Slot, topic: Topic) -> (u32, Option<(u32, Slot, Topic)>) {
+        let given_up = (self.len() >= RUMORS_MAX).then(|| self.most_sent()).flatten();
+        let given_up = given_up.map(|index| {
+            let rumor = self.slab[index as usize];
+            self.remove(index);
+            (index, rumor.subject, rumor.topic)
+        });
+        let rumor = Rumor { subject, topic, sends: 0, previous: NONE, next: NONE };
+        let index = self.free.pop().unwrap_or(self.slab.len() as u32);
+        match self.slab.get_mut(index as usize) {
+            Some(place) => *place = rumor,
+            None => self.slab.push(rumor),
+        }
+        self.link_first(index, 0);
+        (index, given_up)
+    }
+
+    pub(crate) fn remove(&mut self, index: u32) {
+        self.unlink(index);
+        self.free.push(index);
+    }
+
+    /// The subject has news again: the rumor begins anew.
+    pub(crate) fn renew(&mut self, index: u32) {
+        self.unlink(index);
+        self.slab[index as usize].sends = 0;
+        self.link_first(index, 0);
+    }
+
+    pub(crate) fn about(&self, index: u32) -> (Slot, Topic) {
+        let rumor = &self.slab[index as usize];
+        (rumor.subject, rumor.topic)
+    }
+
+    /// It was told once more. Whether it has now been told often enough, and is gone.
+    pub(crate) fn sent(&mut self, index: u32, limit: u8) -> bool {
+        let sends = self.slab[index as usize].sends.saturating_add(1);
+        if sends >= limit {
+            self.remove(index);
+            return true;
+        }
+        self.unlink(index);
+        self.slab[index as usize].sends = sends;
+        self.link_last(index, usize::from(sends));
+        false
+    }
+
+    /// The rumor to tell first.
+    pub(crate) fn first(&self) -> Option<u32> {
+        self.first_from(0)
+    }
+
+    /// The rumor to tell after this one.
+    pub(crate) fn after(&self, index: u32) -> Option<u32> {
+        let rumor = &self.slab[index as usize];
+        if rumor.next != NONE { Some(rumor.next) } else { self.first_from(usize::from(rumor.sends) + 1) }
+    }
+
+    fn first_from(&self, sends: usize) -> Option<u32> {
+        self.lists.get(sends..)?.iter().map(|list| list.head).find(|&head| head != NONE)
+    }
+
+    fn most_sent(&self) -> Option<u32> {
+        self.lists.iter().rev().map(|list| list.tail).find(|&tail| tail != NONE)
+    }
+
+    fn link_first(&mut self, index: u32, sends: usize) {
+        let list = self.list(sends);
+        let head = list.head;
+        list.head = index;
+        if head == NONE {
+            list.tail = index;
+        } else {
+            self.slab[head as usize].previous = index;
+        }
+        let rumor = &mut self.slab[index as usize];
+        (rumor.previous, rumor.next) = (NONE, head);
+    }
+
+    fn link_last(&mut self, index: u32, sends: usize) {
+        let list = self.list(sends);
+        let tail = list.tail;
+        list.tail = index;
+        if tail == NONE {
+            list.head = index;
+        } else {
+            self.slab[tail as usize].next = index;
+        }
+        let rumor = &mut self.slab[index as usize];
+        (rumor.previous, rumor.next) = (tail, NONE);
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Rumor { previous, next, sends, .. } = self.slab[index as usize];
+        if previous == NONE {
+            self.lists[usize::from(sends)].head = next;
+        } else {
+            self.slab[previous as usize].next = next;
+        }
+        if next == NONE {
+            self.lists[usize::from(sends)].tail = previous;
+        } else {
+            self.slab[next as usize].previous = previous;
+        }
+    }
+
+    fn list(&mut self, sends: usize) -> &mut List {
+        while self.lists.len() <= sends {
+            self.lists.push(List { head: NONE, tail: NONE });
+        }
+        &mut self.lists[sends]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(rumors: &Rumors) -> Vec<u32> {
+        core::iter::successors(rumors.first(), |&index| rumors.after(index)).collect()
+    }
+
+    #[test]
+    fn the_fewest_sent_come_first_and_among_them_the_newest() {
+        let mut rumors = Rumors::new();
+        let [a, b, c] = core::array::from_fn(|_| rumors.add(Slot::LOCAL, Topic::Status).0);
+        assert_eq!(order(&rumors), [c, b, a]);
+        assert!(!rumors.sent(c, 3));
+        assert_eq!(order(&rumors), [b, a, c]);
+        assert!(!rumors.sent(b, 3));
+        assert_eq!(order(&rumors), [a, c, b]);
+        rumors.renew(b);
+        assert_eq!(order(&rumors), [b, a, c]);
+        rumors.remove(a);
+        assert_eq!(order(&rumors), [b, c]);
+    }
+
+    #[test]
+    fn a_rumor_is_gone_once_told_often_enough() {
+        let mut rumors = Rumors::new();
+        let (index, _) = rumors.add(Slot::LOCAL, Topic::Status);
+        assert_eq!([(); 3].map(|()| rumors.sent(index, 3)), [false, false, true]);
+        assert!(rumors.is_empty() && rumors.first().is_none());
+    }
+
+    #[test]
+    fn the_limit_grows_with_the_digits_of_n() {
+        // [ML-now]: 4 · ⌈log10(n + 1)⌉ is 12 at 128, 16 from 1,000 to 9,998.
+        let limits = [1, 9, 10, 128, 999, 1000, 9998, 10_000].map(|n| sends_limit(4, n));
+        assert_eq!(limits, [4, 4, 8, 12, 12, 16, 16, 20]);
+    }
+}

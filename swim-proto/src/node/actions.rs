@@ -1,0 +1,263 @@
+//! Leaves: what is to be done, encoded when it is polled.
+
+mod telling;
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::{Node, Status};
+use crate::action::Action;
+use crate::dissemination::rumors::{Topic, sends_limit};
+use crate::event::{Event, MemberEvent};
+use crate::membership::transition::Change;
+use crate::membership::{Member, NodeId, Slot, State};
+use crate::outbox::{Body, Control, Notice, Outgoing};
+use crate::timers::Chore;
+use crate::wire::{Ack, Alive, Ask, Dead, Left, Message, Nack, PacketWriter, Ping, PingReq, ProfileBytes, Suspect};
+
+use telling::claim_of;
+
+/// After so many rumors that did not fit, the datagram is full enough.
+const MISFITS_MAX: u32 = 4;
+
+/// What was made in the buffer.
+enum Made {
+    Datagram(SocketAddr),
+    Write(crate::action::StreamId),
+    Control(Control),
+    Event(Notice),
+}
+
+impl Node {
+    /// The next thing to do, or `None`. What is borrowed lives in `buf`, which is cleared first.
+    pub fn poll_action<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Action<'b>> {
+        buf.clear();
+        Some(match self.make_action(buf)? {
+            Made::Datagram(to) => Action::Transmit { to, datagram: buf },
+            Made::Write(stream) => Action::Write { stream, bytes: buf },
+            Made::Control(Control::Connect { stream, to }) => Action::Connect { stream, to },
+            Made::Control(Control::Finish { stream } | Control::Write { stream }) => Action::Finish { stream },
+            Made::Control(Control::Reset { stream }) => Action::Reset { stream },
+            Made::Control(Control::Resolve { seed }) => Action::Resolve { seed },
+            Made::Event(notice) => Action::Event(self.event(notice, buf)),
+        })
+    }
+
+    fn make_action(&mut self, buf: &mut Vec<u8>) -> Option<Made> {
+        while let Some(outgoing) = self.outbox.pop() {
+            if self.encode(&outgoing, buf) {
+                self.stats.datagrams_out += 1;
+                self.stats.bytes_out += buf.len() as u64;
+                return Some(Made::Datagram(outgoing.to));
+            }
+        }
+        while let Some(control) = self.outbox.control.pop_front() {
+            let Control::Write { stream } = control else { return Some(Made::Control(control)) };
+            if self.write_stream(stream, buf) {
+                self.stats.stream_bytes_out += buf.len() as u64;
+                return Some(Made::Write(stream));
+            }
+        }
+        self.outbox.notices.pop_front().map(Made::Event)
+    }
+
+    // What the rest of the node asks for.
+
+    /// A datagram to a member's address.
+    pub(super) fn send(&mut self, to: SocketAddr, body: Body) {
+        let len_max = self.config.datagram_max;
+        let pushed = self.outbox.push(Outgoing { to, body, len_max, piggyback: true });
+        self.stats.drops.outbox_full += u64::from(!pushed);
+    }
+
+    pub(super) fn send_to_member(&mut self, slot: Slot, body: Body) {
+        if let Some(address) = self.table.at(slot).address() {
+            self.send(address, body);
+        }
+    }
+
+    /// A datagram of at most `len_max` bytes; news is added only if that is a full datagram.
+    pub(super) fn send_limited(&mut self, to: SocketAddr, body: Body, len_max: usize) {
+        let outgoing = self.limited(to, body, len_max);
+        let pushed = self.outbox.push(outgoing);
+        self.stats.drops.outbox_full += u64::from(!pushed);
+    }
+
+    /// The same, ahead of everything that is not urgent.
+    pub(super) fn send_urgent(&mut self, to: SocketAddr, body: Body, len_max: usize) {
+        let outgoing = self.limited(to, body, len_max);
+        let pushed = self.outbox.push_urgent(outgoing);
+        self.stats.drops.outbox_full += u64::from(!pushed);
+    }
+
+    fn limited(&self, to: SocketAddr, body: Body, len_max: usize) -> Outgoing {
+        let full = self.config.datagram_max;
+        let len_max = u16::try_from(len_max).unwrap_or(u16::MAX).min(full);
+        Outgoing { to, body, len_max, piggyback: len_max == full }
+    }
+
+    /// Distinct random live members into `chosen`.
+    pub(super) fn choose_others(&mut self, count: usize, except: Option<Slot>) {
+        self.chosen.clear();
+        self.table.choose_live(&mut self.random, count, except, &mut self.chosen);
+    }
+
+    // Datagrams.
+
+    /// Encodes one datagram. `false`: there is nothing to send after all.
+    fn encode(&mut self, outgoing: &Outgoing, buf: &mut Vec<u8>) -> bool {
+        let source = self.local_id();
+        let mut writer = PacketWriter::datagram(buf, self.cluster, outgoing.len_max.into());
+        let mut fits = true;
+        match outgoing.body {
+            Body::Ping { seq, target, tell } => {
+                if tell {
+                    self.accuse_to_face(target, &mut writer);
+                }
+                fits &= writer.push(&Message::Ping(Ping { seq, target, source }));
+            }
+            Body::Ack { seq, asker } => {
+                let incarnation = self.table.local().incarnation();
+                fits &= writer.push(&Message::Ack(Ack { seq, incarnation }));
+                self.accuse_to_face(asker, &mut writer);
+            }
+            Body::Forward { seq, incarnation } => fits &= writer.push(&Message::Ack(Ack { seq, incarnation })),
+            Body::Nack { seq } => fits &= writer.push(&Message::Nack(Nack { seq })),
+            Body::PingReq { seq, target, address, budget_ms } => {
+                if self.config.buddy {
+                    self.accuse_to_face(target, &mut writer);
+                }
+                fits &= writer.push(&Message::PingReq(PingReq { seq, source, target, address, budget_ms }));
+            }
+            Body::Gossip => {}
+            Body::Claim { about } => {
+                let claim = self.table.find(about).and_then(|slot| claim_of(self.table.at(slot)));
+                fits &= claim.is_some_and(|claim| writer.push(&claim));
+            }
+            Body::Ask { about } => {
+                let record = self.table.find(about).map(|slot| self.table.at(slot));
+                let ask = record.map(|record| Message::Ask(Ask { id: about, incarnation: record.incarnation() }));
+                fits &= ask.is_some_and(|ask| writer.push(&ask));
+            }
+        }
+        if !fits {
+            self.stats.drops.unproven += u64::from(!outgoing.piggyback);
+            writer.cancel();
+            return false;
+        }
+        if outgoing.piggyback && !self.rumors.is_empty() {
+            self.add_rumors(&mut writer);
+        }
+        if writer.is_empty() {
+            writer.cancel();
+            return false;
+        }
+        writer.finish();
+        true
+    }
+
+    /// Buddy System ([LG] IV-C), and more: whoever we hold suspect, dead or departed hears it from us when we talk.
+    fn accuse_to_face(&self, member: NodeId, writer: &mut PacketWriter<'_>) {
+        if let Some(slot) = self.table.find(member)
+            && self.table.at(slot).state() != State::Alive
+            && slot != Slot::LOCAL
+            && let Some(claim) = claim_of(self.table.at(slot))
+        {
+            writer.push(&claim);
+        }
+    }
+
+    /// Fills a datagram up with news: fewest sent first ([SWIM] 4.1).
+    fn add_rumors(&mut self, writer: &mut PacketWriter<'_>) {
+        let limit = sends_limit(self.config.retransmit_mult, self.table.live_count());
+        let (mut misfits, mut next) = (0, self.rumors.first());
+        let mut told = core::mem::take(&mut self.told);
+        while let Some(rumor) = next {
+            next = self.rumors.after(rumor);
+            let (slot, topic) = self.rumors.about(rumor);
+            let message = match topic {
+                Topic::Status => claim_of(self.table.at(slot)),
+                Topic::Accuser { of, by } => self.further_accusation(slot, of, by),
+            };
+            match message {
+                None => self.drop_rumor(rumor),
+                Some(message) if writer.push(&message) => told.push(rumor),
+                Some(_) => {
+                    misfits += 1;
+                    if misfits >= MISFITS_MAX {
+                        break;
+                    }
+                }
+            }
+        }
+        self.stats.rumors_out += told.len() as u64;
+        for rumor in told.drain(..) {
+            self.count_sent_within(rumor, limit);
+        }
+        self.told = told;
+    }
+
+    fn further_accusation(&self, slot: Slot, of: NodeId, by: NodeId) -> Option<Message<'static>> {
+        let record = self.table.try_at(slot).filter(|record| record.id == of && record.state() == State::Suspect)?;
+        let suspect = Suspect { id: of, incarnation: record.incarnation(), accuser: by };
+        record.incarnation().is_accusable().then_some(Message::Suspect(suspect))
+    }
+
+    /// A rumor was told once more, by us or, where that counts, by others.
+    pub(super) fn count_sent(&mut self, rumor: u32) {
+        let limit = sends_limit(self.config.retransmit_mult, self.table.live_count());
+        self.count_sent_within(rumor, limit);
+    }
+
+    fn count_sent_within(&mut self, rumor: u32, limit: u8) {
+        let (slot, topic) = self.rumors.about(rumor);
+        if self.rumors.sent(rumor, limit) {
+            self.rumor_is_gone(slot, topic);
+        }
+    }
+
+    fn drop_rumor(&mut self, rumor: u32) {
+        let (slot, topic) = self.rumors.about(rumor);
+        self.rumors.remove(rumor);
+        self.rumor_is_gone(slot, topic);
+    }
+
+    fn rumor_is_gone(&mut self, slot: Slot, topic: Topic) {
+        if topic == Topic::Status {
+            self.table.at_mut(slot).rumor = None;
+            // Our departure has been told as often as any news is.
+            if slot == Slot::LOCAL && self.status == Status::Leaving {
+                self.timers.set(Chore::Leave, self.now);
+            }
+        }
+    }
+
+    // Events.
+
+    fn event<'b>(&self, notice: Notice, buf: &'b mut Vec<u8>) -> Event<'b> {
+        match notice {
+            Notice::Member { change, record, cause } => {
+                if let Some(content) = record.content() {
+                    buf.extend_from_slice(&content.profile);
+                }
+                let profile = ProfileBytes::from_validated(buf).parse();
+                let member: Member<'b> = self.view(&record, profile);
+                let event = MemberEvent { member, cause };
+                match change {
+                    Change::Joined => Event::Joined(event),
+                    Change::Updated => Event::Updated(event),
+                    Change::Suspected => Event::Suspected(event),
+                    Change::Refuted => Event::Refuted(event),
+                    Change::Died => Event::Died(event),
+                    Change::Left => Event::Left(event),
+                    Change::Restarted => Event::Restarted(event),
+                    Change::Reaped => Event::Reaped(event),
+                }
+            }
+            Notice::Superseded { by, life } => Event::Superseded { by, life },
+            Notice::NameTaken { holder } => Event::NameTaken { holder },
+            Notice::Isolated { since } => Event::Isolated { since },
+            Notice::Reconnected { after } => Event::Reconnected { after },
+        }
+    }
+}

@@ -1,0 +1,555 @@
+//! Heard about a member: what a claim changes here, and what follows from the change.
+//!
+//! Every claim, by whatever way it came, ends in [`Node::change`], the only place where a member's state changes.
+
+use alloc::sync::Arc;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::{Node, Status as Standing};
+use crate::action::StreamId;
+use crate::dissemination::rumors::Topic;
+use crate::event::Cause;
+use crate::membership::precedence::{Status, content_prevails};
+use crate::membership::table::Content;
+use crate::membership::transition::{Change, changes};
+use crate::membership::{Incarnation, NodeId, Slot, State};
+use crate::outbox::{Body, Notice};
+use crate::time::Instant;
+use crate::timers::{Chore, Timer};
+use crate::wire::message::Grave;
+use crate::wire::{Alive, Dead, Left, ProfileBytes, Suspect, Tombstone};
+
+/// How long somebody known by id alone is remembered as dead or departed, at most: long enough for old news to die out,
+/// short enough that invented ids do not push out those we knew.
+const ID_ONLY_RETENTION: Duration = Duration::from_secs(600);
+
+/// By which way a claim came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Via {
+    /// In a datagram of `len` bytes.
+    Datagram { from: SocketAddr, len: usize },
+    /// In an exchange of state.
+    Exchange(StreamId),
+}
+
+/// Whether a change is told to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spread {
+    Gossip,
+    Quiet,
+}
+
+impl Node {
+    pub(super) fn hear_alive(&mut self, now: Instant, alive: &Alive<'_>, via: Via) {
+        if alive.id == self.local_id() {
+            return self.hear_self_alive(now, alive, via);
+        }
+        let Some(slot) = self.table.find(alive.id) else {
+            if self.is_named_right(alive) && self.has_room() {
+                let status = Status::new(alive.incarnation, State::Alive);
+                let slot = self.table.insert(alive.id, status, None, now);
+                let content = self.content_of(alive);
+                self.after_change(now, slot, None, None, status, Some(content), Cause::Itself, self.spread(via));
+            }
+            return;
+        };
+        let record = self.table.at(slot);
+        let claimed = Status::new(alive.incarnation, State::Alive);
+        let held_content = record.content().map(|content| (content.incarnation, &*content.profile));
+        let content_news = content_prevails((alive.incarnation, alive.profile.as_bytes()), held_content);
+        let status = record.status().max(claimed);
+        // Content of a grave known by id alone is of no use: it stays as it is until it lives.
+        let content_news = content_news && (status.state.is_live() || record.content().is_some());
+        if status == record.status() && !content_news {
+            return self.hear_nothing_new(now, slot, claimed, via);
+        }
+        let unnamed = record.content().is_none();
+        let buried = record.status() > claimed && record.state() == State::Dead;
+        if content_news && unnamed && !self.is_named_right(alive) {
+            return;
+        }
+        if buried && matches!(via, Via::Exchange(_)) {
+            self.send_obituary(now, slot);
+        }
+        let content = content_news.then(|| self.content_of(alive));
+        self.change(now, slot, status, content, alive.id, Cause::Itself, self.spread(via));
+    }
+
+    pub(super) fn hear_suspect(&mut self, now: Instant, suspect: &Suspect, via: Via) {
+        let Suspect { id, incarnation, accuser } = *suspect;
+        if id == self.local_id() {
+            return self.hear_self_accused(now, incarnation, via);
+        }
+        let claimed = Status::new(incarnation, State::Suspect);
+        let Some(slot) = self.table.find(id) else { return self.remember_id_only(now, id, claimed, accuser, None) };
+        let record = self.table.at(slot);
+        if record.status() < claimed {
+            let cause = Cause::Accused { by: accuser };
+            self.change(now, slot, claimed, None, accuser, cause, self.spread(via));
+        } else if record.status() == claimed {
+            self.confirm(now, slot, accuser);
+        } else {
+            self.hear_nothing_new(now, slot, claimed, via);
+        }
+    }
+
+    pub(super) fn hear_dead(&mut self, now: Instant, dead: &Dead, via: Via) {
+        let Dead { id, incarnation, accuser } = *dead;
+        if id == self.local_id() {
+            return self.hear_self_accused(now, incarnation, via);
+        }
+        self.hear_grave(now, id, Status::new(incarnation, State::Dead), accuser, via);
+    }
+
+    pub(super) fn hear_left(&mut self, now: Instant, left: &Left, via: Via) {
+        let Left { id, incarnation } = *left;
+        if id == self.local_id() {
+            return self.hear_self_accused(now, incarnation, via);
+        }
+        self.hear_grave(now, id, Status::new(incarnation, State::Left), id, via);
+    }
+
+    fn hear_grave(&mut self, now: Instant, id: NodeId, claimed: Status, accuser: NodeId, via: Via) {
+        let Some(slot) = self.table.find(id) else { return self.remember_id_only(now, id, claimed, accuser, None) };
+        if self.table.at(slot).status() < claimed {
+            let cause = if claimed.state == State::Left { Cause::Itself } else { Cause::DeclaredBy { by: accuser } };
+            self.change(now, slot, claimed, None, accuser, cause, self.spread(via));
+        } else {
+            self.hear_nothing_new(now, slot, claimed, via);
+        }
+    }
+
+    /// An obituary from an exchange may be old news of a partition: whoever we hold alive is suspected quietly, and
+    /// asked. A departure is taken as it is.
+    pub(super) fn hear_tombstone(&mut self, now: Instant, tombstone: &Tombstone, stream: StreamId) {
+        let Tombstone { id, incarnation, grave, remaining_s } = *tombstone;
+        if id == self.local_id() {
+            return self.hear_self_accused(now, incarnation, Via::Exchange(stream));
+        }
+        let remaining = Duration::from_secs(remaining_s.into());
+        let (state, accuser) = match grave {
+            Grave::Dead(accuser) => (State::Dead, accuser),
+            Grave::Left => (State::Left, id),
+        };
+        let claimed = Status::new(incarnation, state);
+        let Some(slot) = self.table.find(id) else {
+            return self.remember_id_only(now, id, claimed, accuser, Some(remaining));
+        };
+        let record = self.table.at(slot);
+        if record.is_live() && state == State::Dead {
+            let suspected = Status::new(incarnation, State::Suspect);
+            if record.status() < suspected {
+                let cause = Cause::DeclaredBy { by: accuser };
+                self.change(now, slot, suspected, None, accuser, cause, Spread::Quiet);
+            }
+            if self.table.at(slot).status() == suspected {
+                self.send_obituary(now, slot);
+            }
+            return;
+        }
+        if record.status() < claimed {
+            let cause = if state == State::Left { Cause::Itself } else { Cause::DeclaredBy { by: accuser } };
+            self.change(now, slot, claimed, None, accuser, cause, Spread::Quiet);
+        }
+        let record = self.table.at_mut(slot);
+        if record.status().incarnation == incarnation
+            && !record.state().is_live()
+            && now + remaining + (record.forget_at - now) / 16 < record.forget_at
+        {
+            // Tombstones of one member die out together: the lesser remaining life holds everywhere. Small differences
+            // are let be, so that no sequence of them sets timers without end.
+            record.forget_at = now + remaining;
+            record.reap_armed = false;
+            self.arm_reaping(slot);
+        }
+    }
+
+    /// A claim that our own table equals or outranks. If outranked, whoever believes it is told (`docs/protocol.md` 5.4).
+    fn hear_nothing_new(&mut self, now: Instant, slot: Slot, claimed: Status, via: Via) {
+        self.stats.claims_old += 1;
+        let record = self.table.at(slot);
+        let (held, id) = (record.status(), record.id);
+        if held == claimed {
+            if self.config.count_heard
+                && let Some(rumor) = record.rumor
+            {
+                self.count_sent(rumor);
+            }
+            return;
+        }
+        match via {
+            Via::Exchange(stream) => {
+                // What the peer holds alive and we hold dead or departed: both it and the subject should know.
+                if held.state == State::Dead && claimed.state.is_live() {
+                    self.send_obituary(now, slot);
+                }
+                if !held.state.is_live()
+                    && let Some(stream) = self.streams.get_mut(&stream)
+                {
+                    stream.wanted.push(id);
+                }
+            }
+            Via::Datagram { from, len } => {
+                let accused = matches!(held.state, State::Suspect | State::Dead);
+                // An accusation goes to its subject, who alone can refute it; anything else to whoever is behind.
+                let (to, len_max) = match self.table.at(slot).address() {
+                    Some(subject) if accused => (subject, usize::from(self.config.datagram_max)),
+                    _ if accused => return,
+                    _ => (from, self.len_allowed(from, len)),
+                };
+                // The same state of an older incarnation is the common case of old news still on its way: the subject
+                // need not hear that we accuse it at a newer one, it does already.
+                self.echo(now, id, to, len_max);
+            }
+        }
+    }
+
+    pub(super) fn echo(&mut self, now: Instant, about: NodeId, to: SocketAddr, len_max: usize) {
+        if !self.config.echo || !self.is_running() {
+            return;
+        }
+        if !self.echoes.take(now, self.config.probe_interval) {
+            self.stats.drops.echoes_limited += 1;
+            return;
+        }
+        self.stats.echoes += 1;
+        self.send_limited(to, Body::Claim { about }, len_max);
+    }
+
+    // What is said about ourselves.
+
+    fn hear_self_alive(&mut self, now: Instant, alive: &Alive<'_>, via: Via) {
+        if !self.is_running() {
+            return;
+        }
+        let local = self.table.local();
+        let own = local.incarnation();
+        let own_address = local.address();
+        let own_profile = local.content().map(|content| Arc::clone(&content.profile)).unwrap_or_default();
+        let profile = alive.profile.parse();
+        let elsewhere = Some(profile.address) != own_address;
+        if alive.incarnation < own {
+            if let Via::Datagram { from, len } = via {
+                let len_max = self.len_allowed(from, len);
+                self.echo(now, self.local_id(), from, len_max);
+            }
+            return;
+        }
+        if elsewhere {
+            // A newer life elsewhere has our name. At equal lives nobody can say who is newer; the bytes decide, so that
+            // exactly one of the two gives way.
+            let newer = alive.incarnation.life > own.life;
+            let tie = alive.incarnation.life == own.life && alive.profile.as_bytes() > &own_profile[..];
+            if newer || tie {
+                return self.give_way(profile.address, alive.incarnation.life);
+            }
+        }
+        if alive.incarnation > own || alive.profile.as_bytes() != &own_profile[..] {
+            self.go_past(now, alive.incarnation, via);
+        }
+    }
+
+    /// Somebody holds us suspect, dead or departed. A leaver lets it be; anybody else goes past it.
+    fn hear_self_accused(&mut self, now: Instant, incarnation: Incarnation, via: Via) {
+        if !self.is_running() {
+            return;
+        }
+        if incarnation < self.table.local().incarnation() {
+            if let Via::Datagram { from, len } = via {
+                let len_max = self.len_allowed(from, len);
+                self.echo(now, self.local_id(), from, len_max);
+            }
+            return;
+        }
+        self.health.refuted_self();
+        self.go_past(now, incarnation, via);
+    }
+
+    /// Raises our own incarnation past what was heard, and says so: first to whoever told us.
+    fn go_past(&mut self, now: Instant, heard: Incarnation, via: Via) {
+        let incarnation = self.table.local().incarnation().max(heard).past();
+        if incarnation == self.table.local().incarnation() {
+            return;
+        }
+        self.stats.refutations += 1;
+        self.renew_self(now, incarnation, None);
+        if let Via::Datagram { from, len } = via {
+            let len_max = self.len_allowed(from, len);
+            let about = self.local_id();
+            self.send_urgent(from, Body::Claim { about }, len_max);
+        }
+    }
+
+    /// The local member is Alive with this incarnation, and with this profile if it is a new one.
+    pub(super) fn renew_self(&mut self, now: Instant, incarnation: Incarnation, profile: Option<Arc<[u8]>>) {
+        let local = self.table.local();
+        let Some(held) = local.content() else { return };
+        let content = Content {
+            incarnation,
+            profile: profile.unwrap_or_else(|| Arc::clone(&held.profile)),
+            address: held.address,
+        };
+        let id = local.id;
+        let status = Status::new(incarnation, State::Alive);
+        self.change(now, Slot::LOCAL, status, Some(content), id, Cause::Itself, Spread::Gossip);
+    }
+
+    fn give_way(&mut self, by: SocketAddr, life: u64) {
+        self.status = Standing::Superseded;
+        self.timers.clear_all();
+        self.outbox.clear();
+        self.probe = None;
+        while let Some((&stream, _)) = self.streams.first_key_value() {
+            self.reset_stream(stream);
+        }
+        self.outbox.notices.push_back(Notice::Superseded { by, life });
+    }
+
+    // The change itself.
+
+    /// Brings a member's record to this status and content; everything that follows from it follows here.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the one place where a member's state changes takes all there is to say"
+    )]
+    pub(super) fn change(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        status: Status,
+        content: Option<Content>,
+        accuser: NodeId,
+        cause: Cause,
+        spread: Spread,
+    ) {
+        let record = self.table.at(slot);
+        let held = record.status();
+        debug_assert!(status >= held, "what is held only rises: {held:?} to {status:?}");
+        let in_view = record.content().is_some().then_some(held.state);
+        // The case is closed by anything that is not the same accusation.
+        if let Some(case) = record.case
+            && (status.state != State::Suspect || status.incarnation > self.cases.at(case).incarnation)
+        {
+            self.cases.close(case);
+            self.table.at_mut(slot).case = None;
+            match (status.state, cause) {
+                (State::Alive, _) => self.stats.suspicions_refuted += 1,
+                (_, Cause::SuspicionExpired { .. }) => self.stats.suspicions_expired += 1,
+                _ => self.stats.suspicions_overtaken += 1,
+            }
+        }
+        if status.state != State::Alive {
+            self.table.at_mut(slot).accuser = accuser;
+        }
+        self.after_change(now, slot, Some(held), in_view, status, content, cause, spread);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the second half of `change`, shared with insertion")]
+    fn after_change(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        held: Option<Status>,
+        in_view: Option<State>,
+        status: Status,
+        content: Option<Content>,
+        cause: Cause,
+        spread: Spread,
+    ) {
+        self.stats.claims_news += 1;
+        let greater_life = held.is_some_and(|held| status.incarnation.life > held.incarnation.life);
+        let content_changed = match (&content, self.table.at(slot).content()) {
+            (Some(new), Some(held)) => new.profile != held.profile,
+            (new, _) => new.is_some(),
+        };
+        if let Some(content) = content {
+            self.table.set_content(slot, content);
+        }
+        self.table.set_status(slot, status, now);
+        let entered_grave = held.is_none_or(|held| held.incarnation < status.incarnation || held.state.is_live());
+        if !status.state.is_live() && slot != Slot::LOCAL && entered_grave {
+            self.table.at_mut(slot).forget_at = now + self.config.tombstone_retention;
+            self.arm_reaping(slot);
+        }
+        if greater_life || !status.state.is_live() {
+            self.table.at_mut(slot).round_trip = None;
+        }
+
+        let in_view_now = self.table.at(slot).content().is_some();
+        if in_view_now && slot != Slot::LOCAL {
+            let changes = changes(in_view, status.state, greater_life, content_changed);
+            for change in changes.into_iter().flatten() {
+                self.notify(change, slot, cause);
+            }
+        }
+        self.open_case(now, slot);
+        self.tell_on(slot, spread);
+        self.changed.push(self.table.at(slot).id);
+        if self.status != Standing::Joined && self.is_running() && !self.table.others().is_empty() {
+            self.status = Standing::Joined;
+        }
+        self.trim_graves(now, slot);
+    }
+
+    /// Opens the case against a member that is now Suspect and has none.
+    fn open_case(&mut self, now: Instant, slot: Slot) {
+        let record = self.table.at(slot);
+        if record.state() != State::Suspect || record.case.is_some() || !record.is_live() {
+            return;
+        }
+        let (incarnation, accuser) = (record.incarnation(), record.accuser);
+        let accuser = self.is_known_accuser(accuser).then_some(accuser);
+        let live = self.table.live_count();
+        let suspicion_now = self.clock.now(now);
+        let case = self.cases.open(&self.config, live, now, suspicion_now, slot, incarnation, accuser);
+        self.table.at_mut(slot).case = Some(case);
+        self.stats.suspicions += 1;
+        self.arm_suspicion(now, slot);
+    }
+
+    /// Accusers count that are live members, as far as we know.
+    pub(super) fn is_known_accuser(&self, accuser: NodeId) -> bool {
+        self.table.find(accuser).is_some_and(|slot| self.table.at(slot).is_live())
+    }
+
+    /// Starts the member's rumor anew, or, if it is not to be told, ends it.
+    fn tell_on(&mut self, slot: Slot, spread: Spread) {
+        let record = self.table.at(slot);
+        match (spread, record.rumor) {
+            (Spread::Gossip, Some(rumor)) => self.rumors.renew(rumor),
+            (Spread::Gossip, None) => {
+                let rumor = self.add_rumor(slot, Topic::Status);
+                self.table.at_mut(slot).rumor = Some(rumor);
+            }
+            (Spread::Quiet, Some(rumor)) => {
+                self.rumors.remove(rumor);
+                self.table.at_mut(slot).rumor = None;
+            }
+            (Spread::Quiet, None) => {}
+        }
+        self.arm_gossip();
+    }
+
+    pub(super) fn add_rumor(&mut self, slot: Slot, topic: Topic) -> u32 {
+        let (rumor, given_up) = self.rumors.add(slot, topic);
+        if let Some((_, subject, topic)) = given_up {
+            self.stats.drops.rumors_full += 1;
+            if topic == Topic::Status {
+                self.table.at_mut(subject).rumor = None;
+            }
+        }
+        rumor
+    }
+
+    /// News is gossiped at once, but never twice within a gossip interval.
+    pub(super) fn arm_gossip(&mut self) {
+        if self.timers.at(Chore::Gossip).is_none() && !self.rumors.is_empty() {
+            self.timers.set(Chore::Gossip, self.now.max(self.gossiped + self.config.gossip_interval));
+        }
+    }
+
+    pub(super) fn notify(&mut self, change: Change, slot: Slot, cause: Cause) {
+        let record = self.table.at(slot).clone();
+        self.outbox.notices.push_back(Notice::Member { change, record, cause });
+    }
+
+    // Graves.
+
+    /// Remembers somebody by id alone, so that older news of it does not bring it to life.
+    fn remember_id_only(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        status: Status,
+        accuser: NodeId,
+        remaining: Option<Duration>,
+    ) {
+        if !self.has_room() {
+            return;
+        }
+        let slot = self.table.insert(id, status, None, now);
+        let retention = self.config.tombstone_retention.min(ID_ONLY_RETENTION);
+        let record = self.table.at_mut(slot);
+        record.accuser = accuser;
+        record.forget_at = now + remaining.map_or(retention, |remaining| remaining.min(retention));
+        self.arm_reaping(slot);
+        self.changed.push(id);
+        self.stats.claims_news += 1;
+        self.trim_graves(now, slot);
+    }
+
+    pub(super) fn arm_reaping(&mut self, slot: Slot) {
+        let record = self.table.at_mut(slot);
+        if !core::mem::replace(&mut record.reap_armed, true) {
+            let at = record.forget_at;
+            self.timers.push(at, Timer::Reap(slot));
+        }
+    }
+
+    /// Keeps the graves within their limit: of sixteen picked at random, the one nearest its end is forgotten.
+    fn trim_graves(&mut self, now: Instant, except: Slot) {
+        while self.table.graves().len() > self.config.tombstones_max as usize {
+            let graves = self.table.graves().len();
+            let picked = (0..16).map(|_| self.table.graves()[self.random.below(graves)]);
+            let Some(nearest) =
+                picked.filter(|&slot| slot != except).min_by_key(|&slot| (self.table.at(slot).forget_at, slot))
+            else {
+                return;
+            };
+            self.stats.drops.tombstones_full += 1;
+            self.forget(now, nearest);
+        }
+    }
+
+    /// Forgets a member for good.
+    pub(super) fn forget(&mut self, _now: Instant, slot: Slot) {
+        if self.table.at(slot).content().is_some() {
+            self.notify(Change::Reaped, slot, Cause::Forgotten);
+        }
+        let record = self.table.remove(slot);
+        if let Some(case) = record.case {
+            self.cases.close(case);
+        }
+        if let Some(rumor) = record.rumor {
+            self.rumors.remove(rumor);
+        }
+        self.changed.push(record.id);
+    }
+
+    // What a claim must fulfil.
+
+    fn has_room(&mut self) -> bool {
+        let room = self.table.len() < self.config.members_max as usize;
+        self.stats.drops.members_full += u64::from(!room);
+        room
+    }
+
+    /// Ids are derived from names: nobody is taken in under an id that is not its own.
+    fn is_named_right(&mut self, alive: &Alive<'_>) -> bool {
+        let right = NodeId::of(&self.config.cluster, alive.profile.parse().name) == alive.id;
+        self.stats.drops.misnamed += u64::from(!right);
+        right
+    }
+
+    fn content_of(&self, alive: &Alive<'_>) -> Content {
+        Content {
+            incarnation: alive.incarnation,
+            profile: Arc::from(alive.profile.as_bytes()),
+            address: alive.profile.parse().address,
+        }
+    }
+
+    /// What is learnt is told on, but for what a newcomer learns in its first exchange: everybody knows it already.
+    fn spread(&self, via: Via) -> Spread {
+        match via {
+            Via::Exchange(stream) if self.streams.get(&stream).is_some_and(|stream| stream.newcomer) => Spread::Quiet,
+            Via::Exchange(_) | Via::Datagram { .. } => Spread::Gossip,
+        }
+    }
+}
+
+/// The profile bytes of a record, for the wire.
+pub(super) fn profile_of(content: &Content) -> ProfileBytes<'_> {
+    ProfileBytes::from_validated(&content.profile)
+}

@@ -1,0 +1,135 @@
+//! Asked by the application.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::claims::Spread;
+use super::{CommandError, Node, Status as Standing, encode_profile};
+use crate::action::SeedId;
+use crate::event::Cause;
+use crate::membership::precedence::Status;
+use crate::membership::transition::Change;
+use crate::membership::{METADATA_MAX, NodeId, Slot, State};
+use crate::time::Instant;
+use crate::timers::Chore;
+use crate::wire::Profile;
+
+/// Most seeds kept.
+const SEEDS_MAX: usize = 1024;
+
+impl Node {
+    /// Joins a cluster by way of any of these seeds, trying until one lets us in. They replace earlier seeds and stay
+    /// known for healing. A node that left comes back, past its own departure.
+    pub fn join(&mut self, now: Instant, seeds: &[SeedId]) -> Result<(), CommandError> {
+        if seeds.is_empty() {
+            return Err(CommandError::NoSeeds);
+        }
+        if seeds.len() > SEEDS_MAX {
+            return Err(CommandError::TooManySeeds { len: seeds.len() });
+        }
+        match self.status {
+            Standing::Superseded | Standing::Leaving => return Err(CommandError::Status(self.status)),
+            Standing::Alone | Standing::Joining | Standing::Joined | Standing::Left => {}
+        }
+        let now = self.begin(now);
+        if self.status == Standing::Left {
+            self.status = Standing::Alone;
+            self.start_chores();
+            self.rearm_members(now);
+            let incarnation = self.table.local().incarnation().past();
+            self.renew_self(now, incarnation, None);
+        }
+        if self.status == Standing::Alone {
+            self.status = Standing::Joining;
+        }
+        self.start_joining(now, seeds);
+        Ok(())
+    }
+
+    /// Departs: spreads the news, then reports [`Event::Left`](crate::Event::Left) of itself.
+    pub fn leave(&mut self, now: Instant) -> Result<(), CommandError> {
+        if !self.is_running() {
+            return Err(CommandError::Status(self.status));
+        }
+        let now = self.begin(now);
+        self.status = Standing::Leaving;
+        self.stop_joining();
+        self.drop_probe();
+        self.timers.clear_all();
+        self.timers.set(Chore::Leave, now + self.config.leave_timeout);
+        let (id, incarnation) = (self.local_id(), self.table.local().incarnation());
+        if self.table.others().is_empty() || !incarnation.is_accusable() {
+            self.timers.set(Chore::Leave, now);
+        }
+        let left = Status::new(incarnation, State::Left);
+        self.change(now, Slot::LOCAL, left, None, id, Cause::Itself, Spread::Gossip);
+        Ok(())
+    }
+
+    /// Replaces the local member's metadata and spreads it.
+    pub fn set_metadata(&mut self, now: Instant, metadata: Bytes) -> Result<(), CommandError> {
+        if metadata.len() > METADATA_MAX {
+            return Err(CommandError::Metadata { len: metadata.len() });
+        }
+        if !self.is_running() {
+            return Err(CommandError::Status(self.status));
+        }
+        let now = self.begin(now);
+        let local = self.local();
+        let profile = Profile {
+            address: local.address,
+            endpoint: local.endpoint,
+            versions: local.versions,
+            name: local.name,
+            metadata: &metadata,
+        };
+        let (incarnation, profile) = (local.incarnation.past(), encode_profile(&profile));
+        self.renew_self(now, incarnation, Some(profile));
+        Ok(())
+    }
+
+    /// Declares a member departed on its behalf, for everyone. One that is alive contradicts and stays.
+    pub fn force_leave(&mut self, now: Instant, member: NodeId) -> Result<(), CommandError> {
+        if member == self.local_id() {
+            return Err(CommandError::Itself);
+        }
+        if !self.is_running() {
+            return Err(CommandError::Status(self.status));
+        }
+        let slot = self.table.find(member).ok_or(CommandError::UnknownMember(member))?;
+        if self.table.at(slot).content().is_none() {
+            return Err(CommandError::UnknownMember(member));
+        }
+        let now = self.begin(now);
+        let status = self.table.at(slot).status();
+        if status.state != State::Left {
+            let left = Status::new(status.incarnation, State::Left);
+            self.change(now, slot, left, None, member, Cause::Operator, Spread::Gossip);
+        }
+        Ok(())
+    }
+
+    /// The timers of members, anew: they were cleared with everything else at the departure.
+    fn rearm_members(&mut self, now: Instant) {
+        let slots: Vec<Slot> = self.table.slots_from(1).map(|(_, slot, _)| slot).collect();
+        for slot in slots {
+            let record = self.table.at_mut(slot);
+            (record.reap_armed, record.suspicion_armed) = (false, None);
+            if !record.is_live() {
+                self.arm_reaping(slot);
+            }
+            self.arm_suspicion(now, slot);
+        }
+    }
+
+    /// The departure is told: nothing is done any more but to answer pings.
+    pub(super) fn finish_leaving(&mut self) {
+        self.status = Standing::Left;
+        self.timers.clear_all();
+        while let Some((&stream, _)) = self.streams.first_key_value() {
+            self.reset_stream(stream);
+        }
+        self.notify(Change::Left, Slot::LOCAL, Cause::Itself);
+    }
+}

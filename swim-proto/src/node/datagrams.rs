@@ -1,0 +1,114 @@
+//! Arrived: one packet, understood whole or refused whole.
+
+use core::net::SocketAddr;
+
+use super::claims::Via;
+use super::{DatagramError, Node, Status};
+use crate::membership::precedence;
+use crate::membership::{Slot, State};
+use crate::outbox::{Body, Notice};
+use crate::time::Instant;
+use crate::wire::{Ask, Message, Messages, decode};
+
+/// The longest datagram taken in: others may be configured to send larger ones than we do.
+const DATAGRAM_LEN_MAX: usize = 65_507;
+
+impl Node {
+    /// A datagram arrived.
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), DatagramError> {
+        let now = self.begin(now);
+        let messages = decode(datagram, self.cluster, DATAGRAM_LEN_MAX).inspect_err(|error| self.count_drop(error))?;
+        self.stats.datagrams_in += 1;
+        self.stats.bytes_in += datagram.len() as u64;
+        if self.status == Status::Superseded {
+            return Ok(());
+        }
+        self.heard(now);
+        if self.status == Status::Left {
+            self.answer_pings_only(messages, from, datagram.len());
+            return Ok(());
+        }
+        let via = Via::Datagram { from, len: datagram.len() };
+        for message in messages {
+            match message {
+                Message::Ping(ping) => self.hear_ping(&ping, from, datagram.len()),
+                Message::Ack(ack) => self.hear_ack(now, &ack, true),
+                Message::PingReq(request) => self.hear_ping_req(now, &request, from, datagram.len()),
+                Message::Nack(nack) => self.hear_nack(&nack),
+                Message::Alive(alive) => self.hear_alive(now, &alive, via),
+                Message::Suspect(suspect) => self.hear_suspect(now, &suspect, via),
+                Message::Dead(dead) => self.hear_dead(now, &dead, via),
+                Message::Left(left) => self.hear_left(now, &left, via),
+                Message::Ask(ask) => self.hear_ask(&ask, from, datagram.len()),
+                // Steps of an exchange have no meaning outside their stream.
+                Message::From(_)
+                | Message::Join(_)
+                | Message::SyncRoot(_)
+                | Message::SyncAgree(_)
+                | Message::SyncBuckets(_)
+                | Message::SyncFilter(_)
+                | Message::Held(_)
+                | Message::Want(_)
+                | Message::Tombstone(_)
+                | Message::SyncEnd(_)
+                | Message::NameTaken(_)
+                | Message::Busy(_) => {}
+            }
+            if self.status == Status::Superseded {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A departed member acks to the end, and takes no part in anything else.
+    fn answer_pings_only(&mut self, messages: Messages<'_>, from: SocketAddr, len: usize) {
+        for message in messages {
+            if let Message::Ping(ping) = message {
+                self.hear_ping(&ping, from, len);
+            }
+        }
+    }
+
+    /// Somebody was heard: any silence ends.
+    pub(super) fn heard(&mut self, now: Instant) {
+        let (reconnected, ran_again) = self.clock.heard(now);
+        if let Some(after) = reconnected {
+            self.outbox.notices.push_back(Notice::Reconnected { after });
+        }
+        if ran_again {
+            self.rearm_suspicions(now);
+        }
+    }
+
+    /// Somebody is about to bury a member: we say so if we hold it alive, or departed, beyond the accusation.
+    fn hear_ask(&mut self, ask: &Ask, from: SocketAddr, len: usize) {
+        let Some(slot) = self.table.find(ask.id) else { return };
+        let held = self.table.at(slot).status();
+        let accused = precedence::Status::new(ask.incarnation, State::Suspect);
+        let contradicts = held > accused && matches!(held.state, State::Alive | State::Left);
+        if contradicts && (self.is_running() || slot != Slot::LOCAL) {
+            let len_max = self.len_allowed(from, len);
+            self.send_urgent(from, Body::Claim { about: ask.id }, len_max);
+        }
+    }
+
+    /// How long an answer to this address may be: as long as any datagram if a member we know is there, else no longer
+    /// than what came from it. Nobody can use us to multiply bytes against others.
+    pub(super) fn len_allowed(&self, from: SocketAddr, len: usize) -> usize {
+        if self.table.find_address(from).is_some() { self.config.datagram_max.into() } else { len }
+    }
+
+    pub(super) fn count_drop(&mut self, error: &DatagramError) {
+        let drops = &mut self.stats.drops;
+        *match error {
+            DatagramError::Length { .. } => &mut drops.length,
+            DatagramError::Magic => &mut drops.magic,
+            DatagramError::Version(_) => &mut drops.version,
+            DatagramError::Flags(_) => &mut drops.sealed,
+            DatagramError::Cluster => &mut drops.foreign,
+            DatagramError::Checksum => &mut drops.checksum,
+            DatagramError::Malformed { .. } => &mut drops.malformed,
+        } += 1;
+    }
+}

@@ -1,0 +1,254 @@
+//! What is said on a stream: pings, joins and the comparison of state (`docs/protocol.md` 6 and 7).
+//!
+//! Reading is here; writing, which happens piece by piece as the peer takes it, is in `actions/telling`.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use super::Node;
+use super::claims::Via;
+use super::streams::Broken;
+use crate::action::StreamId;
+use crate::detection::probe::Purpose;
+use crate::dissemination::exchange::{Joiner, Part, Step, Stream};
+use crate::membership::{Incarnation, NodeId};
+use crate::outbox::Notice;
+use crate::time::Instant;
+use crate::timers::Timer;
+use crate::wire::{Alive, FRAME_MAX, Held, Join, Message, Ping, ProfileBytes, SyncRoot, decode};
+
+impl Node {
+    /// One packet of a stream. Every message must be what is due at this step; anything else breaks the stream.
+    pub(super) fn hear_packet(&mut self, now: Instant, id: StreamId, packet: &[u8]) -> Result<(), Broken> {
+        let messages = decode(packet, self.cluster, FRAME_MAX).map_err(|error| {
+            self.count_drop(&error);
+            Broken
+        })?;
+        // The opener's own Alive, until the message after it says what the stream is for.
+        let mut opener: Option<Alive<'_>> = None;
+        for message in messages {
+            let Some(stream) = self.streams.get(&id) else { return Ok(()) };
+            let step = &stream.step;
+            let via = Via::Exchange(id);
+            match message {
+                Message::Ping(ping) if *step == Step::Accepted => self.hear_stream_ping(id, &ping)?,
+                Message::Ack(ack) if *step == Step::Pinged => self.hear_ack(now, &ack, false),
+                Message::Alive(alive) => match step {
+                    Step::Accepted => opener = Some(alive),
+                    Step::Joining | Step::Listed | Step::Answered | Step::Told => self.hear_alive(now, &alive, via),
+                    Step::Redirected => self.add_candidate(alive.profile.parse().address),
+                    _ => return Err(Broken),
+                },
+                Message::Join(join) if *step == Step::Accepted => self.hear_join(now, id, &join, opener.take())?,
+                Message::SyncRoot(root) if *step == Step::Accepted => {
+                    self.hear_root(now, id, &root, opener.take())?;
+                }
+                Message::Suspect(suspect) if step.takes_claims() => self.hear_suspect(now, &suspect, via),
+                Message::Tombstone(tombstone) if step.takes_claims() => self.hear_tombstone(now, &tombstone, id),
+                Message::SyncAgree(_) if *step == Step::Rooted => {
+                    self.catching_up = None;
+                    self.stats.syncs_agreed += 1;
+                    self.end_exchange(id);
+                }
+                Message::SyncBuckets(theirs) if *step == Step::Rooted => {
+                    let buckets = self.table.digest().differing(theirs.sums);
+                    self.with_stream(id, |stream| {
+                        stream.buckets = buckets;
+                        stream.step = Step::Listed;
+                        stream.parts.push_back(Part::List { filter_sent: false, cursor: 0, count: 0 });
+                    });
+                }
+                Message::SyncFilter(filter) if *step == Step::Summed => {
+                    self.with_stream(id, |stream| stream.buckets = *filter.buckets);
+                }
+                Message::Held(held) if *step == Step::Summed => self.hear_held(id, &held)?,
+                Message::Want(want) if *step == Step::Listed => {
+                    let wanted_max = self.table.len();
+                    let stream = self.streams.get_mut(&id).ok_or(Broken)?;
+                    if stream.wanted.len() > wanted_max {
+                        return Err(Broken);
+                    }
+                    stream.wanted.push(want.id);
+                }
+                Message::SyncEnd(_) => self.hear_step_end(now, id)?,
+                Message::NameTaken(taken) if *step == Step::Joining => {
+                    self.outbox.notices.push_back(Notice::NameTaken { holder: taken.holder });
+                    self.end_exchange(id);
+                    self.join_attempt_failed(now, id);
+                }
+                Message::Busy(_) if matches!(step, Step::Joining | Step::Rooted) => {
+                    self.with_stream(id, |stream| stream.step = Step::Redirected);
+                }
+                _ => return Err(Broken),
+            }
+        }
+        if self.streams.get(&id).is_some_and(|stream| stream.step == Step::Redirected) {
+            self.end_exchange(id);
+            self.join_attempt_failed(now, id);
+        }
+        Ok(())
+    }
+
+    fn with_stream(&mut self, id: StreamId, change: impl FnOnce(&mut Stream)) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            change(stream);
+        }
+    }
+
+    /// Nothing more is due on the stream: it is finished once all is written.
+    fn end_exchange(&mut self, id: StreamId) {
+        self.stats.syncs_done += 1;
+        self.with_stream(id, |stream| {
+            stream.step = Step::Ending;
+            stream.finish = true;
+        });
+        self.announce_write(id);
+    }
+
+    fn hear_stream_ping(&mut self, id: StreamId, ping: &Ping) -> Result<(), Broken> {
+        if ping.target != self.local_id() {
+            self.stats.drops.misdirected += 1;
+            return Err(Broken);
+        }
+        let seq = ping.seq;
+        self.with_stream(id, |stream| {
+            stream.step = Step::Ending;
+            stream.parts.push_back(Part::Ack { seq });
+            stream.finish = true;
+        });
+        Ok(())
+    }
+
+    // Serving.
+
+    /// A joiner is let in, unless somebody else may hold its name, who is then asked first.
+    fn hear_join(&mut self, now: Instant, id: StreamId, join: &Join, opener: Option<Alive<'_>>) -> Result<(), Broken> {
+        let alive = opener.filter(|alive| alive.id == join.source).ok_or(Broken)?;
+        if !self.has_exchange_room() {
+            self.turn_away(id);
+            return Ok(());
+        }
+        self.stats.syncs_served += 1;
+        self.with_stream(id, |stream| stream.exchange = true);
+        let address = alive.profile.parse().address;
+        let holder = self.slot_of_live(alive.id).filter(|&slot| self.table.at(slot).address() != Some(address));
+        let Some(holder) = holder else {
+            self.admit(now, id, &alive);
+            return Ok(());
+        };
+        let joiner =
+            Joiner { id: alive.id, incarnation: alive.incarnation, profile: Arc::from(alive.profile.as_bytes()) };
+        self.with_stream(id, |stream| stream.step = Step::Admitting(Box::new(joiner)));
+        self.ping_apart(now, holder, Purpose::Holder { stream: id });
+        self.timers.push(now + self.health.stretch(self.config.probe_timeout), Timer::Admit(id));
+        Ok(())
+    }
+
+    /// Takes a joiner in, and has it told everything.
+    fn admit(&mut self, now: Instant, id: StreamId, alive: &Alive<'_>) {
+        self.hear_alive(now, alive, Via::Exchange(id));
+        let joiner = Some(alive.id);
+        self.with_stream(id, |stream| {
+            stream.step = Step::Told;
+            stream.parts.push_back(Part::Everything { joiner, cursor: 0, count: 0 });
+        });
+        self.announce_write(id);
+    }
+
+    /// The holder of a joiner's name was asked, and somebody answered.
+    pub(super) fn holder_answered(&mut self, now: Instant, id: StreamId, holder: NodeId, answered: Incarnation) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Step::Admitting(joiner) = &stream.step else { return };
+        if joiner.id != holder {
+            return;
+        }
+        // The joiner itself may answer, if it is reached at both addresses.
+        if answered.life == joiner.incarnation.life {
+            return self.admit_after_all(now, id);
+        }
+        if let Some(holder) = self.table.find(holder).and_then(|slot| self.table.at(slot).address()) {
+            self.with_stream(id, |stream| stream.parts.push_back(Part::NameTaken { holder }));
+            self.end_exchange(id);
+        }
+    }
+
+    /// The holder of a joiner's name has not answered: the name is the joiner's.
+    pub(super) fn admit_after_all(&mut self, now: Instant, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        if !matches!(stream.step, Step::Admitting(_)) {
+            return;
+        }
+        let Step::Admitting(joiner) = core::mem::replace(&mut stream.step, Step::Told) else { return };
+        let profile = ProfileBytes::from_validated(&joiner.profile);
+        self.admit(now, id, &Alive { id: joiner.id, incarnation: joiner.incarnation, profile });
+    }
+
+    fn hear_root(
+        &mut self,
+        now: Instant,
+        id: StreamId,
+        root: &SyncRoot,
+        opener: Option<Alive<'_>>,
+    ) -> Result<(), Broken> {
+        let alive = opener.filter(|alive| alive.id == root.source).ok_or(Broken)?;
+        if !self.has_exchange_room() {
+            self.turn_away(id);
+            return Ok(());
+        }
+        self.stats.syncs_served += 1;
+        self.hear_alive(now, &alive, Via::Exchange(id));
+        let agrees = self.table.digest().root() == root.root;
+        self.with_stream(id, |stream| {
+            stream.exchange = true;
+            stream.step = Step::Summed;
+            stream.parts.push_back(if agrees { Part::Agree } else { Part::Sums });
+        });
+        if agrees {
+            self.stats.syncs_agreed += 1;
+            self.end_exchange(id);
+        }
+        Ok(())
+    }
+
+    fn turn_away(&mut self, id: StreamId) {
+        self.with_stream(id, |stream| {
+            stream.parts.push_back(Part::Busy);
+            stream.step = Step::Ending;
+            stream.finish = true;
+        });
+    }
+
+    fn hear_held(&mut self, id: StreamId, held: &Held) -> Result<(), Broken> {
+        let held_max = self.config.members_max as usize;
+        let stream = self.streams.get_mut(&id).ok_or(Broken)?;
+        if stream.held.len() >= held_max {
+            return Err(Broken);
+        }
+        stream.held.push((held.id, held.incarnation));
+        Ok(())
+    }
+
+    /// The peer's step is complete: ours follows.
+    fn hear_step_end(&mut self, now: Instant, id: StreamId) -> Result<(), Broken> {
+        let stream = self.streams.get_mut(&id).ok_or(Broken)?;
+        match stream.step {
+            Step::Joining => {
+                stream.parts.push_back(Part::LastWord);
+                self.end_exchange(id);
+                self.joined(now, id);
+            }
+            Step::Summed => {
+                stream.held.sort_unstable();
+                stream.step = Step::Answered;
+                stream.parts.push_back(Part::Difference { listed: 0, cursor: 0, count: 0 });
+            }
+            Step::Listed => {
+                stream.parts.push_back(Part::Wanted { at: 0, count: 0 });
+                self.end_exchange(id);
+            }
+            Step::Told | Step::Answered => self.end_exchange(id),
+            _ => return Err(Broken),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! Getting in: seeds asked until one answers, and meeting again ([SWIM] 3.2; `docs/protocol.md` 7 and 8).
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::streams::Opening;
+use super::{Node, Status};
+use crate::action::{SeedId, StreamId};
+use crate::membership::Slot;
+use crate::outbox::Control;
+use crate::time::Instant;
+use crate::timers::Chore;
+use crate::wire::is_unicast;
+
+/// Most seeds asked at the same time.
+const IN_FLIGHT_MAX: usize = 3;
+
+/// Most addresses kept to be asked; those beyond are left to the next attempt.
+const CANDIDATES_MAX: usize = 64;
+
+/// The first wait after a join before state is compared again; it doubles until all is agreed upon.
+const CATCH_UP_FIRST: Duration = Duration::from_secs(1);
+
+/// The seeds, and the attempt to be let in by one of them.
+#[derive(Default)]
+pub(super) struct Joins {
+    pub(super) seeds: Vec<SeedId>,
+    /// Until some seed lets us in.
+    active: bool,
+    attempts: u32,
+    candidates: Vec<SocketAddr>,
+    in_flight: Vec<StreamId>,
+    /// A seed that is looked up only to see whether a part of the cluster is cut off.
+    pub(super) healing: Option<SeedId>,
+}
+
+impl Node {
+    pub(super) fn start_joining(&mut self, now: Instant, seeds: &[SeedId]) {
+        self.joins = Joins { seeds: seeds.to_vec(), active: true, ..Joins::default() };
+        self.resolve_seeds(now);
+    }
+
+    pub(super) fn stop_joining(&mut self) {
+        self.joins.active = false;
+        self.joins.candidates.clear();
+        self.timers.clear(Chore::Join);
+    }
+
+    pub(super) fn try_joining_again(&mut self, now: Instant) {
+        if self.joins.active {
+            self.resolve_seeds(now);
+        }
+    }
+
+    /// Looks all seeds up, anew each time, and sets the time of the next attempt: doubling, with jitter.
+    fn resolve_seeds(&mut self, now: Instant) {
+        for index in 0..self.joins.seeds.len() {
+            let seed = self.joins.seeds[index];
+            self.outbox.control.push_back(Control::Resolve { seed });
+        }
+        let doubled = self.config.join_retry_min * 2u32.saturating_pow(self.joins.attempts.min(16));
+        let wait = doubled.min(self.config.join_retry_max);
+        self.joins.attempts += 1;
+        let jittered = wait - wait / 4 + self.random.duration_up_to(wait / 2);
+        self.timers.set(Chore::Join, now + jittered);
+    }
+
+    /// A seed was looked up; no addresses: it could not be.
+    pub fn handle_resolved(&mut self, now: Instant, seed: SeedId, addresses: &[SocketAddr]) {
+        let now = self.begin(now);
+        if !self.is_running() {
+            return;
+        }
+        if self.joins.active {
+            for &address in addresses {
+                self.add_candidate(address);
+            }
+            self.ask_candidates(now);
+        } else if self.joins.healing == Some(seed) {
+            self.joins.healing = None;
+            let strangers: Vec<SocketAddr> = addresses.iter().copied().filter(|&a| self.is_stranger(a)).collect();
+            if !strangers.is_empty() {
+                let address = strangers[self.random.below(strangers.len())];
+                self.open_stream(now, address, Opening::Sync);
+            }
+        }
+    }
+
+    /// Neither ourselves nor a live member.
+    fn is_stranger(&self, address: SocketAddr) -> bool {
+        let known = self.table.find_address(address);
+        is_unicast(address) && known.is_none_or(|slot| slot != Slot::LOCAL && !self.table.at(slot).is_live())
+    }
+
+    pub(super) fn add_candidate(&mut self, address: SocketAddr) {
+        let own = self.table.local().address() == Some(address);
+        let candidates = &mut self.joins.candidates;
+        if !own && is_unicast(address) && candidates.len() < CANDIDATES_MAX && !candidates.contains(&address) {
+            candidates.push(address);
+        }
+    }
+
+    /// Asks candidates, in random order, as many as may be asked at once.
+    pub(super) fn ask_candidates(&mut self, now: Instant) {
+        while self.joins.active && self.joins.in_flight.len() < IN_FLIGHT_MAX && !self.joins.candidates.is_empty() {
+            let index = self.random.below(self.joins.candidates.len());
+            let address = self.joins.candidates.swap_remove(index);
+            let Some(stream) = self.open_stream(now, address, Opening::Join) else { return };
+            self.joins.in_flight.push(stream);
+        }
+    }
+
+    /// An attempt has come to its end, well or not.
+    fn attempt_ended(&mut self, stream: StreamId) -> bool {
+        let index = self.joins.in_flight.iter().position(|&other| other == stream);
+        index.map(|index| self.joins.in_flight.swap_remove(index)).is_some()
+    }
+
+    pub(super) fn join_attempt_failed(&mut self, now: Instant, stream: StreamId) {
+        if self.attempt_ended(stream) {
+            self.ask_candidates(now);
+        }
+    }
+
+    /// A seed has let us in and told us all it knows.
+    pub(super) fn joined(&mut self, now: Instant, stream: StreamId) {
+        self.attempt_ended(stream);
+        self.stop_joining();
+        if self.is_running() {
+            self.status = Status::Joined;
+        }
+        self.catching_up = Some(CATCH_UP_FIRST);
+        self.schedule_sync(now);
+    }
+
+    /// The next comparison of state: soon and doubling after a join, until all is agreed upon; then at leisure.
+    pub(super) fn schedule_sync(&mut self, now: Instant) {
+        let interval = self.config.sync_interval;
+        if interval.is_zero() {
+            return;
+        }
+        let wait = match self.catching_up {
+            Some(wait) if wait < interval => {
+                self.catching_up = Some(wait * 2);
+                wait
+            }
+            _ => {
+                self.catching_up = None;
+                interval - interval / 8 + self.random.duration_up_to(interval / 4)
+            }
+        };
+        self.timers.set(Chore::Sync, now + wait);
+    }
+
+    pub(super) fn sync_with_somebody(&mut self, now: Instant) {
+        self.schedule_sync(now);
+        self.choose_others(1, None);
+        if let Some(&slot) = self.chosen.first() {
+            self.sync_with(now, slot);
+        }
+    }
+
+    /// A member held dead has shown that it lives: both sides have news for each other.
+    pub(super) fn reunite(&mut self, now: Instant, slot: Slot) {
+        self.sync_with(now, slot);
+    }
+
+    fn sync_with(&mut self, now: Instant, slot: Slot) {
+        if let Some(address) = self.table.at(slot).address()
+            && self.open_stream(now, address, Opening::Sync).is_some()
+        {
+            self.stats.syncs_started += 1;
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The protocol period: ping a member, ask others to, judge ([SWIM] 3.1, [LG] III-B, IV-A). And the other side of it:
+//! answering pings and serving ping-reqs.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::Node;
+use super::streams::Opening;
+use crate::detection::health::Ended;
+use crate::detection::probe::{Probe, Purpose, Waiting};
+use crate::membership::table::RoundTrip;
+use crate::membership::{Incarnation, Slot, State};
+use crate::outbox::Body;
+use crate::time::Instant;
+use crate::timers::{Chore, Timer};
+use crate::wire::{Ack, Nack, Ping, PingReq};
+
+/// Most ping-reqs served at once.
+const RELAYS_MAX: usize = 128;
+
+/// No helper waits longer than this, whatever it is asked.
+const RELAY_BUDGET_MAX: Duration = Duration::from_secs(60);
+
+impl Node {
+    /// The period ends: the probe that ran is judged, the next begins.
+    pub(super) fn probe_period(&mut self, now: Instant) {
+        self.conclude_probe(now);
+        let interval = self.health.stretch(self.config.probe_interval);
+        self.timers.set(Chore::Probe, now + interval);
+        let Some(slot) = self.table.next_target(&mut self.random) else { return };
+        let record = self.table.at(slot);
+        let (id, incarnation, Some(address)) = (record.id, record.incarnation(), record.address()) else { return };
+        let timeout = self.probe_timeout(slot);
+        let seq = self.draw_seq();
+        self.stats.probes += 1;
+        self.probe = Some(Probe {
+            seq,
+            slot,
+            id,
+            incarnation,
+            started: now,
+            ends: now + interval,
+            nacks_expected: 0,
+            nacks_received: 0,
+            stream: None,
+            indirect: false,
+        });
+        self.timers.set(Chore::ProbeTimeout, now + timeout);
+        let tell = self.config.buddy;
+        self.send(address, Body::Ping { seq, target: id, tell });
+    }
+
+    /// How long a direct ping of this member may take: the base time-out or, if it follows round trips, three times
+    /// the usual and four variations, as far as an eighth of the base; stretched by our health.
+    fn probe_timeout(&self, slot: Slot) -> Duration {
+        let base = self.config.probe_timeout;
+        let follows = self.config.adaptive_timeout;
+        let timeout = match self.table.at(slot).round_trip.filter(|_| follows) {
+            Some(RoundTrip { smoothed_us, variation_us }) => {
+                let usual = 3 * u64::from(smoothed_us) + 4 * u64::from(variation_us);
+                Duration::from_micros(usual).clamp(base / 8, base)
+            }
+            None => base,
+        };
+        self.health.stretch(timeout)
+    }
+
+    /// The direct ping was not answered in time: others are asked, and the stream is tried.
+    pub(super) fn probe_timed_out(&mut self, now: Instant) {
+        let Some(probe) = self.probe else { return };
+        let Some(address) = self.probed_address(&probe) else { return };
+        let budget = probe.ends - now;
+        self.choose_others(self.config.indirect_probes.into(), Some(probe.slot));
+        let helpers = self.chosen.len();
+        let budget_ms = u32::try_from(budget.as_millis()).unwrap_or(u32::MAX);
+        for index in 0..helpers {
+            let helper = self.chosen[index];
+            self.send_to_member(helper, Body::PingReq { seq: probe.seq, target: probe.id, address, budget_ms });
+        }
+        let opening = Opening::Ping { seq: probe.seq, target: probe.id };
+        let stream = if self.config.stream_probe { self.open_stream(now, address, opening) } else { None };
+        if let Some(probe) = &mut self.probe {
+            probe.indirect = true;
+            probe.stream = stream;
+            probe.nacks_expected = if self.config.nack { helpers as u8 } else { 0 };
+        }
+    }
+
+    fn probed_address(&self, probe: &Probe) -> Option<SocketAddr> {
+        let record = self.table.try_at(probe.slot).filter(|record| record.id == probe.id && record.is_live())?;
+        record.address()
+    }
+
+    /// Judges the probe that ran, if it was not answered.
+    fn conclude_probe(&mut self, now: Instant) {
+        let Some(probe) = self.probe.take() else { return };
+        self.timers.clear(Chore::ProbeTimeout);
+        self.drop_probe_stream(&probe);
+        let Some(record) = self.table.try_at(probe.slot).filter(|record| record.id == probe.id) else { return };
+        // Meanwhile it died, departed, or was heard of anew: the silence of its earlier self says nothing.
+        if !record.is_live() || record.incarnation() > probe.incarnation && record.state() == State::Alive {
+            return;
+        }
+        self.stats.probes_failed += 1;
+        let Probe { nacks_expected, nacks_received, .. } = probe;
+        self.stats.nacks_missed += u64::from(nacks_expected.saturating_sub(nacks_received));
+        self.health.probe_ended(Ended::Failed { nacks_expected, nacks_received });
+        self.accuse(now, probe.slot);
+    }
+
+    /// We were stalled while a probe ran: it says nothing about its target, and something about us.
+    pub(super) fn void_probe(&mut self) {
+        let Some(probe) = self.probe.take() else { return };
+        self.timers.clear(Chore::ProbeTimeout);
+        self.drop_probe_stream(&probe);
+        self.stats.probes_void += 1;
+        self.health.probe_ended(Ended::Void);
+    }
+
+    /// Where a ping's answer comes from does not matter, only that its sequence was ours and that it is not from an
+    /// earlier life.
+    pub(super) fn hear_ack(&mut self, now: Instant, ack: &Ack, direct: bool) {
+        if let Some(probe) = self.probe.filter(|probe| probe.seq == ack.seq) {
+            return self.hear_probe_ack(now, &probe, ack.incarnation, direct);
+        }
+        let Some(ping) = self.pings.take(ack.seq) else {
+            self.stats.drops.unmatched += 1;
+            return;
+        };
+        match ping.purpose {
+            Purpose::Relay { requester, seq } => {
+                let len_max = self.config.datagram_max.into();
+                self.send_urgent(requester, Body::Forward { seq, incarnation: ack.incarnation }, len_max);
+            }
+            Purpose::Verify | Purpose::Obituary => {
+                let Some(slot) = self.table.find(ping.target) else { return };
+                let record = self.table.at(slot);
+                if ack.incarnation < record.incarnation() {
+                    return;
+                }
+                match record.state() {
+                    State::Suspect => self.suspect_answered(slot),
+                    // It lives, and has gone past its death: what it knows and what we know are to be compared.
+                    State::Dead | State::Left if ack.incarnation > record.incarnation() => self.reunite(now, slot),
+                    State::Alive | State::Dead | State::Left => {}
+                }
+            }
+            Purpose::Holder { stream } => self.holder_answered(now, stream, ping.target, ack.incarnation),
+        }
+    }
+
+    fn hear_probe_ack(&mut self, now: Instant, probe: &Probe, incarnation: Incarnation, direct: bool) {
+        let Some(record) = self.table.try_at(probe.slot).filter(|record| record.id == probe.id) else { return };
+        if incarnation < record.incarnation() {
+            // An answer from before what we know of it: not its owner of today, or one that does not know yet what it
+            // has to go past.
+            if let Some(address) = record.address() {
+                let len_max = self.config.datagram_max.into();
+                self.echo(now, probe.id, address, len_max);
+            }
+            return;
+        }
+        if record.state() == State::Suspect {
+            self.suspect_answered(probe.slot);
+        }
+        if direct && !probe.indirect {
+            let sample = now - probe.started;
+            let round_trip = &mut self.table.at_mut(probe.slot).round_trip;
+            *round_trip = Some(round_trip.map_or_else(|| RoundTrip::first(sample), |known| known.with(sample)));
+        } else {
+            self.stats.probes_acked_indirectly += 1;
+        }
+        self.stats.probes_acked += 1;
+        self.health.probe_ended(Ended::Acked);
+        self.drop_probe_stream(probe);
+        self.probe = None;
+        self.timers.clear(Chore::ProbeTimeout);
+    }
+
+    /// No probe runs any more, and none is judged.
+    pub(super) fn drop_probe(&mut self) {
+        if let Some(probe) = self.probe.take() {
+            self.drop_probe_stream(&probe);
+        }
+        self.timers.clear(Chore::ProbeTimeout);
+    }
+
+    fn drop_probe_stream(&mut self, probe: &Probe) {
+        if let Some(stream) = probe.stream {
+            self.reset_stream(stream);
+        }
+    }
+
+    pub(super) fn hear_nack(&mut self, nack: &Nack) {
+        match &mut self.probe {
+            Some(probe) if probe.seq == nack.seq && probe.nacks_received < probe.nacks_expected => {
+                probe.nacks_received += 1;
+                self.stats.nacks_in += 1;
+            }
+            _ => self.stats.drops.unmatched += 1,
+        }
+    }
+
+    /// Answered by the member that is meant, and by nobody else.
+    pub(super) fn hear_ping(&mut self, ping: &Ping, from: SocketAddr, len: usize) {
+        if ping.target != self.local_id() {
+            self.stats.drops.misdirected += 1;
+            return;
+        }
+        let len_max = self.len_allowed(from, len);
+        self.send_urgent(from, Body::Ack { seq: ping.seq, asker: ping.source }, len_max);
+    }
+
+    /// Pings the target for another member. Strangers are not served: they could aim us at anybody.
+    pub(super) fn hear_ping_req(&mut self, now: Instant, request: &PingReq, from: SocketAddr, len: usize) {
+        if !self.is_running() {
+            return;
+        }
+        if self.table.find_address(from).is_none() {
+            self.stats.drops.unproven += 1;
+            return;
+        }
+        if request.target == self.local_id() {
+            let len_max = self.config.datagram_max.into();
+            return self.send_urgent(from, Body::Ack { seq: request.seq, asker: request.source }, len_max);
+        }
+        if self.pings.relays() >= RELAYS_MAX {
+            self.stats.drops.relays_full += 1;
+            return;
+        }
+        self.stats.relays += 1;
+        let budget = Duration::from_millis(request.budget_ms.into()).min(RELAY_BUDGET_MAX);
+        let seq = self.draw_seq();
+        let purpose = Purpose::Relay { requester: from, seq: request.seq };
+        self.pings.push(now, Waiting { seq, target: request.target, purpose, gives_up: now + budget });
+        if self.config.nack {
+            // [LG] IV-A: at 80 % of what the prober has left, so that it still arrives in time.
+            self.timers.push(now + budget * 4 / 5, Timer::Relay(seq));
+        }
+        let (tell, target) = (self.config.buddy, request.target);
+        let len_max = self.len_allowed(request.address, len);
+        self.send_limited(request.address, Body::Ping { seq, target, tell }, len_max);
+    }
+
+    /// The target of a ping-req has not answered at 80 % of the budget.
+    pub(super) fn relay_timed_out(&mut self, seq: u32) {
+        if let Some(Waiting { purpose: Purpose::Relay { requester, seq }, .. }) = self.pings.find(seq).copied() {
+            self.stats.nacks_out += 1;
+            let len_max = self.config.datagram_max.into();
+            self.send_urgent(requester, Body::Nack { seq }, len_max);
+        }
+    }
+}

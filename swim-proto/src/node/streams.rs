@@ -1,0 +1,174 @@
+//! A stream moved: opened, accepted, read, written, ended. What is said on it is `exchanges`' matter.
+
+use core::mem;
+use core::net::SocketAddr;
+
+use super::{Node, Status};
+use crate::action::{STREAM_CREDIT, StreamId, StreamInput};
+use crate::dissemination::exchange::{Part, Step, Stream};
+use crate::membership::NodeId;
+use crate::outbox::Control;
+use crate::time::Instant;
+use crate::timers::Timer;
+use crate::wire::{FrameReader, PREFIX_LEN};
+
+/// The packets of a long step are about this long: a few fit into a stream's credit.
+pub(super) const PACKET_LEN: usize = 16 * 1024;
+
+/// What a stream is opened for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Opening {
+    Ping { seq: u32, target: NodeId },
+    Join,
+    Sync,
+}
+
+/// What came on a stream is not a packet of ours, or not what is due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Broken;
+
+impl Node {
+    /// Somebody opened a stream to us. `None`: there is no room for it, close it.
+    pub fn accept_stream(&mut self, now: Instant, _from: SocketAddr) -> Option<StreamId> {
+        let now = self.begin(now);
+        if !self.is_running() || !self.has_stream_room() {
+            return None;
+        }
+        Some(self.add_stream(now, Stream::new(now, Step::Accepted, true)))
+    }
+
+    /// Something happened to a stream. Input for a stream that is gone is ignored.
+    pub fn handle_stream(&mut self, now: Instant, stream: StreamId, input: StreamInput<'_>) {
+        let now = self.begin(now);
+        let id = stream;
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        stream.moved = now;
+        match input {
+            StreamInput::Connected => {
+                stream.connected = true;
+                self.announce_write(id);
+            }
+            StreamInput::Data(bytes) => {
+                self.stats.stream_bytes_in += bytes.len() as u64;
+                if self.read_stream(now, id, bytes).is_err() {
+                    self.stats.drops.streams_broken += 1;
+                    self.reset_stream(id);
+                    self.stream_ended(now, id);
+                }
+            }
+            StreamInput::Written(len) => {
+                stream.unwritten = stream.unwritten.saturating_sub(len);
+                self.announce_write(id);
+            }
+            StreamInput::Finished => {
+                stream.peer_finished = true;
+                // Whatever is still due will not come.
+                if stream.step == Step::Ending {
+                    self.end_if_done(id);
+                } else {
+                    self.reset_stream(id);
+                    self.stream_ended(now, id);
+                }
+            }
+            StreamInput::Failed => {
+                self.streams.remove(&id);
+                self.stream_ended(now, id);
+            }
+        }
+    }
+
+    fn read_stream(&mut self, now: Instant, id: StreamId, bytes: &[u8]) -> Result<(), Broken> {
+        let Some(stream) = self.streams.get_mut(&id) else { return Ok(()) };
+        let mut reader = mem::replace(&mut stream.reader, FrameReader::new());
+        reader.push(bytes);
+        while let Some(packet) = reader.next().map_err(|_| Broken)? {
+            self.heard(now);
+            self.hear_packet(now, id, packet)?;
+        }
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.reader = reader;
+        }
+        self.announce_write(id);
+        Ok(())
+    }
+
+    pub(super) fn open_stream(&mut self, now: Instant, to: SocketAddr, opening: Opening) -> Option<StreamId> {
+        if !self.has_stream_room() {
+            return None;
+        }
+        let (step, part) = match opening {
+            Opening::Ping { seq, target } => (Step::Pinged, Part::Ping { seq, target }),
+            Opening::Join => (Step::Joining, Part::Join),
+            Opening::Sync => (Step::Rooted, Part::Root),
+        };
+        let mut stream = Stream::new(now, step, false);
+        stream.parts.push_back(part);
+        stream.newcomer = self.table.others().is_empty();
+        let id = self.add_stream(now, stream);
+        self.outbox.control.push_back(Control::Connect { stream: id, to });
+        Some(id)
+    }
+
+    fn has_stream_room(&mut self) -> bool {
+        let room = self.streams.len() < usize::from(self.config.streams_max);
+        self.stats.drops.streams_full += u64::from(!room);
+        room
+    }
+
+    fn add_stream(&mut self, now: Instant, stream: Stream) -> StreamId {
+        self.stream_count += 1;
+        let id = StreamId(self.stream_count);
+        self.streams.insert(id, stream);
+        self.timers.push(now + self.config.stream_timeout, Timer::Stream(id));
+        id
+    }
+
+    /// Has a stream's next write polled, if it has something to write, may write, and is not announced yet.
+    pub(super) fn announce_write(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let due = !stream.parts.is_empty() || stream.finish && !stream.finished;
+        let credit = stream.unwritten + PACKET_LEN + PREFIX_LEN <= STREAM_CREDIT;
+        if stream.connected && due && credit && !stream.announced {
+            stream.announced = true;
+            self.outbox.control.push_back(Control::Write { stream: id });
+        }
+    }
+
+    /// Forgets a stream that both sides have finished.
+    pub(super) fn end_if_done(&mut self, id: StreamId) {
+        if self.streams.get(&id).is_some_and(|stream| stream.finished && stream.peer_finished) {
+            self.streams.remove(&id);
+        }
+    }
+
+    /// Drops a stream at once. Whoever waits for its outcome is told by the caller.
+    pub(super) fn reset_stream(&mut self, id: StreamId) {
+        if self.streams.remove(&id).is_some() {
+            self.outbox.control.push_back(Control::Reset { stream: id });
+        }
+    }
+
+    /// A stream ended before what it was for was done.
+    fn stream_ended(&mut self, now: Instant, id: StreamId) {
+        self.join_attempt_failed(now, id);
+    }
+
+    /// Resets a stream on which nothing has moved.
+    pub(super) fn stream_timed_out(&mut self, now: Instant, id: StreamId) {
+        let Some(stream) = self.streams.get(&id) else { return };
+        let idle_at = stream.moved + self.config.stream_timeout;
+        if idle_at > now {
+            return self.timers.push(idle_at, Timer::Stream(id));
+        }
+        // A stream that has done all it was for waits only for the peer's goodbye.
+        self.stats.drops.streams_idle += u64::from(stream.step != Step::Ending);
+        self.reset_stream(id);
+        self.stream_ended(now, id);
+    }
+
+    /// Whether another exchange may be served.
+    pub(super) fn has_exchange_room(&self) -> bool {
+        let served = self.streams.values().filter(|stream| stream.exchange).count();
+        served < usize::from(self.config.syncs_max) && self.status != Status::Leaving
+    }
+}

@@ -1,0 +1,154 @@
+//! Accused: confirming, verifying and, if nobody contradicts, burying.
+
+use super::Node;
+use super::claims::Spread;
+use crate::detection::probe::{Purpose, Waiting};
+use crate::detection::suspicion::Accusation;
+use crate::dissemination::rumors::Topic;
+use crate::event::Cause;
+use crate::membership::precedence::Status;
+use crate::membership::{NodeId, Slot, State};
+use crate::outbox::Body;
+use crate::time::Instant;
+use crate::timers::Timer;
+
+/// In the last stretch before a burial the suspect is asked this often.
+const VERIFICATIONS: u8 = 2;
+
+impl Node {
+    /// Our own probe of this member failed.
+    pub(super) fn accuse(&mut self, now: Instant, slot: Slot) {
+        let record = self.table.at(slot);
+        let (status, accuser) = (record.status(), self.local_id());
+        match status.state {
+            State::Alive => {
+                let suspected = Status::new(status.incarnation, State::Suspect);
+                self.change(now, slot, suspected, None, accuser, Cause::ProbeFailed, Spread::Gossip);
+            }
+            State::Suspect => self.confirm(now, slot, accuser),
+            State::Dead | State::Left => {}
+        }
+    }
+
+    /// One more accuser of a suspect ([LG] IV-B): the first `K` bring the end nearer, and are told on.
+    pub(super) fn confirm(&mut self, now: Instant, slot: Slot, accuser: NodeId) {
+        let known = accuser == self.local_id() || self.is_known_accuser(accuser);
+        let case = self.table.at(slot).case.filter(|_| known);
+        let accusation = case.map_or(Accusation::Ignored, |case| self.cases.accuse(case, accuser));
+        match accusation {
+            Accusation::Ignored => self.stats.claims_old += 1,
+            Accusation::Confirms => {
+                self.stats.claims_news += 1;
+                self.add_rumor(slot, Topic::Accuser { of: self.table.at(slot).id, by: accuser });
+                self.changed.push(self.table.at(slot).id);
+                self.arm_suspicion(now, slot);
+                self.arm_gossip();
+            }
+        }
+    }
+
+    /// Sets the timer of a suspicion for its next step, unless an earlier one is set already: that one will see to it.
+    pub(super) fn arm_suspicion(&mut self, now: Instant, slot: Slot) {
+        let Some(case) = self.table.at(slot).case else { return };
+        let step_at = self.next_step(case);
+        let at = self.clock.real(now, step_at);
+        let record = self.table.at_mut(slot);
+        if record.suspicion_armed.is_none_or(|armed| at < armed) {
+            record.suspicion_armed = Some(at);
+            self.timers.push(at, Timer::Suspicion(slot));
+        }
+    }
+
+    /// When the case's next step is due, on the suspicion clock: a verification, or the burial.
+    fn next_step(&self, case: u32) -> Instant {
+        let case = self.cases.at(case);
+        if !self.config.verify_burial {
+            return case.deadline();
+        }
+        let stretch = self.config.probe_interval.min(case.timeout_min / 2);
+        case.next_step(stretch, VERIFICATIONS)
+    }
+
+    /// The timer of a suspicion fired.
+    pub(super) fn review_suspicion(&mut self, now: Instant, slot: Slot) {
+        let Some(record) = self.table.try_at(slot) else { return };
+        let case_index = record.case;
+        self.table.at_mut(slot).suspicion_armed = None;
+        let Some(case_index) = case_index else { return };
+        let suspicion_now = self.clock.now(now);
+        if suspicion_now < self.next_step(case_index) {
+            return self.arm_suspicion(now, slot);
+        }
+        let case = self.cases.at_mut(case_index);
+        if self.config.verify_burial && case.verified < VERIFICATIONS {
+            case.verify(suspicion_now);
+            self.verify(now, slot);
+        } else if self.config.verify_burial && case.reprieve(suspicion_now) {
+            self.stats.burials_averted += 1;
+        } else {
+            return self.bury(now, slot, case_index);
+        }
+        self.arm_suspicion(now, slot);
+    }
+
+    /// Asks the suspect once more, telling it what it is accused of, and asks others whether they hold more.
+    fn verify(&mut self, now: Instant, slot: Slot) {
+        let id = self.table.at(slot).id;
+        self.ping_apart(now, slot, Purpose::Verify);
+        self.choose_others(self.config.indirect_probes.into(), Some(slot));
+        for index in 0..self.chosen.len() {
+            let helper = self.chosen[index];
+            self.send_to_member(helper, Body::Ask { about: id });
+        }
+    }
+
+    /// The suspect answered. It is told in the same breath what it is accused of, so its refutation is on its way.
+    pub(super) fn suspect_answered(&mut self, slot: Slot) {
+        if let Some(case) = self.table.at(slot).case {
+            self.cases.at_mut(case).answered();
+        }
+    }
+
+    fn bury(&mut self, now: Instant, slot: Slot, case: u32) {
+        let case = self.cases.at(case);
+        let cause = Cause::SuspicionExpired { accusers: case.accusers(), since: case.opened };
+        let incarnation = self.table.at(slot).incarnation();
+        let (dead, accuser) = (Status::new(incarnation, State::Dead), self.local_id());
+        if incarnation.is_accusable() {
+            self.change(now, slot, dead, None, accuser, cause, Spread::Gossip);
+        } else {
+            // Nobody can be told, and nobody could refute it: it is forgotten, and may come back at any time.
+            self.change(now, slot, dead, None, accuser, cause, Spread::Quiet);
+            self.forget(now, slot);
+        }
+    }
+
+    /// Tells a member that it is held dead, or accused by hearsay, and waits for an answer. Limited like an echo.
+    pub(super) fn send_obituary(&mut self, now: Instant, slot: Slot) {
+        if self.is_running() && self.echoes.take(now, self.config.probe_interval) {
+            self.ping_apart(now, slot, Purpose::Obituary);
+        }
+    }
+
+    /// A ping outside the regular probing, with what we hold against its target.
+    pub(super) fn ping_apart(&mut self, now: Instant, slot: Slot, purpose: Purpose) {
+        let record = self.table.at(slot);
+        let (target, Some(address)) = (record.id, record.address()) else { return };
+        let seq = self.draw_seq();
+        let gives_up = now + self.health.stretch(self.config.probe_interval);
+        self.pings.push(now, Waiting { seq, target, purpose, gives_up });
+        self.send(address, Body::Ping { seq, target, tell: true });
+    }
+
+    /// Suspicion timers anew, after the suspicion clock stood still.
+    pub(super) fn rearm_suspicions(&mut self, now: Instant) {
+        let mut slots: alloc::vec::Vec<Slot> = self.cases.iter().map(|case| case.slot).collect();
+        for slot in slots.drain(..) {
+            self.arm_suspicion(now, slot);
+        }
+    }
+
+    pub(super) fn slot_of_live(&self, id: NodeId) -> Option<Slot> {
+        self.table.find(id).filter(|&slot| self.table.at(slot).is_live())
+    }
+}

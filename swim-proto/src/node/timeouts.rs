@@ -1,0 +1,141 @@
+//! Time passed.
+
+use super::{Node, Status};
+use crate::detection::silence::Finding;
+use crate::membership::{Slot, State};
+use crate::outbox::{Body, Control, Notice};
+use crate::time::Instant;
+use crate::timers::{Chore, Fired, Timer};
+
+/// How many of the graves are looked at, at most, to find a dead member to try.
+const HEAL_TRIES: usize = 8;
+
+impl Node {
+    /// Time passed. Harmless when early, late or repeated.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.begin(now);
+        self.notice_lag(now);
+        while let Some(fired) = self.timers.pop(now) {
+            match fired {
+                Fired::Chore(Chore::Probe) => self.probe_period(now),
+                Fired::Chore(Chore::ProbeTimeout) => self.probe_timed_out(now),
+                Fired::Chore(Chore::Gossip) => self.gossip(now),
+                Fired::Chore(Chore::Sync) => self.sync_with_somebody(now),
+                Fired::Chore(Chore::Join) => self.try_joining_again(now),
+                Fired::Chore(Chore::Heal) => self.heal(now),
+                Fired::Chore(Chore::Leave) => self.departed(),
+                Fired::Chore(Chore::Silence) => self.look_for_silence(now),
+                Fired::Timer(Timer::Suspicion(slot)) => self.review_suspicion(now, slot),
+                Fired::Timer(Timer::Reap(slot)) => self.reap(now, slot),
+                Fired::Timer(Timer::Relay(seq)) => self.relay_timed_out(seq),
+                Fired::Timer(Timer::Stream(stream)) => self.stream_timed_out(now, stream),
+                Fired::Timer(Timer::Admit(stream)) => self.admit_after_all(now, stream),
+            }
+        }
+        debug_assert!(self.deadline().is_none_or(|deadline| deadline > now), "a timer was set that is due at once");
+    }
+
+    /// When to call [`Node::handle_timeout`] next, if nothing happens before.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timers.deadline()
+    }
+
+    /// Being late by more than a bound is a stall: what our timers say about others is worth nothing.
+    fn notice_lag(&mut self, now: Instant) {
+        let lag = self.deadline().map_or_else(Default::default, |deadline| now - deadline);
+        self.stats.lag = lag;
+        if self.clock.stalled(now, lag) {
+            self.stats.stalls += 1;
+            self.void_probe();
+            self.rearm_suspicions(now);
+        }
+    }
+
+    /// News to a few random members, and now and then to one of the recently dead.
+    fn gossip(&mut self, now: Instant) {
+        if self.rumors.is_empty() {
+            return;
+        }
+        self.gossiped = now;
+        self.choose_others(self.config.gossip_fanout.into(), None);
+        for index in 0..self.chosen.len() {
+            let member = self.chosen[index];
+            self.send_to_member(member, Body::Gossip);
+        }
+        if let Some(slot) = self.recently_dead(now) {
+            self.send_to_member(slot, Body::Gossip);
+        } else if self.chosen.is_empty() {
+            // Nobody to tell: somebody who appears brings news, and news sets the timer.
+            return;
+        }
+        self.timers.set(Chore::Gossip, now + self.config.gossip_interval);
+    }
+
+    /// One of the recently dead, with the chance that it would be chosen among all members.
+    fn recently_dead(&mut self, now: Instant) -> Option<Slot> {
+        if self.config.gossip_to_dead.is_zero() || self.table.graves().is_empty() {
+            return None;
+        }
+        let all = self.table.others().len() + self.table.graves().len();
+        let drawn = self.random.below(all.div_ceil(self.config.gossip_fanout.into()));
+        let slot = *self.table.graves().get(drawn)?;
+        let record = self.table.at(slot);
+        let recent = record.state() == State::Dead && now - record.since <= self.config.gossip_to_dead;
+        (recent && record.content().is_some()).then_some(slot)
+    }
+
+    fn look_for_silence(&mut self, now: Instant) {
+        let look_again = match self.clock.look(now, self.table.others().len()) {
+            Finding::LookAgain(at) => at,
+            Finding::Isolated { since, look_again } => {
+                self.outbox.notices.push_back(Notice::Isolated { since });
+                self.rearm_suspicions(now);
+                look_again
+            }
+        };
+        self.timers.set(Chore::Silence, look_again);
+    }
+
+    /// Tries one of the dead, or a seed: so two sides of a partition that buried each other meet again.
+    fn heal(&mut self, now: Instant) {
+        let interval = self.config.heal_interval;
+        self.timers.set(Chore::Heal, now + interval - interval / 8 + self.random.duration_up_to(interval / 4));
+        let (graves, seeds) = (self.table.graves().len(), self.joins.seeds.len());
+        let try_seed = seeds > 0 && (graves == 0 || self.random.below(4) == 0);
+        if try_seed {
+            let seed = self.joins.seeds[self.random.below(seeds)];
+            self.joins.healing = Some(seed);
+            self.outbox.control.push_back(Control::Resolve { seed });
+        } else if graves > 0 {
+            let picked = (0..HEAL_TRIES).map(|_| self.table.graves()[self.random.below(graves)]);
+            let dead = |slot: &Slot| {
+                let record = self.table.at(*slot);
+                record.state() == State::Dead && record.content().is_some()
+            };
+            if let Some(slot) = picked.into_iter().find(dead) {
+                self.send_obituary(now, slot);
+            }
+        }
+    }
+
+    fn reap(&mut self, now: Instant, slot: Slot) {
+        let Some(record) = self.table.try_at(slot) else { return };
+        let (state, forget_at, id_only) = (record.state(), record.forget_at, record.content().is_none());
+        self.table.at_mut(slot).reap_armed = false;
+        if slot == Slot::LOCAL || state.is_live() && !id_only {
+            return;
+        }
+        if forget_at <= now {
+            self.forget(now, slot);
+        } else {
+            self.arm_reaping(slot);
+        }
+    }
+
+    /// The departure has been spread.
+    fn departed(&mut self) {
+        if self.status == Status::Leaving {
+            self.finish_leaving();
+        }
+    }
+}

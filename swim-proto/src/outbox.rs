@@ -1,0 +1,139 @@
+//! What is to be done, until it is polled.
+//!
+//! Two lanes of datagrams: *urgent* are the answers others wait for (acks, nacks, refutations), and they overtake the
+//! rest. A datagram waits as a description and is encoded when it is polled, so what it says of members, and the news
+//! it carries, is fresh. Events keep their order.
+//!
+//! Since everything is polled after each input, nothing here outlives one input; the limits only say what one input may
+//! cause at most.
+
+use alloc::collections::VecDeque;
+use core::net::SocketAddr;
+
+use crate::action::{SeedId, StreamId};
+use crate::event::Cause;
+use crate::membership::table::Record;
+use crate::membership::transition::Change;
+use crate::membership::{Incarnation, NodeId};
+use crate::time::Instant;
+use core::time::Duration;
+
+/// Most datagrams waiting in one lane; beyond it a new one is dropped and counted.
+pub(crate) const LANE_MAX: usize = 4096;
+
+/// One datagram to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) to: SocketAddr,
+    pub(crate) body: Body,
+    /// Most bytes it may have: less than a full datagram where the address is not known to us.
+    pub(crate) len_max: u16,
+    /// News may be added.
+    pub(crate) piggyback: bool,
+}
+
+/// What a datagram is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// Ping a member; if `tell`, with what we hold against it.
+    Ping { seq: u32, target: NodeId, tell: bool },
+    /// Answer a ping; if we hold something against the one who asked, tell it.
+    Ack { seq: u32, asker: NodeId },
+    /// Hand on the answer that somebody waits for.
+    Forward { seq: u32, incarnation: Incarnation },
+    /// Tell somebody that we have no answer for it.
+    Nack { seq: u32 },
+    /// Ask a helper.
+    PingReq { seq: u32, target: NodeId, address: SocketAddr, budget_ms: u32 },
+    /// Nothing but news.
+    Gossip,
+    /// What we hold about a member.
+    Claim { about: NodeId },
+    /// Before a burial: whether anybody holds more.
+    Ask { about: NodeId },
+}
+
+/// What is to be done about streams and seeds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Control {
+    Connect {
+        stream: StreamId,
+        to: SocketAddr,
+    },
+    /// Something may be written.
+    Write {
+        stream: StreamId,
+    },
+    Finish {
+        stream: StreamId,
+    },
+    Reset {
+        stream: StreamId,
+    },
+    Resolve {
+        seed: SeedId,
+    },
+}
+
+/// An event until it is polled.
+#[derive(Clone, Debug)]
+pub(crate) enum Notice {
+    /// With the member as it was after the change.
+    Member {
+        change: Change,
+        record: Record,
+        cause: Cause,
+    },
+    Superseded {
+        by: SocketAddr,
+        life: u64,
+    },
+    NameTaken {
+        holder: SocketAddr,
+    },
+    Isolated {
+        since: Instant,
+    },
+    Reconnected {
+        after: Duration,
+    },
+}
+
+#[derive(Default)]
+pub(crate) struct Outbox {
+    urgent: VecDeque<Outgoing>,
+    normal: VecDeque<Outgoing>,
+    pub(crate) control: VecDeque<Control>,
+    pub(crate) notices: VecDeque<Notice>,
+}
+
+impl Outbox {
+    /// Whether there was room.
+    pub(crate) fn push_urgent(&mut self, outgoing: Outgoing) -> bool {
+        push(&mut self.urgent, outgoing)
+    }
+
+    /// Whether there was room.
+    pub(crate) fn push(&mut self, outgoing: Outgoing) -> bool {
+        push(&mut self.normal, outgoing)
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Outgoing> {
+        self.urgent.pop_front().or_else(|| self.normal.pop_front())
+    }
+
+    /// Everything but the events is dropped.
+    pub(crate) fn clear(&mut self) {
+        self.urgent.clear();
+        self.normal.clear();
+        self.control.clear();
+    }
+}
+
+fn push(lane: &mut VecDeque<Outgoing>, outgoing: Outgoing) -> bool {
+    let room = lane.len() < LANE_MAX;
+    if room {
+        lane.push_back(outgoing);
+    }
+    room
+}
