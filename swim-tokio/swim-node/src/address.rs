@@ -17,8 +17,12 @@ pub(crate) fn check(text: &str, zero: PortZero) -> Result<(), String> {
     if text.is_empty() {
         return Err(format!("an address is missing; {RIGHT}"));
     }
-    if let Ok(v6) = text.parse::<Ipv6Addr>() {
-        return Err(format!("{text:?} has no port; write [{v6}]:5000, with the address in brackets"));
+    if text.contains('/') {
+        return Err(format!("{text:?} is not an address alone; {RIGHT}"));
+    }
+    let unbracketed = || format!("{text:?} does not say where its port begins; an IPv6 address stands in brackets, such as [::1]:5000");
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Err(unbracketed());
     }
     let Some((host, port)) = text.rsplit_once(':') else {
         return Err(format!("{text:?} has no port; {RIGHT}"));
@@ -27,7 +31,7 @@ pub(crate) fn check(text: &str, zero: PortZero) -> Result<(), String> {
         let inner = inner.strip_suffix(']').ok_or_else(|| format!("{text:?} has an unclosed bracket; {RIGHT}"))?;
         inner.parse::<Ipv6Addr>().map_err(|_| format!("{inner:?} is not an IPv6 address; {RIGHT}"))?;
     } else if host.contains(':') {
-        return Err(format!("{text:?} is ambiguous; an IPv6 address stands in brackets, such as [::1]:5000"));
+        return Err(unbracketed());
     } else {
         check_host(host).map_err(|wrong| format!("{wrong}; {RIGHT}"))?;
     }
@@ -70,7 +74,7 @@ mod tests {
         for (wrong, says) in [
             ("", "an address is missing"),
             ("localhost", "has no port"),
-            ("::1", "write [::1]:5000"),
+            ("::1", "stands in brackets"),
             ("fe80::1:x:5000", "stands in brackets"),
             ("[::1", "unclosed bracket"),
             ("[::1:5000", "unclosed bracket"),
@@ -84,7 +88,7 @@ mod tests {
             ("host:0", "port 0 cannot be reached"),
             ("ho st:1", "not a host name"),
             ("-a.b:1", "not a host name"),
-            ("http://a:1", "stands in brackets"),
+            ("http://a:1", "not an address alone"),
         ] {
             let error = check(wrong, PortZero::Refused).unwrap_err();
             assert!(error.contains(says), "{wrong}: {error}");

@@ -42,7 +42,7 @@ pub(crate) enum Command {
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
     /// How many nodes, 2 to 100
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=100))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = parse_nodes)]
     pub(crate) nodes: u8,
     /// One JSON object a line; the last is the summary
     #[arg(long)]
@@ -91,6 +91,10 @@ pub(crate) struct AgentArgs {
 pub(crate) fn parse(args: impl Iterator<Item = std::ffi::OsString>) -> Result<Cli, clap::Error> {
     let matches = Cli::command().after_long_help(settings_help()).try_get_matches_from(args)?;
     Cli::from_arg_matches(&matches)
+}
+
+fn parse_nodes(text: &str) -> Result<u8, &'static str> {
+    text.parse().ok().filter(|nodes| (2..=100).contains(nodes)).ok_or("it must be a number from 2 to 100")
 }
 
 impl AgentArgs {

@@ -46,7 +46,11 @@ fn parse(path: &Path, text: &str, problems: &mut Vec<String>) -> Vec<Given> {
         Err(error) => {
             let line = line_of(text, error.span().map_or(0, |span| span.start));
             let message = error.message().lines().collect::<Vec<_>>().join("; ");
-            reader.problem(line, format!("not valid TOML: {message}"));
+            let shown = text.lines().nth(line - 1).unwrap_or_default().trim();
+            let value = shown.split_once('=').map(|(_, value)| value.trim());
+            let bare = value.is_some_and(|value| !value.starts_with(['"', '\'', '[', '{']));
+            let hint = if bare { "; text stands in quotes" } else { "" };
+            reader.problem(line, format!("not valid TOML: {message}, in `{shown}`{hint}"));
         }
     }
     reader.given
@@ -129,6 +133,9 @@ impl Reader<'_> {
             (Wanted::List, DeValue::Array(items)) if items.iter().all(|item| item.get_ref().is_str()) => {
                 let items: Vec<_> = items.iter().filter_map(|item| item.get_ref().as_str()).collect();
                 self.give(name, line, key, items.join(","));
+            }
+            (Wanted::List, DeValue::Array(_)) => {
+                self.problem(line, format!("{name} holds something other than text; each seed stands in quotes"));
             }
             (wanted, value) => {
                 let must = match wanted {

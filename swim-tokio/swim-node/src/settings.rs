@@ -151,25 +151,29 @@ pub(crate) fn find(key: &str) -> Option<&'static Setting> {
 }
 
 impl Setting {
-    /// Sets it in `config` from its text; as an error, what its value must be. Bounds are [`Config::validate`]'s.
-    pub(crate) fn set(&self, config: &mut Config, text: &str) -> Result<(), &'static str> {
-        fn put<T: std::str::FromStr>(field: &mut T, text: &str, wanted: &'static str) -> Result<(), &'static str> {
-            *field = text.parse().map_err(|_| wanted)?;
-            Ok(())
+    /// Sets it in `config` from its text, whose form it checks; as an error, the end of "it must be …". The bounds of
+    /// what has the right form are [`Config::validate`]'s.
+    pub(crate) fn set(&self, config: &mut Config, text: &str) -> Result<(), String> {
+        fn put<T: std::str::FromStr>(field: &mut T, text: &str) -> Option<()> {
+            *field = text.parse().ok()?;
+            Some(())
         }
-        let wanted = self.field.wanted();
-        match self.field {
-            Text(field) => put(field(config), text, wanted),
-            Switch(field) => put(field(config), text, wanted),
-            Factor(field) => put(field(config), text, wanted),
-            Count8(field) => put(field(config), text, wanted),
-            Count16(field) => put(field(config), text, wanted),
-            Count32(field) => put(field(config), text, wanted),
-            Time(field) => {
-                *field(config) = humantime::parse_duration(text).map_err(|_| wanted)?;
-                Ok(())
-            }
-        }
+        let is_set = match self.field {
+            Text(field) => put(field(config), text),
+            Switch(field) => put(field(config), text),
+            Factor(field) => put(field(config), text),
+            Count8(field) => put(field(config), text),
+            Count16(field) => put(field(config), text),
+            Count32(field) => put(field(config), text),
+            Time(field) => humantime::parse_duration(text).ok().map(|duration| *field(config) = duration),
+        };
+        is_set.ok_or_else(|| match self.field {
+            Text(_) => "text".to_owned(),
+            Switch(_) => "true or false".to_owned(),
+            Time(_) => "a duration with its unit, such as 500ms, 10s or 72h".to_owned(),
+            Factor(_) => format!("a number from {}", self.bounds()),
+            Count8(_) | Count16(_) | Count32(_) => format!("a whole number from {}", self.bounds()),
+        })
     }
 
     /// Its value in `config`, as [`Setting::set`] would take it.
@@ -194,39 +198,30 @@ impl Setting {
         }
     }
 
-    /// Its bounds in words, asked of [`Config::validate`] itself: a value at the far end is refused with them.
+    /// Its bounds in words, asked of [`Config::validate`] itself: a value beyond them is refused with them.
     pub(crate) fn bounds(&self) -> String {
-        let refusals = ["0", "-1", "4294967295", "65535", "255", "584 years"].into_iter().filter_map(|extreme| {
+        const BEYOND: f64 = 1e12;
+        let extremes = |config: &mut Config, greatest: bool| match self.field {
+            Text(_) | Switch(_) => {}
+            Time(field) => *field(config) = if greatest { Duration::from_secs(BEYOND as u64) } else { Duration::ZERO },
+            Factor(field) => *field(config) = if greatest { BEYOND } else { -BEYOND },
+            Count8(field) => *field(config) = if greatest { u8::MAX } else { 0 },
+            Count16(field) => *field(config) = if greatest { u16::MAX } else { 0 },
+            Count32(field) => *field(config) = if greatest { u32::MAX } else { 0 },
+        };
+        // The least end first: that of join_retry_max would otherwise be told as whatever join_retry_min is.
+        for greatest in [false, true] {
             let mut config = Config::lan();
-            self.set(&mut config, extreme).ok()?;
-            config.validate().err()
-        });
-        for refusal in refusals {
-            if let ConfigError::OutOfRange { setting, min, max, .. } = refusal
+            extremes(&mut config, greatest);
+            if let Err(ConfigError::OutOfRange { setting, min, max, .. }) = config.validate()
                 && setting == self.key
             {
-                // join_retry_max is bounded by join_retry_min, whatever that is; its own least bound comes first.
                 return format!("{} to {}", self.show_number(min), self.show_number(max));
             }
         }
         match self.field {
             Text(_) => "1 to 255 bytes".to_owned(),
-            _ => self.field.wanted().to_owned(),
-        }
-    }
-}
-
-impl Field {
-    /// What a value of this kind is, as the end of "it must be …".
-    pub(crate) fn wanted(&self) -> &'static str {
-        match self {
-            Text(_) => "text",
-            Switch(_) => "true or false",
-            Time(_) => "a duration with its unit, such as 500ms, 10s or 72h",
-            Factor(_) => "a number, such as 4 or 2.5",
-            Count8(_) => "a whole number from 0 to 255",
-            Count16(_) => "a whole number from 0 to 65535",
-            Count32(_) => "a whole number from 0 to 4294967295",
+            _ => "true or false".to_owned(),
         }
     }
 }

@@ -23,8 +23,8 @@ pub(crate) type Tags = BTreeMap<String, String>;
 /// Reads one `key=value`.
 pub(crate) fn parse(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        None => Err("a tag is written key=value, such as role=database".to_owned()),
-        Some((key, _)) if key.trim().is_empty() => Err("the tag has no key; write key=value".to_owned()),
+        None => Err(format!("{text:?} is no tag; write key=value, such as role=database")),
+        Some((key, _)) if key.trim().is_empty() => Err(format!("{text:?} has no key; write key=value")),
         Some((key, value)) => Ok((key.trim().to_owned(), value.trim().to_owned())),
     }
 }
