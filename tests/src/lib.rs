@@ -8,6 +8,7 @@
 pub mod cluster;
 pub mod craft;
 pub mod network;
+pub mod repository;
 pub mod story;
 pub mod told;
 
