@@ -29,12 +29,13 @@ fn is_unicast_v4(ip: Ipv4Addr) -> bool {
     !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast()
 }
 
+#[inline(never)]
 fn is_unicast_v6(ip: Ipv6Addr) -> bool {
     !ip.is_unspecified() && !ip.is_multicast() && ip.to_ipv4_mapped().is_none()
 }
 
 /// The bytes of the address that `bytes` begin with, if it is one to send to, and what follows it.
-#[inline]
+#[inline(always)]
 pub(super) fn split_address(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (ip_len, unicast) = match bytes {
         [0, a, b, c, d, ..] => (1 + 4, is_unicast_v4(Ipv4Addr::new(*a, *b, *c, *d))),

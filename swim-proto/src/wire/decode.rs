@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::address::is_unicast;
 use super::header;
 use super::message::{
-    Ack, Alive, Ask, Dead, Grave, Held, Left, Message, NameTaken, Ping, PingReq, Suspect, SyncBuckets, SyncFilter,
-    Tombstone, kind,
+    Ack, Alive, Ask, Dead, Grave, Held, Left, Message, Ping, Suspect, SyncBuckets, SyncFilter, Tombstone, kind,
 };
 use super::profile::{ProfileBytes, is_profile};
 use super::reader::Reader;
@@ -47,22 +46,23 @@ pub struct Messages<'a> {
 impl<'a> Iterator for Messages<'a> {
     type Item = Message<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Message<'a>> {
-        while !self.rest.is_empty() {
-            let (kind, body, after) = split_message(self.rest).expect("decode() looked at it");
+        loop {
+            // `None` is the end and no broken frame: decode() looked at all of them.
+            let (kind, body, after) = split_message(self.rest)?;
             self.rest = after;
             if let Some(message) = read(kind, body).expect("decode() looked at it") {
                 return Some(message);
             }
         }
-        None
     }
 }
 
 impl FusedIterator for Messages<'_> {}
 
 /// The first message's kind and body, and what follows it.
-#[inline]
+#[inline(always)]
 fn split_message(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&kind, rest) = bytes.split_first()?;
     let (len, rest) = split_varint(rest)?;
@@ -89,7 +89,7 @@ pub(super) fn is_in_order(kind: u8, body: &[u8]) -> bool {
 
 #[inline(never)]
 fn is_rare_in_order(kind: u8, body: &[u8]) -> bool {
-    let Some(message) = read(kind, body) else { return false };
+    let Some(message) = read_rare(kind, body) else { return false };
     match message {
         Some(Message::PingReq(ping_req)) => is_unicast(ping_req.address),
         Some(Message::NameTaken(taken)) => is_unicast(taken.holder),
@@ -103,12 +103,13 @@ fn is_rare_in_order(kind: u8, body: &[u8]) -> bool {
 }
 
 /// Reads a body. `None`: it cannot be read; `Some(None)`: its kind is not known.
+///
+/// The kinds that datagrams are full of come first, and are put into the caller's code.
+#[inline(always)]
 fn read(kind: u8, body: &[u8]) -> Option<Option<Message<'_>>> {
     Some(Some(match kind {
         kind::PING => Message::Ping(read_ping(body)?),
         kind::ACK => Message::Ack(read_ack(body)?),
-        kind::PING_REQ => Message::PingReq(read_postcard::<PingReq>(body)?),
-        kind::NACK => Message::Nack(read_postcard(body)?),
         kind::ALIVE => Message::Alive(read_alive(body)?),
         kind::SUSPECT => {
             let (id, incarnation, accuser) = read_accusation(body)?;
@@ -118,6 +119,15 @@ fn read(kind: u8, body: &[u8]) -> Option<Option<Message<'_>>> {
             let (id, incarnation, accuser) = read_accusation(body)?;
             Message::Dead(Dead { id, incarnation, accuser })
         }
+        _ => return read_rare(kind, body),
+    }))
+}
+
+#[inline(never)]
+fn read_rare(kind: u8, body: &[u8]) -> Option<Option<Message<'_>>> {
+    Some(Some(match kind {
+        kind::PING_REQ => Message::PingReq(read_postcard(body)?),
+        kind::NACK => Message::Nack(read_postcard(body)?),
         kind::LEFT => {
             let (id, incarnation) = read_subject(body, Incarnation::ACCUSED_MAX)?;
             Message::Left(Left { id, incarnation })
@@ -137,15 +147,15 @@ fn read(kind: u8, body: &[u8]) -> Option<Option<Message<'_>>> {
             Message::Held(Held { id, incarnation })
         }
         kind::WANT => Message::Want(read_postcard(body)?),
-        kind::TOMBSTONE => Message::Tombstone(read_postcard::<Tombstone>(body)?),
+        kind::TOMBSTONE => Message::Tombstone(read_postcard(body)?),
         kind::SYNC_END => Message::SyncEnd(read_postcard(body)?),
-        kind::NAME_TAKEN => Message::NameTaken(read_postcard::<NameTaken>(body)?),
+        kind::NAME_TAKEN => Message::NameTaken(read_postcard(body)?),
         kind::BUSY => Message::Busy(read_postcard(body)?),
         _ => return Some(None),
     }))
 }
 
-#[inline]
+#[inline(always)]
 fn read_ping(body: &[u8]) -> Option<Ping> {
     let mut reader = Reader::new(body);
     let ping = Ping { seq: reader.u32_le()?, target: reader.id()?, source: reader.id()? };
@@ -160,7 +170,7 @@ fn read_ack(body: &[u8]) -> Option<Ack> {
 }
 
 /// An Alive's profile is whatever follows: [`is_in_order`] looks at it, once.
-#[inline]
+#[inline(always)]
 fn read_alive(body: &[u8]) -> Option<Alive<'_>> {
     let mut reader = Reader::new(body);
     let (id, incarnation) = (reader.id()?, reader.incarnation(Incarnation::MAX)?);
@@ -168,7 +178,7 @@ fn read_alive(body: &[u8]) -> Option<Alive<'_>> {
 }
 
 /// A Suspect's or a Dead's member, incarnation and accuser.
-#[inline]
+#[inline(always)]
 fn read_accusation(body: &[u8]) -> Option<(NodeId, Incarnation, NodeId)> {
     let mut reader = Reader::new(body);
     let accusation = (reader.id()?, reader.incarnation(Incarnation::ACCUSED_MAX)?, reader.id()?);
@@ -176,7 +186,6 @@ fn read_accusation(body: &[u8]) -> Option<(NodeId, Incarnation, NodeId)> {
 }
 
 /// A member and its incarnation, and nothing else.
-#[inline]
 fn read_subject(body: &[u8], incarnation_max: Incarnation) -> Option<(NodeId, Incarnation)> {
     let mut reader = Reader::new(body);
     let subject = (reader.id()?, reader.incarnation(incarnation_max)?);

@@ -10,8 +10,8 @@ use super::address::ADDRESS_MAX;
 use super::decode::is_in_order;
 use super::frame::PREFIX_LEN;
 use super::header::{self, FRAME_MAX, HEADER_LEN};
-use super::message::{Message, kind};
-use super::varint::{VARINT_MAX, varint, varint_len};
+use super::message::Message;
+use super::varint::{VARINT_MAX, varint};
 use crate::membership::{ClusterHash, Incarnation, NodeId};
 
 /// Where a body begins in a [`Head`]: after a kind and the longest length.
@@ -57,52 +57,54 @@ impl<'b> PacketWriter<'b> {
     /// Adds a message. `false`: it does not fit, and nothing was written.
     ///
     /// The message must be one that [`decode`](super::decode()) would take.
-    #[inline]
     pub fn push(&mut self, message: &Message<'_>) -> bool {
+        let mut head = Head::new();
+        let mut tail: &[u8] = &[];
         match message {
-            Message::Ping(m) => self.append(kind::PING, Head::new().u32_le(m.seq).id(m.target).id(m.source), &[]),
-            Message::Ack(m) => self.append(kind::ACK, Head::new().u32_le(m.seq).incarnation(m.incarnation), &[]),
+            Message::Ping(m) => head.u32_le(m.seq).id(m.target).id(m.source),
+            Message::Ack(m) => head.u32_le(m.seq).incarnation(m.incarnation),
             Message::Alive(m) => {
-                self.append(kind::ALIVE, Head::new().id(m.id).incarnation(m.incarnation), m.profile.as_bytes())
+                tail = m.profile.as_bytes();
+                head.id(m.id).incarnation(m.incarnation)
             }
-            Message::Suspect(m) => {
-                self.append(kind::SUSPECT, Head::new().id(m.id).incarnation(m.incarnation).id(m.accuser), &[])
+            Message::Suspect(m) => head.id(m.id).incarnation(m.incarnation).id(m.accuser),
+            Message::Dead(m) => head.id(m.id).incarnation(m.incarnation).id(m.accuser),
+            Message::Left(m) => head.id(m.id).incarnation(m.incarnation),
+            Message::Ask(m) => head.id(m.id).incarnation(m.incarnation),
+            Message::Held(m) => head.id(m.id).incarnation(m.incarnation),
+            Message::SyncBuckets(m) => {
+                tail = m.sums;
+                &mut head
             }
-            Message::Dead(m) => {
-                self.append(kind::DEAD, Head::new().id(m.id).incarnation(m.incarnation).id(m.accuser), &[])
+            Message::SyncFilter(m) => {
+                tail = m.buckets;
+                &mut head
             }
-            Message::Left(m) => self.append(kind::LEFT, Head::new().id(m.id).incarnation(m.incarnation), &[]),
-            Message::Ask(m) => self.append(kind::ASK, Head::new().id(m.id).incarnation(m.incarnation), &[]),
-            Message::Held(m) => self.append(kind::HELD, Head::new().id(m.id).incarnation(m.incarnation), &[]),
-            Message::SyncBuckets(m) => self.append(kind::SYNC_BUCKETS, Head::new(), m.sums),
-            Message::SyncFilter(m) => self.append(kind::SYNC_FILTER, Head::new(), m.buckets),
-            Message::PingReq(m) => self.append(kind::PING_REQ, Head::postcard(m), &[]),
-            Message::Nack(m) => self.append(kind::NACK, Head::postcard(m), &[]),
-            Message::From(m) => self.append(kind::FROM, Head::postcard(m), &[]),
-            Message::Join(m) => self.append(kind::JOIN, Head::postcard(m), &[]),
-            Message::SyncRoot(m) => self.append(kind::SYNC_ROOT, Head::postcard(m), &[]),
-            Message::SyncAgree(m) => self.append(kind::SYNC_AGREE, Head::postcard(m), &[]),
-            Message::Want(m) => self.append(kind::WANT, Head::postcard(m), &[]),
-            Message::Tombstone(m) => self.append(kind::TOMBSTONE, Head::postcard(m), &[]),
-            Message::SyncEnd(m) => self.append(kind::SYNC_END, Head::postcard(m), &[]),
-            Message::NameTaken(m) => self.append(kind::NAME_TAKEN, Head::postcard(m), &[]),
-            Message::Busy(m) => self.append(kind::BUSY, Head::postcard(m), &[]),
-        }
-    }
-
-    /// Adds a message whose body is `head` and then `tail`, if it fits.
-    #[inline]
-    fn append(&mut self, kind: u8, head: Head, tail: &[u8]) -> bool {
+            Message::PingReq(m) => head.postcard(m),
+            Message::Nack(m) => head.postcard(m),
+            Message::From(m) => head.postcard(m),
+            Message::Join(m) => head.postcard(m),
+            Message::SyncRoot(m) => head.postcard(m),
+            Message::SyncAgree(m) => head.postcard(m),
+            Message::Want(m) => head.postcard(m),
+            Message::Tombstone(m) => head.postcard(m),
+            Message::SyncEnd(m) => head.postcard(m),
+            Message::NameTaken(m) => head.postcard(m),
+            Message::Busy(m) => head.postcard(m),
+        };
         let body_len = head.body_len() + tail.len();
-        if 1 + varint_len(body_len as u64) + body_len > self.remaining() {
+        head.precede(message.kind(), body_len);
+        let head = head.as_bytes();
+        if head.len() + tail.len() > self.remaining() {
             return false;
         }
-        self.buf.extend_from_slice(head.preceded_by(kind, body_len).as_bytes());
-        self.buf.extend_from_slice(tail);
+        self.buf.extend_from_slice(head);
+        if !tail.is_empty() {
+            self.buf.extend_from_slice(tail);
+        }
         debug_assert!(
-            is_in_order(kind, &self.buf[self.buf.len() - body_len..]),
-            "no member would take this message of kind {kind}: {:02x?}",
-            &self.buf[self.buf.len() - body_len..]
+            is_in_order(message.kind(), &self.buf[self.buf.len() - body_len..]),
+            "no member would take this: {message:?}"
         );
         true
     }
@@ -148,60 +150,67 @@ struct Head {
 }
 
 impl Head {
-    #[inline]
+    #[inline(always)]
     fn new() -> Head {
         Head { bytes: [0; HEAD_MAX], start: BODY_AT, end: BODY_AT }
     }
 
     /// A whole body, by way of serde.
-    fn postcard<T: Serialize>(body: &T) -> Head {
-        let mut head = Head::new();
-        let len = postcard::to_slice(body, &mut head.bytes[BODY_AT..]).expect("HEAD_MAX holds the longest body").len();
-        head.end += len;
-        head
+    #[inline(never)]
+    fn postcard<T: Serialize>(&mut self, body: &T) -> &mut Head {
+        self.end += postcard::to_slice(body, &mut self.bytes[BODY_AT..]).expect("HEAD_MAX holds any body").len();
+        self
     }
 
-    #[inline]
-    fn u32_le(self, value: u32) -> Head {
+    #[inline(always)]
+    fn u32_le(&mut self, value: u32) -> &mut Head {
         self.add(value.to_le_bytes(), 4)
     }
 
-    #[inline]
-    fn id(self, id: NodeId) -> Head {
+    #[inline(always)]
+    fn id(&mut self, id: NodeId) -> &mut Head {
         self.add(id.as_u64().to_le_bytes(), 8)
     }
 
-    #[inline]
-    fn incarnation(self, incarnation: Incarnation) -> Head {
-        let (life, life_len) = varint(incarnation.life);
-        let (refutation, refutation_len) = varint(incarnation.refutation.into());
-        self.add(life, life_len).add(refutation, refutation_len)
+    #[inline(always)]
+    fn incarnation(&mut self, incarnation: Incarnation) -> &mut Head {
+        self.varint(incarnation.life).varint(incarnation.refutation.into())
     }
 
-    /// Adds the first `len` of `bytes`. Copies all, since that is a store or two and no loop.
-    #[inline]
-    fn add<const N: usize>(mut self, bytes: [u8; N], len: usize) -> Head {
+    #[inline(always)]
+    fn varint(&mut self, value: u64) -> &mut Head {
+        let (bytes, len) = varint(value);
+        self.add(bytes, len)
+    }
+
+    /// Adds the first `len` of `bytes`. Copies all of them: that is a store or two, and no loop.
+    #[inline(always)]
+    fn add<const N: usize>(&mut self, bytes: [u8; N], len: usize) -> &mut Head {
         self.bytes[self.end..][..N].copy_from_slice(&bytes);
         self.end += len;
         self
     }
 
-    #[inline]
+    #[inline(always)]
     fn body_len(&self) -> usize {
         self.end - BODY_AT
     }
 
-    /// With kind and length before the body, which may be longer than what is here of it.
-    #[inline]
-    fn preceded_by(mut self, kind: u8, body_len: usize) -> Head {
-        let (bytes, len) = varint(body_len as u64);
-        self.start = BODY_AT - 1 - len;
+    /// Puts kind and length before the body, which may be longer than what is here of it.
+    #[inline(always)]
+    fn precede(&mut self, kind: u8, body_len: usize) {
+        if body_len < 0x80 {
+            self.start = BODY_AT - 2;
+            self.bytes[self.start + 1] = body_len as u8;
+        } else {
+            let (bytes, len) = varint(body_len as u64);
+            self.start = BODY_AT - 1 - len;
+            self.bytes[self.start + 1..BODY_AT].copy_from_slice(&bytes[..len]);
+        }
         self.bytes[self.start] = kind;
-        self.bytes[self.start + 1..BODY_AT].copy_from_slice(&bytes[..len]);
-        self
     }
 
-    #[inline]
+    #[inline(always)]
     fn as_bytes(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }

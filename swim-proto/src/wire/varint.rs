@@ -43,29 +43,41 @@ fn split_varint_slowly(bytes: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// The varint of `value`: the first so many of these bytes. (The others are of no meaning.)
-#[inline]
+#[inline(always)]
 pub(super) fn varint(value: u64) -> ([u8; VARINT_MAX], usize) {
     let mut bytes = [0; VARINT_MAX];
-    let len = varint_len(value);
-    if len <= 8 {
-        let word = split_sevens(value) | MORE & !(u64::MAX << (8 * (len - 1)));
-        bytes[..8].copy_from_slice(&word.to_le_bytes());
-    } else {
-        let mut value = value;
-        for byte in &mut bytes[..len - 1] {
-            *byte = value as u8 | 0x80;
-            value >>= 7;
-        }
-        bytes[len - 1] = value as u8;
+    if value < 0x80 {
+        bytes[0] = value as u8;
+        return (bytes, 1);
     }
+    let len = varint_len(value);
+    if len > 8 {
+        return varint_slowly(value);
+    }
+    let word = split_sevens(value) | MORE & !(u64::MAX << (8 * (len - 1)));
+    bytes[..8].copy_from_slice(&word.to_le_bytes());
     (bytes, len)
 }
 
-/// Bytes of the varint of `value`.
+/// The same for one longer than eight bytes.
+#[inline(never)]
+fn varint_slowly(mut value: u64) -> ([u8; VARINT_MAX], usize) {
+    let mut bytes = [0; VARINT_MAX];
+    let len = varint_len(value);
+    for byte in &mut bytes[..len - 1] {
+        *byte = value as u8 | 0x80;
+        value >>= 7;
+    }
+    bytes[len - 1] = value as u8;
+    (bytes, len)
+}
+
+/// Bytes of the varint of `value`: one for each seven bits begun, from the first on.
 #[inline]
 pub(super) const fn varint_len(value: u64) -> usize {
-    let bits = u64::BITS - (value | 1).leading_zeros();
-    bits.div_ceil(7) as usize
+    let bit_max = 63 - (value | 1).leading_zeros();
+    // 1 + bit_max / 7, for all of 0..64.
+    ((bit_max * 9 + 73) / 64) as usize
 }
 
 /// Takes the seven low bits of each byte for one number.
@@ -101,6 +113,7 @@ mod tests {
             let (bytes, len) = varint(value);
             let canonical = postcard::to_slice(&value, &mut [0; 10]).unwrap().to_vec();
             assert_eq!(bytes[..len], canonical);
+            assert_eq!(varint_len(value), len);
             for after in [&[][..], &[0], &[0xff; 20], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]] {
                 let bytes = [&canonical, after].concat();
                 assert_eq!(split_varint(&bytes), Some((value, after)));
