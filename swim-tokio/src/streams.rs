@@ -243,3 +243,6 @@ async fn write_some(writing: &mut WriteHalf<'_>, bytes: Option<&Bytes>) -> io::R
         written => Ok(written),
     }
 }
+
+#[cfg(test)]
+mod tests;

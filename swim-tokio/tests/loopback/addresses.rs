@@ -1,0 +1,97 @@
+//! Where nodes listen, where they say they do, and how seeds are spelt.
+
+use std::net::SocketAddr;
+
+use swim_tokio::{Options, StartError};
+
+use crate::cluster::{all_alive, loopback, options, quick, soon, start};
+
+#[tokio::test]
+async fn nodes_on_ipv6_form_a_cluster() {
+    let any: SocketAddr = "[::1]:0".parse().unwrap();
+    let first = Options::new(any).with_config(quick()).start().await.unwrap();
+    let seed = first.address().to_string();
+    assert!(seed.starts_with("[::1]:"), "{seed}");
+    let second = Options::new(any).with_config(quick()).with_seeds([seed]).start().await.unwrap();
+    for node in [&first, &second] {
+        all_alive(node, 2).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_on_every_interface_of_both_families_meets_ipv4_and_ipv6() {
+    // One port for both families: reached, and known to others, at IPv4's loopback.
+    let both = Options::new("[::]:0".parse().unwrap())
+        .with_advertise(loopback())
+        .with_name("both")
+        .with_config(quick())
+        .start()
+        .await
+        .unwrap();
+    assert_eq!(both.address().port(), both.bound().port());
+    let v4 = start("v4", &[&both]).await;
+    all_alive(&v4, 2).await;
+    all_alive(&both, 2).await;
+    v4.shutdown().await;
+
+    let sixth = Options::new("[::]:0".parse().unwrap())
+        .with_advertise("[::1]:0".parse().unwrap())
+        .with_name("also both")
+        .with_config(quick())
+        .with_seeds([both.address().to_string()])
+        .start()
+        .await
+        .unwrap();
+    all_alive(&both, 2).await;
+    all_alive(&sixth, 2).await;
+}
+
+#[tokio::test]
+async fn a_seed_is_found_by_name() {
+    let first = start("first", &[]).await;
+    let second = options("second").with_seeds([format!("localhost:{}", first.address().port())]).start().await.unwrap();
+    soon("joining", second.joined()).await.unwrap();
+    all_alive(&first, 2).await;
+}
+
+#[tokio::test]
+async fn a_node_that_names_itself_as_a_seed_is_fine() {
+    let first = start("first", &[]).await;
+    first.join([first.address().to_string()]).await.unwrap();
+    let second = start("second", &[&first]).await;
+    second.join([second.address().to_string(), first.address().to_string()]).await.unwrap();
+    all_alive(&first, 2).await;
+    all_alive(&second, 2).await;
+}
+
+#[tokio::test]
+async fn an_address_that_nobody_could_reach_is_refused_with_advice() {
+    for everywhere in ["0.0.0.0:0", "[::]:0"] {
+        let error = Options::new(everywhere.parse().unwrap()).start().await.unwrap_err();
+        assert!(matches!(error, StartError::Unreachable { .. }), "{error}");
+        assert!(error.to_string().contains("advertise"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_options_is_said_and_nothing_is_bound() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap();
+    let error = Options::new(at).start().await.unwrap_err();
+    assert!(error.to_string().contains(&at.to_string()), "{error}");
+    drop(taken);
+
+    let error = Options::new(at).with_seeds(["nowhere"]).start().await.unwrap_err();
+    assert!(error.to_string().contains("\"nowhere\""), "{error}");
+    let mut config = quick();
+    config.gossip_fanout = 0;
+    let error = Options::new(at).with_config(config).start().await.unwrap_err();
+    assert!(error.to_string().contains("gossip_fanout"), "{error}");
+    let error = Options::new(at).with_name("").start().await.unwrap_err();
+    assert!(error.to_string().contains("name"), "{error}");
+    let error = Options::new(at).with_metadata(vec![0; 513]).start().await.unwrap_err();
+    assert!(error.to_string().contains("513"), "{error}");
+
+    // Each of them left the port free.
+    Options::new(at).start().await.unwrap();
+}

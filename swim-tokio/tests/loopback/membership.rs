@@ -1,0 +1,159 @@
+//! A cluster forms, loses members in every way there is, and takes them back.
+
+use swim_tokio::{Cause, CommandError, Event, RequestError, State, Status};
+
+use crate::cluster::{all_alive, cluster, event, eventually, holds, member, restart, soon, start};
+
+#[tokio::test]
+async fn five_nodes_form_a_cluster_through_one_seed() {
+    let nodes = cluster(5).await;
+    for node in &nodes {
+        soon("joining", node.joined()).await.unwrap();
+        assert_eq!(node.status(), Status::Joined);
+        let local = node.local().await.unwrap();
+        assert_eq!((local.name.as_str(), local.id, local.address), (node.name(), node.id(), node.address()));
+    }
+}
+
+#[tokio::test]
+async fn a_crash_is_noticed_by_all_and_nobody_else_is_buried() {
+    let nodes = cluster(5).await;
+    let mut watched = Vec::new();
+    for node in &nodes[..4] {
+        watched.push(node.follow().await.unwrap().1);
+    }
+    nodes[4].abort().await;
+    for (node, events) in nodes.iter().zip(&mut watched) {
+        let died = event(events, "node-4 died", |event| {
+            assert!(
+                !matches!(event, Event::Died(change) if change.member.name != "node-4"),
+                "{} buried the living: {event:?}",
+                node.name()
+            );
+            matches!(event, Event::Died(_))
+        })
+        .await;
+        let change = died.change().unwrap();
+        assert_eq!(change.member.state, State::Dead);
+        assert!(matches!(change.cause, Cause::SuspicionExpired { .. } | Cause::DeclaredBy { .. }), "{change:?}");
+        holds(node, "node-4", State::Dead).await;
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_node_is_back_at_once() {
+    let nodes = cluster(3).await;
+    let (_, mut events) = nodes[0].follow().await.unwrap();
+    nodes[2].abort().await;
+    event(&mut events, "node-2 died", |event| matches!(event, Event::Died(_))).await;
+
+    let again = restart("node-2", nodes[2].address(), &nodes[1]).await;
+    let restarted = event(&mut events, "node-2 was restarted", |event| matches!(event, Event::Restarted(_))).await;
+    assert_eq!(restarted.member().unwrap().name, "node-2");
+    for node in [&nodes[0], &nodes[1], &again] {
+        all_alive(node, 3).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_restarted_before_anyone_noticed_is_never_missed() {
+    let nodes = cluster(3).await;
+    let before = member(&nodes[0], "node-2").await.unwrap();
+    nodes[2].abort().await;
+    let again = restart("node-2", nodes[2].address(), &nodes[0]).await;
+    eventually("node-0 holds the new life", async || {
+        member(&nodes[0], "node-2").await.is_some_and(|member| member.incarnation.life > before.incarnation.life)
+    })
+    .await;
+    all_alive(&again, 3).await;
+}
+
+#[tokio::test]
+async fn whoever_leaves_is_left_and_not_dead_and_may_come_back() {
+    let nodes = cluster(3).await;
+    let (_, mut events) = nodes[0].follow().await.unwrap();
+    soon("leaving", nodes[2].leave()).await.unwrap();
+    assert_eq!(nodes[2].status(), Status::Left);
+    let left = event(&mut events, "node-2 left", |event| matches!(event, Event::Left(_) | Event::Died(_))).await;
+    assert!(matches!(&left, Event::Left(change) if change.member.name == "node-2"), "{left:?}");
+    for node in &nodes[..2] {
+        holds(node, "node-2", State::Left).await;
+    }
+
+    nodes[2].join([nodes[1].address().to_string()]).await.unwrap();
+    soon("coming back", nodes[2].joined()).await.unwrap();
+    for node in &nodes {
+        all_alive(node, 3).await;
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_says_goodbye() {
+    let nodes = cluster(3).await;
+    soon("shutting down", nodes[2].shutdown()).await;
+    for node in &nodes[..2] {
+        holds(node, "node-2", State::Left).await;
+    }
+    assert_eq!(nodes[2].status(), Status::Left);
+}
+
+#[tokio::test]
+async fn metadata_reaches_everyone() {
+    let nodes = cluster(3).await;
+    let (_, mut events) = nodes[0].follow().await.unwrap();
+    nodes[2].set_metadata(&b"role=web"[..]).await.unwrap();
+    let updated = event(&mut events, "node-2 was updated", |event| matches!(event, Event::Updated(_))).await;
+    assert_eq!(updated.member().unwrap().metadata, "role=web");
+    eventually("node-1 knows it too", async || {
+        member(&nodes[1], "node-2").await.is_some_and(|member| member.metadata == "role=web")
+    })
+    .await;
+
+    let error = nodes[2].set_metadata(vec![0; 513]).await.unwrap_err();
+    assert_eq!(error, RequestError::Refused(CommandError::Metadata { len: 513 }));
+    assert_eq!(nodes[2].local().await.unwrap().metadata, "role=web");
+}
+
+#[tokio::test]
+async fn the_dead_can_be_removed_by_an_operator() {
+    let nodes = cluster(3).await;
+    nodes[2].abort().await;
+    holds(&nodes[0], "node-2", State::Dead).await;
+    nodes[0].force_leave(nodes[2].id()).await.unwrap();
+    holds(&nodes[0], "node-2", State::Left).await;
+    holds(&nodes[1], "node-2", State::Left).await;
+
+    let nobody = nodes[0].id_of("nobody");
+    let error = nodes[0].force_leave(nobody).await.unwrap_err();
+    assert_eq!(error, RequestError::Refused(CommandError::UnknownMember(nobody)));
+}
+
+#[tokio::test]
+async fn seeds_that_answer_nobody_are_tried_until_others_are_named() {
+    // A port that was free a moment ago, and a name that is no seed.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let first = start("first", &[]).await;
+    let lost = crate::cluster::options("lost").with_seeds([nobody.to_string()]).start().await.unwrap();
+    eventually("it has tried more than once", async || lost.stats().await.unwrap().driver.connects_failed > 1).await;
+    assert_eq!(lost.status(), Status::Joining);
+
+    lost.join([nobody.to_string(), first.address().to_string()]).await.unwrap();
+    soon("joining", lost.joined()).await.unwrap();
+    all_alive(&first, 2).await;
+
+    let error = lost.join(["no port here"]).await.unwrap_err();
+    assert!(error.to_string().contains("\"no port here\""), "{error}");
+    assert_eq!(lost.status(), Status::Joined);
+}
+
+#[tokio::test]
+async fn a_seed_that_comes_up_late_is_found() {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = socket.local_addr().unwrap();
+    let early = crate::cluster::options("early").with_seeds([at.to_string()]).start().await.unwrap();
+    eventually("it has tried", async || early.stats().await.unwrap().driver.connects_failed > 0).await;
+    drop(socket);
+    let late = restart("late", at, &early).await;
+    soon("joining", early.joined()).await.unwrap();
+    all_alive(&late, 2).await;
+}
