@@ -130,6 +130,8 @@ pub(crate) struct Table {
     /// Live members but the local one. Those before `cursor` were probed in this round.
     live: Vec<Slot>,
     cursor: usize,
+    /// Where the walk of [`Table::walk_live`] goes on.
+    walked: usize,
     graves: Vec<Slot>,
     digest: Digest,
 }
@@ -145,6 +147,7 @@ impl Table {
             hash_key,
             live: Vec::new(),
             cursor: 0,
+            walked: 0,
             graves: Vec::new(),
             digest: Digest::new(cluster),
         };
@@ -345,6 +348,15 @@ impl Table {
             if Some(slot) != except && !chosen.contains(&slot) {
                 chosen.push(slot);
             }
+        }
+    }
+
+    /// The next `count` live members of an endless walk along the list, appended to `chosen`: whoever is told something
+    /// a few times in a row tells it to different members, so that in a small cluster nobody is left out by chance.
+    pub(crate) fn walk_live(&mut self, count: usize, chosen: &mut Vec<Slot>) {
+        for _ in 0..count.min(self.live.len()) {
+            self.walked = if self.walked + 1 < self.live.len() { self.walked + 1 } else { 0 };
+            chosen.push(self.live[self.walked]);
         }
     }
 

@@ -4,6 +4,7 @@ mod telling;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use super::{Node, Status};
 use crate::action::Action;
@@ -146,7 +147,7 @@ impl Node {
             return false;
         }
         if outgoing.piggyback && !self.rumors.is_empty() {
-            self.add_rumors(&mut writer);
+            self.add_rumors(outgoing.to, &mut writer);
         }
         if writer.is_empty() {
             writer.cancel();
@@ -167,8 +168,8 @@ impl Node {
         }
     }
 
-    /// Fills a datagram up with news: fewest sent first ([SWIM] 4.1).
-    fn add_rumors(&mut self, writer: &mut PacketWriter<'_>) {
+    /// Fills a datagram up with news: fewest sent first ([SWIM] 4.1). That a member is alive is no news to itself.
+    fn add_rumors(&mut self, to: SocketAddr, writer: &mut PacketWriter<'_>) {
         let limit = sends_limit(self.config.retransmit_mult, self.table.live_count());
         let (mut misfits, mut next) = (0, self.rumors.first());
         let mut told = core::mem::take(&mut self.told);
@@ -176,7 +177,13 @@ impl Node {
             next = self.rumors.after(rumor);
             let (slot, topic) = self.rumors.about(rumor);
             let message = match topic {
-                Topic::Status => claim_of(self.table.at(slot)),
+                Topic::Status => {
+                    let record = self.table.at(slot);
+                    if record.state() == State::Alive && record.address() == Some(to) {
+                        continue;
+                    }
+                    claim_of(record)
+                }
                 Topic::Accuser { of, by } => self.further_accusation(slot, of, by),
             };
             match message {
@@ -225,9 +232,10 @@ impl Node {
     fn rumor_is_gone(&mut self, slot: Slot, topic: Topic) {
         if topic == Topic::Status {
             self.table.at_mut(slot).rumor = None;
-            // Our departure has been told as often as any news is.
+            // Our departure has been told as often as any news is. What is polled may follow a timeout, after which
+            // nothing is due: so a moment later, not now.
             if slot == Slot::LOCAL && self.status == Status::Leaving {
-                self.timers.set(Chore::Leave, self.now);
+                self.timers.set(Chore::Leave, self.now + Duration::from_nanos(1));
             }
         }
     }

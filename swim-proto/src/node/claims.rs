@@ -73,7 +73,7 @@ impl Node {
             self.send_obituary(now, slot);
         }
         let content = content_news.then(|| self.content_of(alive));
-        self.change(now, slot, status, content, alive.id, Cause::Itself, self.spread(via));
+        self.change(now, slot, status, content, None, Cause::Itself, self.spread(via));
     }
 
     pub(super) fn hear_suspect(&mut self, now: Instant, suspect: &Suspect, via: Via) {
@@ -86,7 +86,7 @@ impl Node {
         let record = self.table.at(slot);
         if record.status() < claimed {
             let cause = Cause::Accused { by: accuser };
-            self.change(now, slot, claimed, None, accuser, cause, self.spread(via));
+            self.change(now, slot, claimed, None, Some(accuser), cause, self.spread(via));
         } else if record.status() == claimed {
             self.confirm(now, slot, accuser);
         } else {
@@ -114,7 +114,7 @@ impl Node {
         let Some(slot) = self.table.find(id) else { return self.remember_id_only(now, id, claimed, accuser, None) };
         if self.table.at(slot).status() < claimed {
             let cause = if claimed.state == State::Left { Cause::Itself } else { Cause::DeclaredBy { by: accuser } };
-            self.change(now, slot, claimed, None, accuser, cause, self.spread(via));
+            self.change(now, slot, claimed, None, Some(accuser), cause, self.spread(via));
         } else {
             self.hear_nothing_new(now, slot, claimed, via);
         }
@@ -141,7 +141,7 @@ impl Node {
             let suspected = Status::new(incarnation, State::Suspect);
             if record.status() < suspected {
                 let cause = Cause::DeclaredBy { by: accuser };
-                self.change(now, slot, suspected, None, accuser, cause, Spread::Quiet);
+                self.change(now, slot, suspected, None, Some(accuser), cause, Spread::Quiet);
             }
             if self.table.at(slot).status() == suspected {
                 self.send_obituary(now, slot);
@@ -150,7 +150,7 @@ impl Node {
         }
         if record.status() < claimed {
             let cause = if state == State::Left { Cause::Itself } else { Cause::DeclaredBy { by: accuser } };
-            self.change(now, slot, claimed, None, accuser, cause, Spread::Quiet);
+            self.change(now, slot, claimed, None, Some(accuser), cause, Spread::Quiet);
         }
         let record = self.table.at_mut(slot);
         if record.status().incarnation == incarnation
@@ -290,9 +290,8 @@ impl Node {
             profile: profile.unwrap_or_else(|| Arc::clone(&held.profile)),
             address: held.address,
         };
-        let id = local.id;
         let status = Status::new(incarnation, State::Alive);
-        self.change(now, Slot::LOCAL, status, Some(content), id, Cause::Itself, Spread::Gossip);
+        self.change(now, Slot::LOCAL, status, Some(content), None, Cause::Itself, Spread::Gossip);
     }
 
     fn give_way(&mut self, by: SocketAddr, life: u64) {
@@ -319,7 +318,7 @@ impl Node {
         slot: Slot,
         status: Status,
         content: Option<Content>,
-        accuser: NodeId,
+        accuser: Option<NodeId>,
         cause: Cause,
         spread: Spread,
     ) {
@@ -339,7 +338,7 @@ impl Node {
                 _ => self.stats.suspicions_overtaken += 1,
             }
         }
-        if status.state != State::Alive {
+        if let Some(accuser) = accuser {
             self.table.at_mut(slot).accuser = accuser;
         }
         self.after_change(now, slot, Some(held), in_view, status, content, cause, spread);

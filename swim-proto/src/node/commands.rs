@@ -58,12 +58,15 @@ impl Node {
         self.drop_probe();
         self.timers.clear_all();
         self.timers.set(Chore::Leave, now + self.config.leave_timeout);
-        let (id, incarnation) = (self.local_id(), self.table.local().incarnation());
-        if self.table.others().is_empty() || !incarnation.is_accusable() {
-            self.timers.set(Chore::Leave, now);
+        let incarnation = self.table.local().incarnation();
+        // A departure that nobody would take is not told: others find out by their probes.
+        if incarnation.is_accusable() {
+            let left = Status::new(incarnation, State::Left);
+            self.change(now, Slot::LOCAL, left, None, None, Cause::Itself, Spread::Gossip);
         }
-        let left = Status::new(incarnation, State::Left);
-        self.change(now, Slot::LOCAL, left, None, id, Cause::Itself, Spread::Gossip);
+        if self.table.others().is_empty() || !incarnation.is_accusable() {
+            self.finish_leaving();
+        }
         Ok(())
     }
 
@@ -105,7 +108,7 @@ impl Node {
         let status = self.table.at(slot).status();
         if status.state != State::Left {
             let left = Status::new(status.incarnation, State::Left);
-            self.change(now, slot, left, None, member, Cause::Operator, Spread::Gossip);
+            self.change(now, slot, left, None, None, Cause::Operator, Spread::Gossip);
         }
         Ok(())
     }

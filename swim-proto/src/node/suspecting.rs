@@ -23,7 +23,7 @@ impl Node {
         match status.state {
             State::Alive => {
                 let suspected = Status::new(status.incarnation, State::Suspect);
-                self.change(now, slot, suspected, None, accuser, Cause::ProbeFailed, Spread::Gossip);
+                self.change(now, slot, suspected, None, Some(accuser), Cause::ProbeFailed, Spread::Gossip);
             }
             State::Suspect => self.confirm(now, slot, accuser),
             State::Dead | State::Left => {}
@@ -95,6 +95,9 @@ impl Node {
     fn verify(&mut self, now: Instant, slot: Slot) {
         let id = self.table.at(slot).id;
         self.ping_apart(now, slot, Purpose::Verify);
+        if !self.table.at(slot).incarnation().is_accusable() {
+            return;
+        }
         self.choose_others(self.config.indirect_probes.into(), Some(slot));
         for index in 0..self.chosen.len() {
             let helper = self.chosen[index];
@@ -115,10 +118,10 @@ impl Node {
         let incarnation = self.table.at(slot).incarnation();
         let (dead, accuser) = (Status::new(incarnation, State::Dead), self.local_id());
         if incarnation.is_accusable() {
-            self.change(now, slot, dead, None, accuser, cause, Spread::Gossip);
+            self.change(now, slot, dead, None, Some(accuser), cause, Spread::Gossip);
         } else {
             // Nobody can be told, and nobody could refute it: it is forgotten, and may come back at any time.
-            self.change(now, slot, dead, None, accuser, cause, Spread::Quiet);
+            self.change(now, slot, dead, None, Some(accuser), cause, Spread::Quiet);
             self.forget(now, slot);
         }
     }

@@ -57,7 +57,8 @@ impl Node {
             return;
         }
         self.gossiped = now;
-        self.choose_others(self.config.gossip_fanout.into(), None);
+        self.chosen.clear();
+        self.table.walk_live(self.config.gossip_fanout.into(), &mut self.chosen);
         for index in 0..self.chosen.len() {
             let member = self.chosen[index];
             self.send_to_member(member, Body::Gossip);
