@@ -10,6 +10,7 @@ mod partition;
 
 use std::time::Duration;
 
+pub(crate) use latency::nanos;
 pub use latency::{Latency, Zones};
 pub(crate) use links::{Fate, Filter, Links};
 pub use links::{Carried, LinkFault, Passing, Traffic};

@@ -13,7 +13,6 @@ mod connection;
 mod receiving;
 mod sending;
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -22,11 +21,9 @@ use swim_proto::StreamId;
 pub(crate) use connection::{Arrived, Listening};
 use connection::{Connection, End, Phase};
 
-use crate::agenda::Agenda;
-use crate::network::{Carried, Fate, Links};
-use crate::packets::{PacketId, PacketKind, Packets};
-use crate::trace::Trace;
-use crate::world::Due;
+use crate::medium::{Due, Medium};
+use crate::network::{Carried, Fate};
+use crate::packets::{PacketId, PacketKind};
 
 /// Most bytes of a stream in one segment: Ethernet's MTU less the headers of IPv4 and TCP.
 pub(crate) const MSS: u64 = 1460;
@@ -125,19 +122,6 @@ pub(crate) enum StreamNews {
     Failed,
 }
 
-/// What streams need of the world to send segments.
-pub(crate) struct Line<'a> {
-    pub(crate) now: u64,
-    pub(crate) agenda: &'a mut Agenda<Due>,
-    pub(crate) links: &'a mut Links,
-    pub(crate) packets: &'a mut Packets,
-    pub(crate) trace: &'a mut Trace,
-    /// Ends that may have something to tell their application.
-    pub(crate) pokes: &'a mut VecDeque<EndId>,
-    /// The addresses of hosts, by number.
-    pub(crate) addresses: &'a [SocketAddr],
-}
-
 /// All connections.
 #[derive(Debug)]
 pub(crate) struct Streams {
@@ -164,7 +148,7 @@ impl Streams {
     }
 
     /// A process asks for a stream to another host. `to` is `None` if there is no such host: the attempt will time out.
-    pub(crate) fn connect(&mut self, line: &mut Line<'_>, owner: Owner, stream: StreamId, to: Option<u32>) -> EndId {
+    pub(crate) fn connect(&mut self, medium: &mut Medium, owner: Owner, stream: StreamId, to: Option<u32>) -> EndId {
         self.opened += 1;
         let number = self.free.pop().unwrap_or_else(|| {
             self.connections.push(Connection::empty());
@@ -172,51 +156,60 @@ impl Streams {
         });
         let connection = &mut self.connections[number as usize];
         let generation = connection.generation;
-        let mut client = End::new(owner, self.settings, line.now);
+        let mut client = End::new(owner, self.settings, medium.now);
         client.stream = Some(stream);
         connection.client = Some(client);
         connection.server_host = to;
         let id = EndId { connection: number, generation, side: Side::Client };
-        self.send_opening(line, id);
+        self.send_opening(medium, id);
         id
     }
 
     /// The application writes.
-    pub(crate) fn write(&mut self, line: &mut Line<'_>, id: EndId, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, medium: &mut Medium, id: EndId, bytes: &[u8]) {
         if let Some(end) = self.end(id) {
             end.sender.write(bytes);
-            self.pump(line, id);
+            self.pump(medium, id);
         }
     }
 
     /// The application will write no more.
-    pub(crate) fn finish(&mut self, line: &mut Line<'_>, id: EndId) {
+    pub(crate) fn finish(&mut self, medium: &mut Medium, id: EndId) {
         if let Some(end) = self.end(id) {
             end.sender.finish();
-            self.pump(line, id);
+            self.pump(medium, id);
         }
     }
 
     /// The application drops the stream, or its process was killed: the kernel tells the peer.
-    pub(crate) fn reset(&mut self, line: &mut Line<'_>, id: EndId) {
+    pub(crate) fn reset(&mut self, medium: &mut Medium, id: EndId) {
         if let Some(end) = self.end(id) {
             let told = matches!(end.phase, Phase::Open | Phase::Opening { .. });
-            self.vanish(line, id);
+            end.end(medium);
             if told {
-                self.send_reset(line, id);
+                self.send_reset(medium, id);
             }
             self.release(id);
         }
     }
 
     /// The end is gone without a word: its host lost power.
-    pub(crate) fn vanish(&mut self, line: &mut Line<'_>, id: EndId) {
+    pub(crate) fn vanish(&mut self, medium: &mut Medium, id: EndId) {
         if let Some(end) = self.end(id) {
-            end.phase = Phase::Over;
-            end.failed_untold = false;
-            end.receiver.drop_early(line.packets);
-            end.deadline = u64::MAX;
+            end.end(medium);
+            self.release(id);
         }
+    }
+
+    /// The stream breaks, and both parties hear of it at once.
+    pub(crate) fn break_both(&mut self, medium: &mut Medium, id: EndId) {
+        self.fail(medium, id);
+        self.fail(medium, id.peer());
+    }
+
+    /// Whether the application has nothing more to do with this end.
+    pub(crate) fn is_gone(&mut self, id: EndId) -> bool {
+        self.end(id).is_none_or(|end| matches!(end.phase, Phase::Done | Phase::Over) && !end.failed_untold)
     }
 
     /// Whether both parties are through with the connection; its number is then free.
@@ -249,13 +242,13 @@ impl Streams {
     }
 
     /// Returns the buffer of [`StreamNews::Data`]; the peer may be told that there is room again.
-    pub(crate) fn give_back(&mut self, line: &mut Line<'_>, id: EndId, buffer: Vec<u8>) {
+    pub(crate) fn give_back(&mut self, medium: &mut Medium, id: EndId, buffer: Vec<u8>) {
         if let Some(end) = self.end(id) {
             let was = end.window_told;
             end.receiver.put_back(buffer);
             let room = end.receiver.window() as u64;
             if matches!(end.phase, Phase::Open) && was < 2 * MSS && room >= was + MSS {
-                self.send_acknowledgement(line, id);
+                self.send_acknowledgement(medium, id);
             }
         }
     }
@@ -270,15 +263,15 @@ impl Streams {
     }
 
     /// Sends what may be sent, and sees to the timer.
-    fn pump(&mut self, line: &mut Line<'_>, id: EndId) {
+    fn pump(&mut self, medium: &mut Medium, id: EndId) {
         let mut scratch = core::mem::take(&mut self.scratch);
         while let Some(end) = self.end(id)
             && matches!(end.phase, Phase::Open)
-            && let Some(segment) = end.sender.next_segment(line.now)
+            && let Some(segment) = end.sender.next_segment(medium.now)
         {
             scratch.clear();
             end.sender.copy_into(segment, &mut scratch);
-            self.send(line, id, Carried::Data, segment.sequence, segment.last, &scratch);
+            self.send(medium, id, Carried::Data, segment.sequence, segment.last, &scratch);
         }
         self.scratch = scratch;
         if let Some(end) = self.end(id) {
@@ -286,32 +279,32 @@ impl Streams {
                 end.deadline = end.sender.deadline;
             }
             if end.has_news() {
-                line.pokes.push_back(id);
+                medium.pokes.push_back(id);
             }
-            self.schedule(line, id);
+            self.schedule(medium, id);
         }
     }
 
     /// Makes sure that the agenda holds an entry no later than the end's deadline.
-    fn schedule(&mut self, line: &mut Line<'_>, id: EndId) {
+    fn schedule(&mut self, medium: &mut Medium, id: EndId) {
         if let Some(end) = self.end(id)
             && end.deadline < end.scheduled
         {
             end.scheduled = end.deadline;
-            line.agenda.add(end.deadline, Due::Stream(id));
+            medium.agenda.add(end.deadline, Due::Stream(id));
         }
     }
 
-    fn send_acknowledgement(&mut self, line: &mut Line<'_>, id: EndId) {
-        self.send(line, id, Carried::Ack, 0, false, &[]);
+    fn send_acknowledgement(&mut self, medium: &mut Medium, id: EndId) {
+        self.send(medium, id, Carried::Ack, 0, false, &[]);
     }
 
-    fn send_reset(&mut self, line: &mut Line<'_>, id: EndId) {
-        self.send(line, id, Carried::Reset, 0, false, &[]);
+    fn send_reset(&mut self, medium: &mut Medium, id: EndId) {
+        self.send(medium, id, Carried::Reset, 0, false, &[]);
     }
 
     /// Puts a segment on the network.
-    fn send(&mut self, line: &mut Line<'_>, from: EndId, carried: Carried, sequence: u64, last: bool, bytes: &[u8]) {
+    fn send(&mut self, medium: &mut Medium, from: EndId, carried: Carried, sequence: u64, last: bool, bytes: &[u8]) {
         let connection = &self.connections[from.connection as usize];
         let Some(to_host) = connection.host(from.peer().side) else { return };
         let Some(end) = self.end(from) else { return };
@@ -326,13 +319,13 @@ impl Streams {
         };
         let from_host = end.owner.host;
         let earliest = end.arrives_after;
-        line.trace.segment(line.now, end.owner.slot, &head, bytes);
-        let Fate::Arrives { after, .. } = line.links.fate(line.now, from_host, to_host, carried, bytes) else { return };
+        medium.trace.segment(medium.now, end.owner.slot, &head, bytes);
+        let Fate::Arrives { after, .. } = medium.links.fate(medium.now, from_host, to_host, carried, bytes) else { return };
         // One path: segments of one stream do not overtake each other.
-        let arrival = (line.now + after).max(earliest);
-        let source = line.addresses[from_host as usize];
-        let packet = line.packets.add(from_host, to_host, source, PacketKind::Segment(head), bytes);
-        line.agenda.add(arrival, Due::Packet(packet));
+        let arrival = (medium.now + after).max(earliest);
+        let source = medium.address(from_host);
+        let packet = medium.packets.add(from_host, to_host, source, PacketKind::Segment(head), bytes);
+        medium.agenda.add(arrival, Due::Packet(packet));
         if let Some(end) = self.end(from) {
             end.arrives_after = arrival;
         }

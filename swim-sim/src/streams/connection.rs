@@ -1,10 +1,12 @@
 //! What happens at an end of a connection: segments arrive, timers run out, the application asks what is new.
 
+use swim_proto::StreamId;
+
 use super::receiving::Receiver;
 use super::sending::Sender;
-use super::{EndId, Line, Owner, Segment, Side, StreamNews, StreamSettings, Streams};
+use super::{EndId, Owner, Segment, Side, StreamNews, StreamSettings, Streams};
+use crate::medium::Medium;
 use crate::network::Carried;
-use swim_proto::StreamId;
 
 /// A connection: two ends, the server's only once a SYN has arrived there.
 #[derive(Debug)]
@@ -124,6 +126,14 @@ impl End {
         }
     }
 
+    /// Nothing more is sent or taken in here; what is ready stays.
+    pub(super) fn end(&mut self, medium: &mut Medium) {
+        self.phase = Phase::Over;
+        self.failed_untold = false;
+        self.deadline = u64::MAX;
+        self.receiver.drop_early(&mut medium.packets);
+    }
+
     /// Whether [`Streams::next_input`] has something to tell.
     pub(super) fn has_news(&self) -> bool {
         self.open_untold
@@ -138,25 +148,25 @@ impl End {
 
 impl Streams {
     /// A segment arrived at its host, which is up.
-    pub(crate) fn arrive(&mut self, line: &mut Line<'_>, segment: Segment, listening: Listening) -> Arrived {
+    pub(crate) fn arrive(&mut self, medium: &mut Medium, segment: Segment, listening: Listening) -> Arrived {
         let Segment { packet, head } = segment;
         let id = head.to;
         let mut arrived = Arrived::Nothing;
         match head.carried {
-            Carried::Syn => arrived = self.syn_arrived(line, id, listening),
-            Carried::SynAck => self.syn_ack_arrived(line, id, head.window),
-            Carried::Reset => self.fail(line, id),
+            Carried::Syn => arrived = self.syn_arrived(medium, id, listening),
+            Carried::SynAck => self.syn_ack_arrived(medium, id, head.window),
+            Carried::Reset => self.fail(medium, id),
             Carried::Data => {
-                self.data_arrived(line, segment);
+                self.data_arrived(medium, segment);
                 return arrived;
             }
-            Carried::Ack | Carried::Datagram => self.ack_arrived(line, id, head.acknowledged, head.window, true),
+            Carried::Ack | Carried::Datagram => self.ack_arrived(medium, id, head.acknowledged, head.window, true),
         }
-        line.packets.end(packet);
+        medium.packets.end(packet);
         arrived
     }
 
-    fn syn_arrived(&mut self, line: &mut Line<'_>, id: EndId, listening: Listening) -> Arrived {
+    fn syn_arrived(&mut self, medium: &mut Medium, id: EndId, listening: Listening) -> Arrived {
         let settings = self.settings;
         let Some(connection) = self.connections.get_mut(id.connection as usize) else { return Arrived::Nothing };
         if connection.generation != id.generation {
@@ -165,8 +175,8 @@ impl Streams {
         if connection.server.is_some() {
             // The answer was lost, or this is an old copy.
             match connection.server.as_ref().map(|end| end.phase) {
-                Some(Phase::Opening { .. }) => self.send(line, id, Carried::SynAck, 0, false, &[]),
-                Some(Phase::Over) => self.send_reset(line, id),
+                Some(Phase::Opening { .. }) => self.send(medium, id, Carried::SynAck, 0, false, &[]),
+                Some(Phase::Over) => self.send_reset(medium, id),
                 Some(Phase::Open | Phase::Done) | None => {}
             }
             return Arrived::Nothing;
@@ -177,20 +187,20 @@ impl Streams {
                 // An end that never was: it only has a voice to refuse with.
                 let host = connection.server_host.unwrap_or(0);
                 let nobody = Owner { slot: u32::MAX, boot: 0, host };
-                connection.server = Some(End { phase: Phase::Over, ..End::new(nobody, settings, line.now) });
-                self.send_reset(line, id);
+                connection.server = Some(End { phase: Phase::Over, ..End::new(nobody, settings, medium.now) });
+                self.send_reset(medium, id);
                 self.release(id);
                 Arrived::Nothing
             }
             Listening::Yes(owner) => {
-                connection.server = Some(End::new(owner, settings, line.now));
-                self.send_opening(line, id);
+                connection.server = Some(End::new(owner, settings, medium.now));
+                self.send_opening(medium, id);
                 Arrived::Opening(id)
             }
         }
     }
 
-    fn syn_ack_arrived(&mut self, line: &mut Line<'_>, id: EndId, window: u64) {
+    fn syn_ack_arrived(&mut self, medium: &mut Medium, id: EndId, window: u64) {
         let Some(end) = self.end(id) else { return };
         match end.phase {
             Phase::Opening { attempts } => {
@@ -198,19 +208,19 @@ impl Streams {
                 end.open_untold = true;
                 end.deadline = u64::MAX;
                 if attempts == 1 {
-                    let round_trip = line.now - end.opened_at;
+                    let round_trip = medium.now - end.opened_at;
                     end.sender.measured(round_trip);
                 }
-                end.sender.acknowledge(line.now, 0, window, false);
-                self.send_acknowledgement(line, id);
-                self.pump(line, id);
+                end.sender.acknowledge(medium.now, 0, window, false);
+                self.send_acknowledgement(medium, id);
+                self.pump(medium, id);
             }
-            Phase::Open | Phase::Done => self.send_acknowledgement(line, id),
-            Phase::Over => self.send_reset(line, id),
+            Phase::Open | Phase::Done => self.send_acknowledgement(medium, id),
+            Phase::Over => self.send_reset(medium, id),
         }
     }
 
-    fn ack_arrived(&mut self, line: &mut Line<'_>, id: EndId, acknowledged: u64, window: u64, alone: bool) {
+    fn ack_arrived(&mut self, medium: &mut Medium, id: EndId, acknowledged: u64, window: u64, alone: bool) {
         let Some(end) = self.end(id) else { return };
         match end.phase {
             Phase::Opening { attempts } if id.side == Side::Server => {
@@ -218,89 +228,86 @@ impl Streams {
                 end.open_untold = true;
                 end.deadline = u64::MAX;
                 if attempts == 1 {
-                    let round_trip = line.now - end.opened_at;
+                    let round_trip = medium.now - end.opened_at;
                     end.sender.measured(round_trip);
                 }
             }
             Phase::Opening { .. } | Phase::Done => return,
             Phase::Open => {}
-            Phase::Over => return self.send_reset(line, id),
+            Phase::Over => return self.send_reset(medium, id),
         }
-        end.sender.acknowledge(line.now, acknowledged, window, alone);
-        self.pump(line, id);
+        end.sender.acknowledge(medium.now, acknowledged, window, alone);
+        self.pump(medium, id);
     }
 
-    fn data_arrived(&mut self, line: &mut Line<'_>, segment: Segment) {
+    fn data_arrived(&mut self, medium: &mut Medium, segment: Segment) {
         let Segment { packet, head } = segment;
-        self.ack_arrived(line, head.to, head.acknowledged, head.window, false);
-        let Some(end) = self.end(head.to) else { return line.packets.end(packet) };
+        self.ack_arrived(medium, head.to, head.acknowledged, head.window, false);
+        let Some(end) = self.end(head.to) else { return medium.packets.end(packet) };
         match end.phase {
             Phase::Open => {
-                end.receiver.take_in(head.sequence, head.last, packet, line.packets);
+                end.receiver.take_in(head.sequence, head.last, packet, &mut medium.packets);
                 if end.has_news() {
-                    line.pokes.push_back(head.to);
+                    medium.pokes.push_back(head.to);
                 }
-                self.send_acknowledgement(line, head.to);
+                self.send_acknowledgement(medium, head.to);
             }
             Phase::Done => {
-                line.packets.end(packet);
-                self.send_acknowledgement(line, head.to);
+                medium.packets.end(packet);
+                self.send_acknowledgement(medium, head.to);
             }
-            Phase::Opening { .. } | Phase::Over => line.packets.end(packet),
+            Phase::Opening { .. } | Phase::Over => medium.packets.end(packet),
         }
     }
 
     /// The stream is broken at this end.
-    fn fail(&mut self, line: &mut Line<'_>, id: EndId) {
+    pub(super) fn fail(&mut self, medium: &mut Medium, id: EndId) {
         let Some(end) = self.end(id) else { return };
         if matches!(end.phase, Phase::Open | Phase::Opening { .. }) {
-            let known = end.stream.is_some();
-            self.vanish(line, id);
-            if let Some(end) = self.end(id)
-                && known
-            {
-                end.failed_untold = true;
-                line.pokes.push_back(id);
-            }
+            end.end(medium);
+            // An application that never heard of the stream need not hear of its end.
+            end.failed_untold = end.stream.is_some();
+            end.open_untold = false;
+            medium.pokes.push_back(id);
             self.release(id);
         }
     }
 
     /// An entry of the agenda for this end came up.
-    pub(crate) fn timer(&mut self, line: &mut Line<'_>, id: EndId) {
+    pub(crate) fn timer(&mut self, medium: &mut Medium, id: EndId) {
         let retries = self.settings.open_retries;
         let Some(end) = self.end(id) else { return };
-        if end.scheduled > line.now {
+        if end.scheduled > medium.now {
             return; // An entry that a later, earlier one replaced.
         }
         end.scheduled = u64::MAX;
-        if end.deadline > line.now {
-            return self.schedule(line, id);
+        if end.deadline > medium.now {
+            return self.schedule(medium, id);
         }
         match end.phase {
-            Phase::Opening { attempts } if attempts > retries => self.fail(line, id),
-            Phase::Opening { .. } => self.send_opening(line, id),
-            Phase::Open if !end.sender.time_out() => self.fail(line, id),
-            Phase::Open => self.pump(line, id),
+            Phase::Opening { attempts } if attempts > retries => self.fail(medium, id),
+            Phase::Opening { .. } => self.send_opening(medium, id),
+            Phase::Open if !end.sender.time_out() => self.fail(medium, id),
+            Phase::Open => self.pump(medium, id),
             Phase::Done | Phase::Over => {}
         }
     }
 
     /// Sends a SYN, or the answer to one, and waits for what it should bring.
-    pub(super) fn send_opening(&mut self, line: &mut Line<'_>, id: EndId) {
+    pub(super) fn send_opening(&mut self, medium: &mut Medium, id: EndId) {
         let settings = self.settings;
         let Some(end) = self.end(id) else { return };
         let Phase::Opening { attempts } = &mut end.phase else { return };
         *attempts += 1;
-        end.deadline = line.now + (settings.open_timeout << (*attempts - 1).min(20)).min(2 * settings.timeout_max);
+        end.deadline = medium.now + (settings.open_timeout << (*attempts - 1).min(20)).min(2 * settings.timeout_max);
         let carried = if id.side == Side::Client { Carried::Syn } else { Carried::SynAck };
-        self.send(line, id, carried, 0, false, &[]);
-        self.schedule(line, id);
+        self.send(medium, id, carried, 0, false, &[]);
+        self.schedule(medium, id);
     }
 
     /// The next thing to tell the application about this end.
-    pub(crate) fn next_input(&mut self, line: &mut Line<'_>, id: EndId) -> Option<StreamNews> {
-        let from = self.remote_address(line, id);
+    pub(crate) fn next_input(&mut self, medium: &mut Medium, id: EndId) -> Option<StreamNews> {
+        let from = self.remote_address(medium, id);
         let end = self.end(id)?;
         if end.open_untold {
             end.open_untold = false;
@@ -309,7 +316,9 @@ impl Streams {
                 Side::Server => StreamNews::Accept(from),
             });
         }
-        end.stream?;
+        if end.stream.is_none() || end.phase == Phase::Over && !end.failed_untold {
+            return None;
+        }
         if end.phase == Phase::Open {
             let written = end.sender.take_written();
             if written > 0 {
@@ -337,9 +346,9 @@ impl Streams {
     }
 
     /// What an application sees of its peer: the client's host, with a port of the moment.
-    fn remote_address(&self, line: &Line<'_>, id: EndId) -> std::net::SocketAddr {
+    fn remote_address(&self, medium: &Medium, id: EndId) -> std::net::SocketAddr {
         let host = self.connections.get(id.connection as usize).and_then(|connection| connection.host(id.peer().side));
-        let mut address = line.addresses[host.unwrap_or(0) as usize];
+        let mut address = medium.address(host.unwrap_or(0));
         if id.side == Side::Server {
             address.set_port(49_152 + (id.connection % 16_384) as u16);
         }

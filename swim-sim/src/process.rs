@@ -1,0 +1,209 @@
+//! One slot of the world and the process in it: its machine, its clock, and the kernel between it and the network.
+//!
+//! A process can be *paused*: it does nothing at all, and its kernel keeps what arrives. Or its I/O can be *blocked*
+//! while its timers run (Lifeguard's anomaly, [LG] V-C): what it would send is held back, what arrives waits. Either way
+//! datagrams wait in a buffer of bounded size and those that no longer fit are lost; afterwards input is taken before
+//! timers fire.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use swim_proto::{Instant, NodeId, SeedId, StreamId};
+
+use crate::machine::Machine;
+use crate::observe::Condition;
+use crate::packets::PacketId;
+use crate::streams::{EndId, Owner};
+
+/// Bytes of datagrams a kernel keeps for a process that does not take them (Linux's default for a UDP socket).
+pub(crate) const RECEIVE_BUFFER: usize = 212_992;
+
+/// What one datagram costs of that besides its bytes (Linux counts the packet's whole memory).
+pub(crate) const RECEIVE_OVERHEAD: usize = 768;
+
+/// Bytes of datagrams held back while I/O is blocked; what is more, the socket does not take.
+pub(crate) const SEND_BUFFER: usize = 212_992;
+
+/// One slot: the name of a member and whatever process bears it.
+pub(crate) struct Process {
+    pub(crate) name: String,
+    pub(crate) id: NodeId,
+    pub(crate) machine: Option<Machine>,
+    /// Which of the slot's processes this is; 0: there was none yet.
+    pub(crate) boot: u32,
+    /// The life of the last process.
+    pub(crate) life: u64,
+    pub(crate) host: u32,
+    pub(crate) clock: Clock,
+    /// The `now` of its last input, by its own clock.
+    pub(crate) local_now: Instant,
+    /// When its entry in the agenda comes up; `u64::MAX`: it has none. Other entries for it are stale.
+    pub(crate) wake: u64,
+    pub(crate) paused: Hold,
+    pub(crate) blocked: Hold,
+    /// When what [`Process::condition`] says last changed.
+    pub(crate) condition_since: u64,
+    /// Datagrams waiting in the kernel.
+    pub(crate) inbox: VecDeque<PacketId>,
+    pub(crate) inbox_bytes: usize,
+    /// What blocked I/O holds back.
+    pub(crate) held: VecDeque<Held>,
+    pub(crate) held_bytes: usize,
+    /// Its streams, oldest first.
+    pub(crate) streams: Vec<(Option<StreamId>, EndId)>,
+    /// Whether the application wants it to be a member: false once it was told to leave.
+    pub(crate) member: bool,
+    /// The digest of its live view, and the number in it, as last counted.
+    pub(crate) seen: Option<(u64, usize)>,
+}
+
+/// Whether something is held up, by any number of reasons that may overlap.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hold {
+    pub(crate) reasons: u32,
+}
+
+impl Hold {
+    pub(crate) fn is_on(self) -> bool {
+        self.reasons > 0
+    }
+}
+
+/// An output of a process whose I/O is blocked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Held {
+    /// A datagram: the packet already has its destination.
+    Datagram(PacketId),
+    Connect { stream: StreamId, to: SocketAddr },
+    /// Bytes for a stream, kept in a packet.
+    Write { stream: StreamId, packet: PacketId },
+    Finish { stream: StreamId },
+    Reset { stream: StreamId },
+    Resolve { seed: SeedId },
+}
+
+impl Process {
+    pub(crate) fn new(name: String, id: NodeId, host: u32) -> Process {
+        Process {
+            name,
+            id,
+            machine: None,
+            boot: 0,
+            life: 0,
+            host,
+            clock: Clock::default(),
+            local_now: Instant::ZERO,
+            wake: u64::MAX,
+            paused: Hold::default(),
+            blocked: Hold::default(),
+            condition_since: 0,
+            inbox: VecDeque::new(),
+            inbox_bytes: 0,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            streams: Vec::new(),
+            member: false,
+            seen: None,
+        }
+    }
+
+    pub(crate) fn condition(&self) -> Condition {
+        if self.machine.is_none() {
+            Condition::Down
+        } else if self.paused.is_on() {
+            Condition::Paused
+        } else if self.blocked.is_on() {
+            Condition::Blocked
+        } else {
+            Condition::Running
+        }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.machine.is_some()
+    }
+
+    /// Whether input reaches it now.
+    pub(crate) fn takes_input(&self) -> bool {
+        self.machine.is_some() && !self.paused.is_on() && !self.blocked.is_on()
+    }
+
+    /// Whether its timers fire now.
+    pub(crate) fn runs(&self) -> bool {
+        self.machine.is_some() && !self.paused.is_on()
+    }
+
+    pub(crate) fn owner(&self, slot: u32) -> Owner {
+        Owner { slot, boot: self.boot, host: self.host }
+    }
+
+    /// Its end of the stream that it calls so.
+    pub(crate) fn end_of(&self, stream: StreamId) -> Option<EndId> {
+        self.streams.iter().find(|(named, _)| *named == Some(stream)).map(|&(_, end)| end)
+    }
+
+    /// How many streams wait to be accepted.
+    pub(crate) fn backlog(&self) -> usize {
+        self.streams.iter().filter(|(named, _)| named.is_none()).count()
+    }
+}
+
+/// A node's own clock: it starts with the simulation and runs fast or slow by so many parts in a million.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Clock {
+    ppm: i32,
+}
+
+const MILLION: u128 = 1_000_000;
+
+impl Clock {
+    /// A clock that runs fast by so many parts in a million, or slow if negative; at most half as fast again.
+    pub(crate) fn fast_by(ppm: i32) -> Clock {
+        Clock { ppm: ppm.clamp(-500_000, 500_000) }
+    }
+
+    fn rate_in_millionths(self) -> u128 {
+        (1_000_000 + i64::from(self.ppm)) as u128
+    }
+
+    /// Seconds it shows per simulated second.
+    pub(crate) fn rate(self) -> f64 {
+        f64::from(1_000_000 + self.ppm) / 1e6
+    }
+
+    /// What it shows at this time of the simulation.
+    pub(crate) fn shows(self, now: u64) -> Instant {
+        if self.ppm == 0 {
+            return Instant::from_nanos(now);
+        }
+        Instant::from_nanos((u128::from(now) * self.rate_in_millionths() / MILLION) as u64)
+    }
+
+    /// The first time of the simulation at which it shows this, or later.
+    pub(crate) fn time_of(self, shown: Instant) -> u64 {
+        if self.ppm == 0 {
+            return shown.as_nanos();
+        }
+        let time = (u128::from(shown.as_nanos()) * MILLION).div_ceil(self.rate_in_millionths());
+        u64::try_from(time).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_shows_its_deadline_when_it_is_reached_and_not_before() {
+        for ppm in [0, 1, -1, 100, -100, 50_000, -500_000, 500_000] {
+            let clock = Clock::fast_by(ppm);
+            for nanos in [0, 1, 999, 1_000_000_007, 86_400_000_000_001] {
+                let shown = Instant::from_nanos(nanos);
+                let time = clock.time_of(shown);
+                assert!(clock.shows(time) >= shown, "{ppm} {nanos}");
+                assert!(time == 0 || clock.shows(time - 1) < shown, "{ppm} {nanos}");
+            }
+            assert!((clock.rate() - (1.0 + f64::from(ppm) / 1e6)).abs() < 1e-12);
+        }
+    }
+}

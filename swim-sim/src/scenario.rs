@@ -1,0 +1,122 @@
+//! A scenario: everything about a run but its seed, as data.
+
+use std::time::Duration;
+
+use swim_proto::Config;
+
+use crate::faults::{Fault, Timed};
+use crate::network::Network;
+use crate::streams::StreamSettings;
+
+/// What is to happen to how many nodes on what network. Everything left to chance is decided by the run's seed.
+///
+/// ```
+/// use std::time::Duration;
+/// use swim_sim::{Chance, Crash, Fault, Network, Scenario};
+///
+/// let scenario = Scenario::new(20, Duration::from_secs(30))
+///     .join_over(Duration::from_secs(2))
+///     .network(Network::default().with_loss(Chance::percent(2.0)))
+///     .at(Duration::from_secs(10), Fault::Crash { slot: 7, how: Crash::Host });
+/// assert_eq!(scenario.schedule.len(), 1);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// How many nodes, in slots 0 to `nodes − 1`.
+    pub nodes: u32,
+    /// How many of them, the first ones, are named as seeds to all.
+    pub seeds: u32,
+    /// Over how long the nodes start: the seeds at once, the others at random, the last one at the end.
+    pub join_over: Duration,
+    /// For how long faults may happen.
+    pub duration: Duration,
+    /// The settings every node runs with.
+    pub config: Config,
+    /// The network to begin with.
+    pub network: Network,
+    /// How kernels run TCP.
+    pub streams: StreamSettings,
+    /// Each node's clock runs fast or slow by at most so many parts in a million.
+    pub drift_ppm: u32,
+    /// How many bytes of metadata each node starts with.
+    pub metadata_len: u16,
+    /// What befalls it, in any order.
+    pub schedule: Vec<Timed>,
+    /// After `duration` the network loses nothing any more; otherwise only its nodes and links are healed.
+    pub heal_network: bool,
+}
+
+impl Scenario {
+    /// So many nodes on a network without faults, for so long, with the LAN preset, all started within a tenth of a
+    /// second.
+    pub fn new(nodes: u32, duration: Duration) -> Scenario {
+        Scenario {
+            nodes,
+            seeds: 1,
+            join_over: Duration::from_millis(100),
+            duration,
+            config: Config::lan(),
+            network: Network::default(),
+            streams: StreamSettings::default(),
+            drift_ppm: 0,
+            metadata_len: 0,
+            schedule: Vec::new(),
+            heal_network: true,
+        }
+    }
+
+    /// The same with so many seeds.
+    #[must_use]
+    pub fn seeds(self, seeds: u32) -> Scenario {
+        Scenario { seeds, ..self }
+    }
+
+    /// The same with nodes starting over so long.
+    #[must_use]
+    pub fn join_over(self, join_over: Duration) -> Scenario {
+        Scenario { join_over, ..self }
+    }
+
+    /// The same with other settings.
+    #[must_use]
+    pub fn config(self, config: Config) -> Scenario {
+        Scenario { config, ..self }
+    }
+
+    /// The same on another network.
+    #[must_use]
+    pub fn network(self, network: Network) -> Scenario {
+        Scenario { network, ..self }
+    }
+
+    /// The same with clocks that run fast or slow.
+    #[must_use]
+    pub fn drift(self, ppm: u32) -> Scenario {
+        Scenario { drift_ppm: ppm, ..self }
+    }
+
+    /// The same with something more befalling it.
+    #[must_use]
+    pub fn at(mut self, at: Duration, fault: Fault) -> Scenario {
+        self.schedule.push(Timed { at, fault });
+        self
+    }
+
+    /// How long the cluster may take, once faults have stopped, until every view is right.
+    ///
+    /// The longest chain that recovery can need: a stall is waited out, a suspicion runs its longest (twice: it may have
+    /// been raised anew), the two sides of a healed partition find each other by the heal timer, joins back off to
+    /// their longest wait, and two periodic syncs carry what gossip no longer does.
+    pub fn liveness_bound(&self) -> Duration {
+        let config = &self.config;
+        let nodes = f64::from(self.nodes.max(2));
+        let suspicion_min = config.probe_interval.mul_f64(config.suspicion_alpha * nodes.log10().max(1.0));
+        let suspicion_max = suspicion_min.mul_f64(config.suspicion_beta);
+        // Everyone probes everyone once in this time, and some live node probes a given dead one much sooner.
+        let health = if config.lha_probe { u32::from(config.health_max) + 1 } else { 1 };
+        let probes = config.probe_interval * health * 4;
+        let spread = config.gossip_interval * 8 * (32 - self.nodes.leading_zeros());
+        let fixed = config.stall_max + config.stream_timeout * 2 + config.join_retry_max * 2 + config.heal_interval * 12;
+        suspicion_max * 2 + probes + spread + fixed + config.sync_interval * 4
+    }
+}

@@ -1,0 +1,308 @@
+//! What befalls the world: the schedule of faults at work.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::World;
+use super::driving::{Given, Order};
+use crate::faults::{Crash, Fault, Restart, Timed};
+use crate::medium::Due;
+use crate::network::{Cut, LinkFault, Network, nanos};
+use crate::observe::{Command, Observation, Slot};
+use crate::process::Hold;
+
+/// A fault of the schedule that has begun: what must be undone at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Active {
+    /// Not begun, or over, or nothing to undo.
+    No,
+    Paused { slot: u32, boot: u32 },
+    Blocked { slot: u32, boot: u32 },
+    Cut { cut: usize, on: bool, until: u64 },
+    Link { host: u32 },
+}
+
+impl World {
+    /// Puts the schedule on the agenda.
+    pub(super) fn schedule_faults(&mut self) {
+        for index in 0..self.scenario.schedule.len() {
+            let at = nanos(self.scenario.schedule[index].at);
+            self.medium.agenda.add(at, Due::Fault { index: index as u32 });
+            self.active.push(Active::No);
+        }
+    }
+
+    /// Adds to the schedule what is to happen now, or at a later time.
+    pub fn inject(&mut self, timed: Timed) {
+        let at = nanos(timed.at).max(self.medium.now);
+        self.scenario.schedule.push(timed);
+        self.active.push(Active::No);
+        self.medium.agenda.add(at, Due::Fault { index: self.active.len() as u32 - 1 });
+    }
+
+    /// Lets a datagram arrive at a slot's host that no node sent: whatever it says, and wherever it claims to be from.
+    pub fn forge_datagram(&mut self, from: SocketAddr, to: u32, bytes: &[u8]) {
+        self.observe(Observation::Injected { packet: bytes });
+        let host = self.processes[to as usize].host;
+        self.medium.trace.bytes(self.medium.now, to, "forged", bytes);
+        self.medium.forge_datagram(self.medium.now, from, host, bytes);
+    }
+
+    pub(super) fn fault_begins(&mut self, index: u32) {
+        if self.faults_stopped {
+            return;
+        }
+        let now = self.medium.now;
+        let fault = self.scenario.schedule[index as usize].fault.clone();
+        self.medium.trace.words(now, u32::MAX, fault.kind(), &[u64::from(index)]);
+        if self.medium.trace.has_lines() {
+            self.medium.trace.line(now, format_args!("-- {fault:?}"));
+        }
+        let end = now + nanos(fault.lasting());
+        let mut active = Active::No;
+        match fault {
+            Fault::Crash { slot, how } => self.crash(slot, how),
+            Fault::Restart { slot, how } => self.restart(slot, how),
+            Fault::Pause { slot, .. } => {
+                active = Active::Paused { slot, boot: self.processes[slot as usize].boot };
+                self.hold(slot, |process| &mut process.paused);
+            }
+            Fault::Block { slot, .. } => {
+                active = Active::Blocked { slot, boot: self.processes[slot as usize].boot };
+                self.hold(slot, |process| &mut process.blocked);
+            }
+            Fault::Partition { partition, flips, .. } => {
+                let cut = self.medium.links.add_cut(Cut::new(&partition, self.processes.len() as u32));
+                self.medium.links.switch_cut(now, cut, true);
+                self.observe(Observation::LinksChanged);
+                active = Active::Cut { cut, on: true, until: end };
+                if let Some(flips) = flips {
+                    self.medium.agenda.add(now + nanos(flips).max(1), Due::Flip { index });
+                }
+            }
+            Fault::Link { slot, fault, .. } => {
+                let host = self.processes[slot as usize].host;
+                active = Active::Link { host };
+                self.medium.links.set_fault(now, host, fault);
+                self.observe(Observation::LinksChanged);
+            }
+            Fault::BreakStreams { slot } => {
+                for (_, end) in self.processes[slot as usize].streams.clone() {
+                    self.streams.break_both(&mut self.medium, end);
+                }
+            }
+            Fault::Network(network) => self.medium.links.set_network(*network),
+            Fault::Leave { slot } => self.leave(slot),
+            Fault::Join { slot } => {
+                if self.processes[slot as usize].takes_input() {
+                    self.measure.started(now, slot);
+                    self.command_join(slot);
+                }
+            }
+            Fault::Metadata { slot, len } => {
+                let content = self.chance.bits() as u8;
+                let metadata = Bytes::from(vec![content; len.into()]);
+                self.command(slot, Command::SetMetadata, Order::SetMetadata(metadata));
+            }
+            Fault::ForceLeave { slot, member } => {
+                let member = self.processes[member as usize].id;
+                self.command(slot, Command::ForceLeave(member), Order::ForceLeave(member));
+            }
+        }
+        if active != Active::No {
+            self.active[index as usize] = active;
+            self.medium.agenda.add(end, Due::FaultEnd { index });
+        }
+    }
+
+    /// An application asks its node for something, unless it cannot just now.
+    fn command(&mut self, slot: u32, command: Command, order: Order<'_>) {
+        if self.processes[slot as usize].takes_input() {
+            self.give(slot, Given::Command(command, order));
+        }
+    }
+
+    fn leave(&mut self, slot: u32) {
+        let process = &mut self.processes[slot as usize];
+        if process.takes_input() && process.member {
+            process.member = false;
+            self.measure.departed(self.medium.now, slot);
+            self.give(slot, Given::Command(Command::Leave, Order::Leave));
+        }
+    }
+
+    pub(super) fn fault_ends(&mut self, index: u32) {
+        match core::mem::replace(&mut self.active[index as usize], Active::No) {
+            Active::No => {}
+            Active::Paused { slot, boot } => self.let_go(slot, boot, |process| &mut process.paused),
+            Active::Blocked { slot, boot } => self.let_go(slot, boot, |process| &mut process.blocked),
+            Active::Cut { cut, .. } => {
+                self.medium.links.switch_cut(self.medium.now, cut, false);
+                self.observe(Observation::LinksChanged);
+            }
+            Active::Link { host } => {
+                self.medium.links.set_fault(self.medium.now, host, LinkFault::default());
+                self.observe(Observation::LinksChanged);
+            }
+        }
+    }
+
+    pub(super) fn fault_flips(&mut self, index: u32) {
+        let Active::Cut { cut, on, until } = self.active[index as usize] else { return };
+        let Fault::Partition { flips: Some(flips), .. } = self.scenario.schedule[index as usize].fault else { return };
+        self.active[index as usize] = Active::Cut { cut, on: !on, until };
+        self.medium.links.switch_cut(self.medium.now, cut, !on);
+        self.observe(Observation::LinksChanged);
+        let next = self.medium.now + nanos(flips).max(1);
+        if next < until {
+            self.medium.agenda.add(next, Due::Flip { index });
+        }
+    }
+
+    /// A process ends.
+    pub(super) fn crash(&mut self, slot: u32, how: Crash) {
+        let process = &mut self.processes[slot as usize];
+        let Some(machine) = process.machine.take() else { return };
+        let now = self.medium.now;
+        // What a process that keeps its life on disk would find there.
+        process.life = process.life.max(machine.view().local().incarnation.life);
+        process.condition_since = now;
+        process.wake = u64::MAX;
+        let was_member = core::mem::replace(&mut process.member, false);
+        for packet in process.inbox.drain(..) {
+            self.medium.packets.end(packet);
+        }
+        process.inbox_bytes = 0;
+        for held in core::mem::take(&mut process.held) {
+            self.forget(held);
+        }
+        let process = &mut self.processes[slot as usize];
+        process.held_bytes = 0;
+        for (_, end) in core::mem::take(&mut process.streams) {
+            match how {
+                Crash::Process => self.streams.reset(&mut self.medium, end),
+                Crash::Host => self.streams.vanish(&mut self.medium, end),
+            }
+        }
+        if how == Crash::Host {
+            self.medium.set_up(self.processes[slot as usize].host, false);
+        }
+        let id = self.processes[slot as usize].id;
+        if was_member {
+            let holders = self.holders_of(slot);
+            self.measure.crashed(now, slot, id, holders);
+        }
+        self.measure.departed(now, slot);
+        self.observe(Observation::Stopped { slot: Slot(slot) });
+    }
+
+    fn forget(&mut self, held: crate::process::Held) {
+        use crate::process::Held;
+        if let Held::Datagram(packet) | Held::Write { packet, .. } = held {
+            self.medium.packets.end(packet);
+        }
+    }
+
+    /// Who holds this slot's member live.
+    fn holders_of(&self, slot: u32) -> Vec<bool> {
+        let id = self.processes[slot as usize].id;
+        let holds = |process: &crate::process::Process| {
+            let member = process.machine.as_ref().and_then(|machine| machine.view().member(id));
+            member.is_some_and(|member| member.state.is_live())
+        };
+        self.processes.iter().map(holds).collect()
+    }
+
+    fn restart(&mut self, slot: u32, how: Restart) {
+        let killed = if how == Restart::NewAddress { Crash::Host } else { Crash::Process };
+        self.crash(slot, killed);
+        let now = self.medium.now;
+        let last = self.processes[slot as usize].life;
+        let clock = 1 + now / 1_000_000;
+        let life = match how {
+            Restart::WithState => last + 1,
+            // Two starts in one millisecond must not share a life.
+            Restart::WithoutState | Restart::NewAddress => clock.max(last + 1),
+            Restart::ClockBack => last.saturating_sub(self.chance.between(1, 10_000)).max(1),
+        };
+        if how == Restart::NewAddress {
+            self.medium.set_up(self.processes[slot as usize].host, false);
+            let host = self.medium.add_host(slot, self.seeds);
+            self.processes[slot as usize].host = host;
+        }
+        self.measure.returned(slot);
+        self.start(slot, life);
+    }
+
+    fn hold(&mut self, slot: u32, which: impl Fn(&mut crate::process::Process) -> &mut Hold) {
+        let now = self.medium.now;
+        let process = &mut self.processes[slot as usize];
+        if !process.is_up() {
+            return;
+        }
+        let before = process.condition();
+        which(process).reasons += 1;
+        if process.condition() != before {
+            process.condition_since = now;
+            self.observe(Observation::ConditionChanged { slot: Slot(slot) });
+        }
+    }
+
+    fn let_go(&mut self, slot: u32, boot: u32, which: impl Fn(&mut crate::process::Process) -> &mut Hold) {
+        let now = self.medium.now;
+        let process = &mut self.processes[slot as usize];
+        if process.boot != boot || !process.is_up() {
+            return;
+        }
+        let before = process.condition();
+        let hold = which(process);
+        hold.reasons = hold.reasons.saturating_sub(1);
+        if process.condition() != before {
+            process.condition_since = now;
+            self.observe(Observation::ConditionChanged { slot: Slot(slot) });
+        }
+        self.catch_up(slot);
+    }
+
+    /// What waited happens now, in the order of a driver's loop: what was to be sent, then input, then timers.
+    fn catch_up(&mut self, slot: u32) {
+        let at = slot as usize;
+        while !self.processes[at].blocked.is_on()
+            && !self.processes[at].paused.is_on()
+            && let Some(held) = self.processes[at].held.pop_front()
+        {
+            self.release(slot, held);
+        }
+        while self.processes[at].takes_input()
+            && let Some(packet) = self.processes[at].inbox.pop_front()
+        {
+            self.processes[at].inbox_bytes -= self.medium.packets.at(packet).bytes.len() + crate::process::RECEIVE_OVERHEAD;
+            self.deliver_datagram(slot, packet);
+        }
+        for (_, end) in self.processes[at].streams.clone() {
+            self.medium.pokes.push_back(end);
+        }
+        self.tell_streams();
+        if self.processes[at].runs() {
+            self.fire_timers(slot);
+        }
+    }
+
+    /// Ends all faults: whoever is held up goes on, whoever is cut off is linked again. Nothing of the schedule that has
+    /// not yet begun will. The network itself becomes another if `network` is given.
+    pub fn stop_faults(&mut self, network: Option<Network>) {
+        for index in 0..self.active.len() {
+            self.fault_ends(index as u32);
+        }
+        self.faults_stopped = true;
+        self.medium.links.heal(self.medium.now);
+        if let Some(network) = network {
+            self.medium.links.set_network(network);
+        }
+        self.observe(Observation::LinksChanged);
+        let lossless = self.medium.links.network().is_lossless();
+        self.observe(Observation::FaultsStopped { lossless });
+        self.tell_streams();
+    }
+}

@@ -1,0 +1,41 @@
+//! What judges may ask the world.
+
+use swim_proto::Instant;
+
+use crate::medium::Medium;
+use crate::observe::{Condition, Slot, Truth, View};
+use crate::process::Process;
+
+/// The world as it is, for a moment.
+pub(super) struct Reality<'a> {
+    pub(super) processes: &'a [Process],
+    pub(super) medium: &'a Medium,
+}
+
+impl Truth for Reality<'_> {
+    fn slots(&self) -> usize {
+        self.processes.len()
+    }
+
+    fn condition(&self, slot: Slot) -> (Condition, Instant) {
+        let process = &self.processes[slot.index()];
+        (process.condition(), Instant::from_nanos(process.condition_since))
+    }
+
+    fn linked_since(&self, a: Slot, b: Slot) -> Option<Instant> {
+        let host = |slot: Slot| self.processes[slot.index()].host;
+        self.medium.links.linked_since(host(a), host(b)).map(Instant::from_nanos)
+    }
+
+    fn view(&self, slot: Slot) -> Option<&dyn View> {
+        Some(self.processes.get(slot.index())?.machine.as_ref()?.view())
+    }
+
+    fn clock(&self, slot: Slot) -> Instant {
+        self.processes[slot.index()].local_now
+    }
+
+    fn clock_rate(&self, slot: Slot) -> f64 {
+        self.processes[slot.index()].clock.rate()
+    }
+}
