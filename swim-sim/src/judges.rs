@@ -5,16 +5,60 @@
 //! face ([`View`](crate::observe::View)), its packets and its events. A judge must be *sound* first: right behaviour under any fault that the
 //! simulator can make is never a violation; what a judge therefore cannot see is written at its head.
 
+mod accuracy;
+mod bounds;
+mod causes;
+mod determinism;
+mod events;
+mod fault;
+mod incarnation;
+mod lattice;
+pub mod liveness;
+mod load;
+mod maps;
+mod mirror;
+mod oneself;
+mod oracle;
+mod process;
+mod wire;
+
 use std::fmt;
+use std::time::Duration;
 
-use swim_proto::Instant;
+use swim_proto::{Cause, ClusterHash, Event, Instant};
 
-use crate::observe::{Observation, Slot, Truth};
+pub use accuracy::{Accuracy, FalseDeath};
+pub use determinism::Fingerprint;
+
+use crate::observe::{Condition, Observation, Slot, Truth};
+use fault::{Fault, Verdict};
+use oracle::Oracle;
+use process::{Moment, Process};
+
+/// How often each node's members are all looked at, in small clusters; in large ones so much less often that it costs
+/// the same.
+const SCAN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// From how many slots on a cluster is large.
+const SCAN_SLOTS: usize = 64;
 
 /// All judges of one run.
 #[derive(Debug)]
 pub struct Judges {
     settings: Settings,
+    oracle: Oracle,
+    /// By slot; `None`: down.
+    processes: Vec<Option<Process>>,
+    accuracy: Accuracy,
+    fingerprint: Fingerprint,
+    stopped: Option<Stopped>,
+}
+
+/// When faults stopped.
+#[derive(Clone, Copy, Debug)]
+struct Stopped {
+    at: Instant,
+    lossless: bool,
 }
 
 /// What the judges are to do besides what they always do.
@@ -87,33 +131,218 @@ pub enum Rule {
 impl Judges {
     /// Judges that have seen nothing yet.
     pub fn new(settings: Settings) -> Judges {
-        Judges { settings }
+        Judges {
+            settings,
+            oracle: Oracle::default(),
+            processes: Vec::new(),
+            accuracy: Accuracy::default(),
+            fingerprint: Fingerprint::default(),
+            stopped: None,
+        }
     }
 
     /// Takes note of what happened, and judges it. After a violation they judge no more.
     pub fn observe(&mut self, now: Instant, observation: Observation<'_>, truth: &dyn Truth) -> Result<(), Violation> {
-        let _ = (now, observation, truth, self.settings);
+        if self.settings.fingerprint {
+            let deadline = match observation {
+                Observation::Settled { slot } => truth.view(slot).and_then(|view| view.deadline()),
+                _ => None,
+            };
+            self.fingerprint.observe(now, &observation, deadline);
+        }
+        match observation {
+            Observation::Started { slot } => self.start(now, slot, truth),
+            Observation::Input { slot, input } => self.judge(now, slot, truth, |process, at| {
+                process.input(at, input);
+                Ok(())
+            }),
+            Observation::Transmit { slot, to, bytes } => {
+                self.owner_speaks(slot, truth);
+                self.judge(now, slot, truth, |process, at| process.transmit(at, to, bytes))
+            }
+            Observation::StreamWrite { slot, stream, bytes } => {
+                self.owner_speaks(slot, truth);
+                self.judge(now, slot, truth, |process, at| process.write(at, stream, bytes))
+            }
+            Observation::StreamClosed { slot, stream } => self.judge(now, slot, truth, |process, _| {
+                process.stream_closed(stream);
+                Ok(())
+            }),
+            Observation::Event { slot, event } => {
+                self.judge_burial(now, slot, &event, truth)?;
+                self.judge(now, slot, truth, |process, at| process.event(at, &event))
+            }
+            Observation::Settled { slot } => self.settle(now, slot, truth),
+            Observation::Stopped { slot } => {
+                if let Some(process) = self.processes.get_mut(slot.index()) {
+                    *process = None;
+                }
+                Ok(())
+            }
+            Observation::ConditionChanged { .. } | Observation::LinksChanged => Ok(()),
+            Observation::Injected { packet } => {
+                self.inject(packet, truth);
+                Ok(())
+            }
+            Observation::FaultsStopped { lossless } => {
+                self.stopped = Some(Stopped { at: now, lossless });
+                Ok(())
+            }
+        }
+    }
+
+    fn start(&mut self, now: Instant, slot: Slot, truth: &dyn Truth) -> Result<(), Violation> {
+        let view = truth.view(slot).expect("a process that was started shows itself");
+        self.oracle.started(slot, view.local());
+        let mut process = Process::new(now, truth.clock(slot), view);
+        process.scan_at = now + self.scan_interval(truth).mul_f64(0.5 + f64::from(slot.0 % 16) / 16.0);
+        if self.processes.len() <= slot.index() {
+            self.processes.resize_with(slot.index() + 1, || None);
+        }
+        self.processes[slot.index()] = Some(process);
+        Ok(())
+    }
+
+    fn scan_interval(&self, truth: &dyn Truth) -> Duration {
+        SCAN_INTERVAL * (truth.slots() / SCAN_SLOTS).max(1) as u32
+    }
+
+    /// Whatever a node says, its own incarnation is what it shows of it now.
+    fn owner_speaks(&mut self, slot: Slot, truth: &dyn Truth) {
+        let process = self.processes.get(slot.index()).and_then(Option::as_ref);
+        if let (Some(process), Some(view)) = (process, truth.view(slot)) {
+            let incarnation = view.local().incarnation;
+            if incarnation > process.own() {
+                self.oracle.raised(process.id, incarnation);
+            }
+        }
+    }
+
+    fn inject(&mut self, packet: &[u8], truth: &dyn Truth) {
+        let views = (0..truth.slots() as u32).filter_map(|slot| truth.view(Slot(slot)));
+        for view in views.take(1) {
+            self.oracle.injected(packet, ClusterHash::of(&view.config().cluster));
+        }
+    }
+
+    /// Has one process judged; what is wrong is a violation with its slot, and those of whom it is about.
+    fn judge(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        truth: &dyn Truth,
+        judge: impl FnOnce(&mut Process, Moment<'_>) -> Verdict,
+    ) -> Result<(), Violation> {
+        let Some(process) = self.processes.get_mut(slot.index()).and_then(Option::as_mut) else { return Ok(()) };
+        let Some(view) = truth.view(slot) else { return Ok(()) };
+        let at = Moment { now, clock: truth.clock(slot), view, oracle: &self.oracle };
+        judge(process, at).map_err(|fault| violation(now, slot, fault, &self.oracle))
+    }
+
+    fn settle(&mut self, now: Instant, slot: Slot, truth: &dyn Truth) -> Result<(), Violation> {
+        self.owner_speaks(slot, truth);
+        self.judge(now, slot, truth, Process::settled)?;
+        let process = self.processes.get(slot.index()).and_then(Option::as_ref);
+        if process.is_some_and(|process| process.scan_at <= now) { self.scan(now, slot, truth) } else { Ok(()) }
+    }
+
+    /// Looks at all that one node holds.
+    fn scan(&mut self, now: Instant, slot: Slot, truth: &dyn Truth) -> Result<(), Violation> {
+        let interval = self.scan_interval(truth);
+        let oracle = &self.oracle;
+        let (Some(process), Some(view)) =
+            (self.processes.get_mut(slot.index()).and_then(Option::as_mut), truth.view(slot))
+        else {
+            return Ok(());
+        };
+        process.scan_at = now + interval;
+        let (condition, since) = truth.condition(slot);
+        let rate = truth.clock_rate(slot);
+        let able_since = if condition == Condition::Running { since.max(process.started) } else { now };
+        let rested = now.saturating_since(able_since).mul_f64(rate);
+        let at = Moment { now, clock: truth.clock(slot), view, oracle };
+        let mut complete = |process: &Process, member: &swim_proto::Member<'_>| {
+            if !member.state.is_live() {
+                return Ok(());
+            }
+            match (process.record(member.id), oracle.down_since(member.id, truth)) {
+                (Some(held), Some(down)) => {
+                    liveness::completeness(now, (view, able_since, rate), process.live_max, (member, held), down)
+                }
+                _ => Ok(()),
+            }
+        };
+        process.scan(at, rested, &mut complete).map_err(|fault| violation(now, slot, fault, oracle))
+    }
+
+    /// Counts burials, and judges those of the living.
+    fn judge_burial(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        event: &Event<'_>,
+        truth: &dyn Truth,
+    ) -> Result<(), Violation> {
+        let Event::Died(change) = event else { return Ok(()) };
+        let Cause::SuspicionExpired { .. } = change.cause else { return Ok(()) };
+        let Some(process) = self.processes.get(slot.index()).and_then(Option::as_ref) else { return Ok(()) };
+        let subject = (change.member.id, change.member.incarnation);
+        let Some(began) = process.case(subject.0).map(|case| case.began) else { return Ok(()) };
+        let by = (slot, process.started);
+        let Some(death) = self.accuracy.declared((now, began), by, subject, &self.oracle, truth) else { return Ok(()) };
+        let violated = |rule, what| Err(Violation { rule, at: now, slots: vec![slot, death.member], what });
+        if self.settings.false_deaths_max.is_some_and(|max| self.accuracy.false_deaths > max) {
+            let what = format!("declared member {} dead, which was up and connected since {began:?}", subject.0);
+            return violated(Rule::FalseDeath, what);
+        }
+        if self.stopped.is_some_and(|stopped| stopped.lossless && stopped.at <= began) {
+            let what =
+                format!("declared member {} dead after faults stopped; it was suspected since {began:?}", subject.0);
+            return violated(Rule::L4, what);
+        }
         Ok(())
     }
 
     /// What the cluster still lacks, after [`Observation::FaultsStopped`]: the first liveness property that does not
     /// hold at this moment, or `None`: it has converged. Asked now and then (each simulated second, say), not at each event.
     pub fn lacking(&mut self, now: Instant, truth: &dyn Truth) -> Option<Violation> {
-        let _ = (now, truth);
-        None
+        let lossless = self.stopped.is_some_and(|stopped| stopped.lossless);
+        liveness::lacking(now, &self.oracle, truth, lossless)
     }
 
     /// By when it must have converged, once faults have stopped. Past it, what is [`Judges::lacking`] is a violation.
+    ///
+    /// Under settings that do not heal (no healing, no sync or no echo) nothing is promised, and it is never due.
     pub fn due(&self, truth: &dyn Truth) -> Option<Instant> {
-        let _ = truth;
-        None
+        let stopped = self.stopped?;
+        let mut views = (0..truth.slots() as u32).filter_map(|slot| truth.view(Slot(slot)));
+        views.all(|view| liveness::heals(view.config())).then(|| stopped.at + liveness::due(truth))
     }
 
     /// Looks at every node and every member it holds, whatever the cost: at the end of a run.
     pub fn inspect(&mut self, now: Instant, truth: &dyn Truth) -> Result<(), Violation> {
-        let _ = (now, truth);
-        Ok(())
+        (0..truth.slots() as u32).try_for_each(|slot| self.scan(now, Slot(slot), truth))
     }
+
+    /// What was counted of burials.
+    pub fn accuracy(&self) -> &Accuracy {
+        &self.accuracy
+    }
+
+    /// What each node did on each input, if it was to be kept.
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+}
+
+fn violation(at: Instant, slot: Slot, fault: Fault, oracle: &Oracle) -> Violation {
+    let mut slots = vec![slot];
+    for &about in fault.about.iter().flat_map(|&id| oracle.slots(id)) {
+        if !slots.contains(&about) {
+            slots.push(about);
+        }
+    }
+    Violation { rule: fault.rule, at, slots, what: fault.what }
 }
 
 impl fmt::Display for Rule {

@@ -179,7 +179,8 @@ pub trait Truth {
     /// The node in this slot, unless it is down.
     fn view(&self, slot: Slot) -> Option<&dyn View>;
 
-    /// The `now` given to this node with its last input: its own clock, which may run fast or slow.
+    /// The `now` given to this node with its last input: its own clock, which may run fast or slow. During
+    /// [`Observation::Input`] still that of the input before.
     fn clock(&self, slot: Slot) -> Instant;
 
     /// How fast its clock runs: seconds shown per simulated second.

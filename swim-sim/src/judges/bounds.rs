@@ -1,0 +1,230 @@
+//! S10, S11 and the contract: collections, time-outs and health stay within their bounds, and the views agree.
+//!
+//! **S10.** Members within `members_max`, tombstones within `tombstones_max` and their retention, streams within
+//! `streams_max`, rumors within the members known. Memory behind no view is not seen: tests that count allocations do.
+//!
+//! **S11.** Health in `[0, S]`. A suspicion's Min is that of the cluster's size when it began (several members may come
+//! and go in one input, so it lies between two sizes), its Max is `β` times that, its deadline no earlier than the
+//! formula of protocol 4.2 gives for the accusers counted, and no later than Max and the time that stood still (lateness,
+//! silence, burials averted: protocol 4.5, 10). It comes nearer only when accusers are added. Silence is known to the
+//! node alone, so here every gap in what it heard that is longer than its `probe_timeout` may have stood still.
+
+use std::time::Duration;
+
+use swim_proto::{Config, Incarnation, Instant, NodeId, Suspicion};
+
+use super::Rule;
+use super::fault::{Verdict, fault, fault_about};
+use crate::observe::View;
+
+/// What rounding and a timer's firing may cost.
+const SLACK: Duration = Duration::from_millis(5);
+
+/// How much later than its retention a tombstone may be forgotten by a node that runs.
+const REAP_SLACK: Duration = Duration::from_secs(10);
+
+/// Rumors that wait besides those about members: constants of the implementation.
+const RUMORS_SPARE: u64 = 256;
+
+/// A suspicion that runs at one process, as the judge sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Case {
+    pub(super) incarnation: Incarnation,
+    /// When it began, on the node's clock.
+    pub(super) since: Instant,
+    /// When it began, in simulated time.
+    pub(super) began: Instant,
+    /// The cluster's size when it began lies between these.
+    pub(super) live: (usize, usize),
+    /// Whether the accuser with which it began is counted among its accusers: an unknown one is not.
+    pub(super) first_known: bool,
+    /// What stood still before it began.
+    pub(super) standstill: Duration,
+    /// Burials averted before it began.
+    pub(super) averted: u64,
+    /// Deadline and accusers as last shown.
+    pub(super) shown: Option<(Instant, u8)>,
+}
+
+/// Time that a process was late or heard nothing, all told. Grows only.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Standstill {
+    /// Lateness of its time-outs.
+    pub(super) late: Duration,
+    /// Gaps in what it heard, each of at most `stall_max`.
+    pub(super) silent: Duration,
+    /// When it last heard anybody, on its clock.
+    pub(super) heard: Instant,
+}
+
+impl Standstill {
+    /// A packet was taken.
+    pub(super) fn heard(&mut self, clock: Instant, config: &Config) {
+        self.silent += self.gap(clock, config);
+        self.heard = clock;
+    }
+
+    fn gap(&self, clock: Instant, config: &Config) -> Duration {
+        let gap = clock.saturating_since(self.heard);
+        if gap > config.probe_timeout { gap.min(config.stall_max) } else { Duration::ZERO }
+    }
+
+    /// All of it until now.
+    pub(super) fn total(&self, clock: Instant, config: &Config) -> Duration {
+        self.late + self.silent + self.gap(clock, config)
+    }
+}
+
+impl Case {
+    /// The least time that this suspicion lasts.
+    pub(super) fn min(&self, config: &Config) -> Duration {
+        suspicion_min(config, self.live.0).saturating_sub(SLACK)
+    }
+
+    /// The most that it may last until now: Max, and the time that stood still, and a Min for each burial averted.
+    pub(super) fn max(&self, config: &Config, standstill: Duration, averted: u64) -> Duration {
+        let min = suspicion_min(config, self.live.1);
+        let averted = averted.saturating_sub(self.averted).min(1 << 20) as u32;
+        min.mul_f64(config.suspicion_beta) + min * averted + standstill.saturating_sub(self.standstill) + SLACK
+    }
+
+    /// What the node shows of it, against the bounds (S11).
+    pub(super) fn judge(
+        &mut self,
+        id: NodeId,
+        config: &Config,
+        shown: &Suspicion,
+        standstill: Duration,
+        averted: u64,
+    ) -> Verdict {
+        let wrong = |what: String| fault_about(Rule::S11, id, format!("the suspicion of member {id} {what}"));
+        let least = self.min(config);
+        let most = suspicion_min(config, self.live.1) + SLACK;
+        if shown.timeout_min < least || shown.timeout_min > most {
+            return wrong(format!("has Min {:?}, which should be {least:?} to {most:?}", shown.timeout_min));
+        }
+        let stretched = if config.lha_suspicion { config.suspicion_beta } else { 1.0 };
+        let beta = shown.timeout_max.as_secs_f64() / shown.timeout_min.as_secs_f64();
+        // With too few to confirm, Max may be shown as Min, which is what it then lasts.
+        if (beta - stretched).abs() > 0.01 && (beta - 1.0).abs() > 0.01 {
+            return wrong(format!("has Max {:?} over Min {:?}", shown.timeout_max, shown.timeout_min));
+        }
+        let lasts = shown.deadline.saturating_since(self.since);
+        let formula = self.timeout(config, shown);
+        if lasts + SLACK < formula {
+            return wrong(format!("lasts {lasts:?} with {} accusers; it must last {formula:?}", shown.accusers));
+        }
+        let max = self.max(config, standstill, averted);
+        if lasts > max {
+            return wrong(format!("lasts {lasts:?}; at most {max:?} are explained"));
+        }
+        if let Some((deadline, accusers)) = self.shown
+            && shown.deadline + SLACK < deadline
+            && shown.accusers <= accusers
+        {
+            return wrong(format!("came nearer, from {deadline:?} to {:?}, with no new accuser", shown.deadline));
+        }
+        self.shown = Some((shown.deadline, shown.accusers));
+        Ok(())
+    }
+
+    /// `timeout(C)` (protocol 4.2) for the accusers that a node shows, from its own Min and Max.
+    ///
+    /// The first accuser is not counted in `C`; but if it was unknown it is not among those shown, and all that are shown
+    /// are further ones.
+    fn timeout(&self, config: &Config, shown: &Suspicion) -> Duration {
+        let k = config.suspicion_confirmations;
+        let too_few = self.live.0.saturating_sub(2) < usize::from(k);
+        if too_few || k == 0 || !config.lha_suspicion {
+            return shown.timeout_min;
+        }
+        let further = shown.accusers.saturating_sub(u8::from(self.first_known));
+        let (min, max) = (shown.timeout_min.as_secs_f64(), shown.timeout_max.as_secs_f64());
+        let timeout = max - (max - min) * (f64::from(further) + 1.0).ln() / (f64::from(k) + 1.0).ln();
+        // A thousandth for logarithms in fixed point.
+        Duration::from_secs_f64(timeout.max(min) * 0.999)
+    }
+}
+
+/// `Min = α · max(1, log10 n) · T'` (protocol 4.2).
+pub(super) fn suspicion_min(config: &Config, live: usize) -> Duration {
+    let scale = (live.max(1) as f64).log10().max(1.0);
+    config.probe_interval.mul_f64(config.suspicion_alpha * scale)
+}
+
+/// Health within its bounds (S11).
+pub(super) fn health(health: u8, config: &Config) -> Verdict {
+    if health <= config.health_max {
+        return Ok(());
+    }
+    fault(Rule::S11, format!("health is {health}, above {}", config.health_max))
+}
+
+/// After a time-out the deadline lies ahead (contract 3).
+pub(super) fn deadline(clock: Instant, deadline: Option<Instant>) -> Verdict {
+    match deadline {
+        Some(deadline) if deadline <= clock => {
+            fault(Rule::Contract, format!("its deadline {deadline:?} is not after the time-out at {clock:?}"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What a scan of all members counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Census {
+    pub(super) live: usize,
+    pub(super) suspects: usize,
+    /// Dead or departed, the local member not counted.
+    pub(super) gone: usize,
+}
+
+/// The views against each other (contract), and against their bounds (S10).
+pub(super) fn census(census: &Census, view: &dyn View) -> Verdict {
+    let (stats, config, live) = (view.stats(), view.config(), view.live());
+    let disagree = |what: &str, counted: usize, shown: usize| {
+        fault(Rule::Contract, format!("{counted} {what} are in its table and it says {shown}"))
+    };
+    if census.live != live {
+        return disagree("live members", census.live, live);
+    }
+    if stats.live as usize != live {
+        return disagree("live members (live())", live, stats.live as usize);
+    }
+    if stats.suspected as usize != census.suspects {
+        return disagree("suspects", census.suspects, stats.suspected as usize);
+    }
+    if census.gone > stats.tombstones as usize {
+        return disagree("tombstones", census.gone, stats.tombstones as usize);
+    }
+    let known = census.live + census.gone;
+    let over =
+        |what: &str, count: u64, max: u64| fault(Rule::S10, format!("{count} {what}; at most {max} are allowed"));
+    if known > config.members_max as usize {
+        return over("members", known as u64, config.members_max.into());
+    }
+    if stats.tombstones > config.tombstones_max {
+        return over("tombstones", stats.tombstones.into(), config.tombstones_max.into());
+    }
+    if stats.streams > config.streams_max.into() {
+        return over("streams", stats.streams.into(), config.streams_max.into());
+    }
+    let rumored = census.live as u64 + u64::from(stats.tombstones);
+    let rumors_max = rumored * (2 + u64::from(config.suspicion_confirmations)) + RUMORS_SPARE;
+    if u64::from(stats.rumors) > rumors_max {
+        return over("rumors", stats.rumors.into(), rumors_max);
+    }
+    Ok(())
+}
+
+/// A tombstone kept longer than its retention by a node that was able to forget it (S10).
+pub(super) fn retention(id: NodeId, kept: Duration, config: &Config) -> Verdict {
+    if kept <= config.tombstone_retention + config.tombstone_retention / 8 + REAP_SLACK {
+        return Ok(());
+    }
+    fault_about(
+        Rule::S10,
+        id,
+        format!("remembers member {id} for {kept:?}; {:?} are allowed", config.tombstone_retention),
+    )
+}

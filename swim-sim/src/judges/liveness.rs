@@ -1,0 +1,242 @@
+//! L1, L2, L4, L5: what must come to hold, and by when.
+//!
+//! L2 is judged all the time, at each node that is able to act, for each member whose processes are all down. The others
+//! are judged once faults have stopped: [`lacking`] says what does not hold yet, [`due`] by when it must.
+//!
+//! The bounds are generous where the protocol draws lots (which member is asked, which is tried); they are missed with a
+//! probability that no number of runs will see. They follow from the settings and the number of members `n`, and are
+//! derived at each function.
+
+use std::time::Duration;
+
+use swim_proto::{Config, Instant, Member, State};
+
+use super::bounds::suspicion_min;
+use super::fault::Fault;
+use super::mirror::{Held, profile_of};
+use super::oneself::takes_part;
+use super::oracle::Oracle;
+use super::{Rule, Violation};
+use crate::observe::{Condition, Slot, Truth, View};
+
+/// Periods within which at least one of many members probes a given one: each misses it for so many periods with
+/// probability `(1 − 1/n)^(40 n) < e^−40`.
+const PERIODS_FIRST: u32 = 40;
+
+/// Attempts at something that half the members would answer, each with probability of at least a quarter under loss:
+/// all fail with probability `(7/8)^100 < 2·10^−6`, and every node tries.
+const ATTEMPTS: u32 = 100;
+
+/// The longest protocol period: health at its greatest.
+fn period_max(config: &Config) -> Duration {
+    let stretch = if config.lha_probe { 1 + u32::from(config.health_max) } else { 1 };
+    config.probe_interval * stretch
+}
+
+/// The longest that a suspicion of a crashed member can last in a cluster of `n`: Max, and time that stands still
+/// (at most `stall_max`), and one Min for an ack that was still on its way.
+fn suspicion_max(config: &Config, n: usize) -> Duration {
+    let min = suspicion_min(config, n);
+    min.mul_f64(config.suspicion_beta) + min + config.stall_max
+}
+
+/// L2: by when a node that is able to act holds a crashed member dead, counted from the crash or from the last news of
+/// the member, on the node's own clock.
+///
+/// The member stands in the probe list; between two probes of it lie at most `2n − 1` periods, of which one may just
+/// have begun and one is the probe itself: `2n + 1` periods of at most `T'·(S + 1)` each ([SWIM] 4.3, [LG] IV-A). A
+/// period's probe may be void once, when the node was just stalled: one more. The probe fails, and the suspicion
+/// lasts as long as it can.
+pub fn completeness_max(config: &Config, n: usize) -> Duration {
+    let periods = 2 * n.max(2) as u32 + 2;
+    period_max(config) * periods + suspicion_max(config, n) + Duration::from_secs(1)
+}
+
+/// L1: by when everyone holds every crashed member dead, counted from when faults stopped.
+///
+/// Somebody among `n` members probes it within [`PERIODS_FIRST`] periods, or everybody within L2's bound, whichever is
+/// less; its suspicion lasts as long as it can; then the news spreads, and whom gossip misses learns of it by a sync as
+/// of a suspicion, which again lasts as long as it can.
+pub fn strong_completeness_max(config: &Config, n: usize) -> Duration {
+    let first = period_max(config) * (2 * n.max(2) as u32 + 2).min(PERIODS_FIRST);
+    first + suspicion_max(config, n) * 2 + spreading_max(config, n)
+}
+
+/// By when news that one member has is everywhere: `10·⌈log2(n + 1)⌉` gossip rounds, epidemic spreading taking about
+/// `log2 n + ln n` of them, and for whom all copies miss, ten rounds of sync, each of which leaves out a member that is
+/// still without it with probability of at most one half, and which a lost segment may stall for a stream's time-out.
+pub fn spreading_max(config: &Config, n: usize) -> Duration {
+    let rounds = 10 * (usize::BITS - n.leading_zeros());
+    config.gossip_interval * rounds + (config.sync_interval + config.stream_timeout) * 10
+}
+
+/// L4: by when everyone holds everyone who is live for alive, counted from when faults stopped.
+///
+/// A joiner's next attempt comes within `join_retry_max`, and the second one finds everything healed. Whoever is buried
+/// alive is met again by healing: each interval each member tries one of its dead, of whom at least one in a few is
+/// alive and answers, [`ATTEMPTS`] times. What is wrongly suspected is refuted or, if its owner cannot be told in time,
+/// buried and met again. Then the news spreads.
+pub fn accuracy_max(config: &Config, n: usize) -> Duration {
+    config.join_retry_max * 4
+        + config.heal_interval * ATTEMPTS
+        + period_max(config) * PERIODS_FIRST
+        + suspicion_max(config, n) * 2
+        + spreading_max(config, n)
+}
+
+/// L5: by when all live views are the same: when nothing is left to detect and nobody left to meet, news spreads once
+/// more.
+pub fn convergence_max(config: &Config, n: usize) -> Duration {
+    strong_completeness_max(config, n).max(accuracy_max(config, n)) + spreading_max(config, n) + config.leave_timeout
+}
+
+/// Whether these settings promise that whoever was buried alive is met again, and that views become the same.
+pub(super) fn heals(config: &Config) -> bool {
+    !config.heal_interval.is_zero() && !config.sync_interval.is_zero() && config.echo
+}
+
+/// A member that an able node holds live, against L2.
+pub(super) fn completeness(
+    now: Instant,
+    observer: (&dyn View, Instant, f64),
+    live_max: usize,
+    (member, held): (&Member<'_>, &Held),
+    down_since: Instant,
+) -> Result<(), Fault> {
+    let (view, able_since, clock_rate) = observer;
+    if !member.state.is_live() || !takes_part(view.status()) {
+        return Ok(());
+    }
+    let since = down_since.max(able_since).max(held.news_at);
+    let waited = now.saturating_since(since);
+    // The formula costs more than this glance, and is hardly ever needed.
+    if waited < view.config().probe_interval * 4 {
+        return Ok(());
+    }
+    let bound = completeness_max(view.config(), live_max).div_f64(clock_rate.clamp(0.1, 1.0));
+    if waited <= bound {
+        return Ok(());
+    }
+    let what = format!(
+        "holds member {} {} though it is down; for {waited:?} it could have noticed, and {bound:?} are enough",
+        member.id, member.state
+    );
+    Err(Fault { rule: Rule::L2, about: Some(member.id), what })
+}
+
+/// By when the cluster must have converged, counted from when faults stopped.
+pub(super) fn due(truth: &dyn Truth) -> Duration {
+    let slots = (0..truth.slots() as u32).map(Slot);
+    let n = truth.slots();
+    let bounds = slots.filter_map(|slot| {
+        let config = truth.view(slot)?.config();
+        let rate = truth.clock_rate(slot).clamp(0.1, 1.0);
+        Some(
+            (convergence_max(config, n))
+                .max(completeness_max(config, n).min(strong_completeness_max(config, n)))
+                .div_f64(rate),
+        )
+    });
+    bounds.max().unwrap_or(Duration::ZERO)
+}
+
+/// A member that everyone is to find.
+struct Expected<'a> {
+    slot: Slot,
+    view: &'a dyn View,
+    local: Member<'a>,
+    profile: u64,
+}
+
+/// The first thing that a converged cluster would not show.
+pub(super) fn lacking(now: Instant, oracle: &Oracle, truth: &dyn Truth, lossless: bool) -> Option<Violation> {
+    let members = expected(truth);
+    let found = members
+        .iter()
+        .find_map(|observer| amiss(observer, &members, oracle, truth, lossless).map(|fault| (observer.slot, fault)));
+    let (slot, fault) = found?;
+    let mut slots = vec![slot];
+    slots.extend(fault.about.iter().flat_map(|&id| oracle.slots(id)));
+    Some(Violation { rule: fault.rule, at: now, slots, what: fault.what })
+}
+
+fn expected(truth: &dyn Truth) -> Vec<Expected<'_>> {
+    let slots = (0..truth.slots() as u32).map(Slot);
+    slots
+        .filter(|&slot| truth.condition(slot).0 == Condition::Running)
+        .filter_map(|slot| truth.view(slot).map(|view| (slot, view)))
+        .filter(|(_, view)| takes_part(view.status()))
+        .map(|(slot, view)| Expected { slot, view, local: view.local(), profile: profile_of(&view.local()) })
+        .collect()
+}
+
+/// What one observer's view lacks. The number it holds and the digest spare looking at each member most of the time.
+fn amiss(
+    observer: &Expected<'_>,
+    members: &[Expected<'_>],
+    oracle: &Oracle,
+    truth: &dyn Truth,
+    lossless: bool,
+) -> Option<Fault> {
+    let view = observer.view;
+    let agreed = members.first().is_some_and(|first| first.view.digest() == view.digest());
+    if view.live() == members.len() && agreed && observer.slot != members[0].slot {
+        // The first observer's view was looked at member by member; an equal digest is an equal view.
+        if lossless && view.stats().suspected > 0 {
+            return members.iter().find_map(|member| held_wrongly(view, member, lossless));
+        }
+        return None;
+    }
+    if let Some(fault) = members.iter().find_map(|member| held_wrongly(view, member, lossless)) {
+        return Some(fault);
+    }
+    if view.live() == members.len() {
+        return None;
+    }
+    superfluous(view, members, oracle, truth)
+}
+
+fn held_wrongly(view: &dyn View, member: &Expected<'_>, lossless: bool) -> Option<Fault> {
+    let id = member.local.id;
+    let fault = |rule, what| Some(Fault { rule, about: Some(id), what });
+    let Some(held) = view.member(id) else {
+        return fault(Rule::L5, format!("does not know member {id}, which is live"));
+    };
+    match held.state {
+        State::Dead | State::Left => {
+            return fault(
+                Rule::L4,
+                format!("holds member {id} {} at {}, though it is live", held.state, held.incarnation),
+            );
+        }
+        State::Suspect if lossless => {
+            return fault(Rule::L4, format!("suspects member {id} at {}, though it is live", held.incarnation));
+        }
+        State::Suspect | State::Alive => {}
+    }
+    if profile_of(&held) != member.profile || held.incarnation.life != member.local.incarnation.life {
+        return fault(Rule::L5, format!("holds member {id} as it was and not as it is: {held:?}"));
+    }
+    None
+}
+
+/// Somebody is held live who is not among the expected.
+fn superfluous(view: &dyn View, members: &[Expected<'_>], oracle: &Oracle, truth: &dyn Truth) -> Option<Fault> {
+    let mut found = None;
+    view.members(&mut |held| {
+        if found.is_some() || !held.state.is_live() || members.iter().any(|member| member.local.id == held.id) {
+            return;
+        }
+        let id = held.id;
+        let (rule, what) = if oracle.down_since(id, truth).is_some() {
+            (Rule::L1, format!("holds member {id} {}, though it is down", held.state))
+        } else {
+            (Rule::L5, format!("holds member {id} {}, which takes no part", held.state))
+        };
+        found = Some(Fault { rule, about: Some(id), what });
+    });
+    found.or_else(|| {
+        let what = format!("says that it holds {} live members, of {} that there are", view.live(), members.len());
+        Some(Fault { rule: Rule::L5, about: None, what })
+    })
+}

@@ -1,0 +1,186 @@
+//! S8, S9: how often one piece of news is sent, and how much a node sends in all.
+//!
+//! **S8.** A rumor is sent at most `λ · ⌈log10(n + 1)⌉` times by each member (protocol 5.2), each further accusation
+//! being a rumor of its own (4.4). Every claim in a datagram is counted, but for those that are no rumors: a claim sent
+//! to its own subject (buddy, obituary, verification), and one about a member that the datagram being answered named
+//! (echo, answer to an Ask). Claims on streams are an exchange's. A count begins anew when the claim could have been
+//! forgotten. So an echo too many to somebody else's claim is not seen, nor a rumor that also rides to its subject.
+//!
+//! **S9.** What a node sends of its own accord in a protocol period is bounded by its settings, by how many suspects it
+//! verifies and by what an exchange told it, and not by the cluster's size; what it sends on taking a datagram, by that
+//! datagram's messages; nacks by the ping-reqs it took.
+
+use std::time::Duration;
+
+use swim_proto::{Config, Instant, NodeId};
+
+use super::Rule;
+use super::fault::{Verdict, fault, fault_about};
+use super::maps::NumberMap;
+
+/// Claims of one process that are counted. Past it all counts begin anew.
+const COUNTED_MAX: usize = 1 << 17;
+
+/// Datagrams that may answer a datagram besides one or two for each of its messages: an echo, a refutation.
+const ANSWERS: u64 = 4;
+
+/// Datagrams of a period that no formula explains: a first contact, the end of a leave.
+const SPARE: u64 = 6;
+
+/// Counts of one process.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    sent: NumberMap<Sent>,
+    window: Window,
+    before: Window,
+    nacks: u64,
+    ping_reqs: u64,
+}
+
+/// One claim's sends.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    times: u32,
+    /// When it was first sent since the count began, in seconds on the node's clock.
+    first_s: u32,
+}
+
+/// What happened since `start` on the node's clock.
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    start: Instant,
+    /// Datagrams that the node sent of its own accord.
+    initiated: u64,
+    /// Members that an exchange named, each of which may be asked.
+    exchanged: u64,
+    /// Suspicions that began.
+    suspicions: u64,
+    /// Whether it was leaving.
+    leaving: bool,
+}
+
+impl Load {
+    pub(super) fn new(clock: Instant) -> Load {
+        let window = Window { start: clock, ..Window::default() };
+        Load { window, before: window, ..Load::default() }
+    }
+
+    /// A rumor was put into a datagram: `claim` tells it from all others, `about` whom it is about (S8).
+    pub(super) fn rumor(
+        &mut self,
+        clock: Instant,
+        config: &Config,
+        claim: u64,
+        about: NodeId,
+        live_max: usize,
+    ) -> Verdict {
+        if self.sent.len() >= COUNTED_MAX {
+            self.sent.clear();
+        }
+        let now_s = (clock.as_nanos() / 1_000_000_000) as u32;
+        let sent = self.sent.entry(claim).or_insert(Sent { times: 0, first_s: now_s });
+        // Whoever forgot the member may hear of it as news again.
+        if u64::from(now_s - sent.first_s) >= config.tombstone_retention.as_secs() {
+            *sent = Sent { times: 0, first_s: now_s };
+        }
+        sent.times += 1;
+        let limit = rumor_limit(config, live_max);
+        if sent.times <= limit {
+            return Ok(());
+        }
+        let what =
+            format!("sent one claim about member {about} {} times; {limit} are allowed among {live_max}", sent.times);
+        fault_about(Rule::S8, about, what)
+    }
+
+    /// A datagram was sent of the node's own accord; nacks are counted by [`Load::nack`] instead.
+    pub(super) fn initiated(&mut self) {
+        self.window.initiated += 1;
+    }
+
+    /// A nack was sent (S9).
+    pub(super) fn nack(&mut self) -> Verdict {
+        self.nacks += 1;
+        if self.nacks <= self.ping_reqs {
+            return Ok(());
+        }
+        fault(Rule::S9, format!("sent {} nacks having taken {} ping-reqs", self.nacks, self.ping_reqs))
+    }
+
+    pub(super) fn ping_req_taken(&mut self) {
+        self.ping_reqs += 1;
+    }
+
+    pub(super) fn exchanged(&mut self) {
+        self.window.exchanged += 1;
+    }
+
+    pub(super) fn suspicion_began(&mut self) {
+        self.window.suspicions += 1;
+    }
+
+    /// A datagram of so many messages was answered by so many datagrams (S9).
+    pub(super) fn answered(messages: u64, datagrams: u64) -> Verdict {
+        if datagrams <= 2 * messages + ANSWERS {
+            return Ok(());
+        }
+        fault(Rule::S9, format!("sent {datagrams} datagrams on taking one of {messages} messages"))
+    }
+
+    /// The node has settled; so many suspicions run. Once a period, what it sent in it is judged (S9).
+    pub(super) fn settled(
+        &mut self,
+        clock: Instant,
+        config: &Config,
+        suspects: u64,
+        live_max: usize,
+        leaving: bool,
+    ) -> Verdict {
+        self.window.leaving |= leaving;
+        let elapsed = clock.saturating_since(self.window.start);
+        if elapsed < config.probe_interval {
+            return Ok(());
+        }
+        let window = self.window;
+        let suspects = suspects + window.suspicions + self.before.suspicions;
+        let exchanged = window.exchanged + self.before.exchanged;
+        let bound = initiated_max(config, elapsed, suspects, exchanged, window.leaving.then_some(live_max));
+        self.before = window;
+        self.window = Window { start: clock, leaving, ..Window::default() };
+        if window.initiated <= bound {
+            return Ok(());
+        }
+        let what = format!(
+            "sent {} datagrams of its own accord in {elapsed:?}; {bound} are explained ({suspects} suspects, {exchanged} members exchanged)",
+            window.initiated
+        );
+        fault(Rule::S9, what)
+    }
+
+    /// Rumors are counted anew: the member was forgotten, or a limit was changed.
+    pub(super) fn forgotten(&mut self) {
+        self.sent.clear();
+    }
+}
+
+/// `λ · ⌈log10(n + 1)⌉` ([SWIM] 4.1).
+pub(super) fn rumor_limit(config: &Config, live: usize) -> u32 {
+    // ⌈log10(n + 1)⌉ is the number of decimal digits of n.
+    let digits = live.max(1).ilog10() + 1;
+    u32::from(config.retransmit_mult) * digits
+}
+
+/// Most datagrams that a node sends of its own accord in so long a time: for each probe a ping and `k` ping-reqs; each
+/// gossip tick its fanout, and as many to the dead; for each suspect two rounds of a ping and `k` questions; a ping
+/// for each member that an exchange named; one heal attempt per interval; a departure's rumor.
+fn initiated_max(config: &Config, elapsed: Duration, suspects: u64, exchanged: u64, leaving: Option<usize>) -> u64 {
+    let times = |every: Duration| {
+        if every.is_zero() { 0 } else { (elapsed.as_nanos() / every.as_nanos()) as u64 + 2 }
+    };
+    let k = u64::from(config.indirect_probes);
+    let probing = times(config.probe_interval) * (1 + k);
+    let gossip = times(config.gossip_interval) * 2 * u64::from(config.gossip_fanout);
+    let verifying = suspects * 2 * (1 + k) * times(config.probe_interval);
+    let leave = leaving.map_or(0, |live| 2 * u64::from(rumor_limit(config, live)));
+    probing + gossip + verifying + exchanged + times(config.heal_interval) + leave + SPARE
+}

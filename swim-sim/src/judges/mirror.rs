@@ -1,0 +1,85 @@
+//! The shadow of a table: what each process held when it last settled, what its application was told, and what it heard.
+
+use swim_proto::{Event, Incarnation, Instant, Member, MemberEvent, State};
+
+/// All that is known of what one process knows of one member.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mirror {
+    /// The greatest incarnation in any claim about the member that reached the process.
+    pub(super) heard: Incarnation,
+    /// What its table held when it last settled.
+    pub(super) held: Option<Held>,
+    /// What its application knows from the events it was told.
+    pub(super) told: Option<Told>,
+}
+
+/// A record of the table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) incarnation: Incarnation,
+    pub(super) state: State,
+    /// See [`profile_of`].
+    pub(super) profile: u64,
+    /// When the incarnation last grew or the member became live, in simulated time: until then there was news.
+    pub(super) news_at: Instant,
+    /// When incarnation or state last changed, on the node's clock.
+    pub(super) since: Instant,
+}
+
+/// What an application knows of a member.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub(super) state: State,
+    pub(super) life: u64,
+    /// See [`profile_of`].
+    pub(super) profile: u64,
+}
+
+impl Told {
+    pub(super) fn of(state: State, member: &Member<'_>) -> Told {
+        Told { state, life: member.incarnation.life, profile: profile_of(member) }
+    }
+}
+
+/// A hash of what a member says of itself: name, addresses, metadata, versions. FNV-1a, eight bytes at a time.
+pub(super) fn profile_of(member: &Member<'_>) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut mix = |word: u64| hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
+    for bytes in [member.name.as_bytes(), member.metadata] {
+        mix(bytes.len() as u64);
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            mix(u64::from_le_bytes(word));
+        }
+    }
+    for address in [Some(member.address), member.endpoint].into_iter().flatten() {
+        mix(address.port().into());
+        match address.ip() {
+            std::net::IpAddr::V4(ip) => mix(u32::from(ip).into()),
+            std::net::IpAddr::V6(ip) => {
+                mix((u128::from(ip) >> 64) as u64);
+                mix(u128::from(ip) as u64);
+            }
+        }
+    }
+    mix(u64::from(member.endpoint.is_some()) << 16
+        | u64::from(member.versions.min) << 8
+        | u64::from(member.versions.max));
+    hash
+}
+
+/// The change of a member that an event tells, if it tells one.
+pub(super) fn change<'a, 'b>(event: &'a Event<'b>) -> Option<&'a MemberEvent<'b>> {
+    match event {
+        Event::Joined(change)
+        | Event::Updated(change)
+        | Event::Suspected(change)
+        | Event::Refuted(change)
+        | Event::Died(change)
+        | Event::Left(change)
+        | Event::Restarted(change)
+        | Event::Reaped(change) => Some(change),
+        _ => None,
+    }
+}

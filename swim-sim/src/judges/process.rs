@@ -1,0 +1,732 @@
+//! One process under the eyes of the judges: its shadow, and what its present input has brought about.
+//!
+//! This file keeps the books; what is right is decided by the leaves (`incarnation`, `lattice`, `causes`, `events`,
+//! `wire`, `load`, `bounds`, `oneself`), each with the head of its file saying what it cannot see.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use swim_proto::wire::{Alive, FrameReader, Grave, Message, decode};
+use swim_proto::{
+    Cause, ClusterHash, Event, Incarnation, Instant, Member, MemberEvent, NodeId, State, Status, StreamId,
+};
+
+use super::Rule;
+use super::bounds::{self, Case, Census, Standstill};
+use super::causes::{self, Accusation, Evidence};
+use super::fault::{Verdict, fault_about};
+use super::lattice::{self, Claim};
+use super::load::Load;
+use super::maps::{IdMap, Spread};
+use super::mirror::{self, Held, Mirror, Told};
+use super::oracle::{Oracle, subject};
+use super::{events, incarnation, oneself, wire};
+use crate::observe::{Command, Input, View};
+
+/// Longest datagram that a node takes.
+const DATAGRAM_MAX: usize = 65_507;
+
+/// Longest packet of a frame.
+const FRAME_MAX: usize = 1 << 16;
+
+/// Members of which a shadow is kept at one process. Past it invented members are not followed.
+const MIRRORS_MAX: usize = 1 << 18;
+
+type StreamMap = HashMap<StreamId, FrameReader, BuildHasherDefault<Spread>>;
+
+/// A process and all that is known of it.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) id: NodeId,
+    /// When it was started, in simulated time.
+    pub(super) started: Instant,
+    cluster: ClusterHash,
+    own: Incarnation,
+    mirrors: IdMap<Mirror>,
+    /// How many mirrors hold a record.
+    held: usize,
+    /// Whether there were more members than are followed.
+    mirrors_full: bool,
+    cases: IdMap<Case>,
+    pub(super) evidence: Evidence,
+    load: Load,
+    standstill: Standstill,
+    /// The most live members it ever held.
+    pub(super) live_max: usize,
+    reading: StreamMap,
+    writing: StreamMap,
+    turn: Turn,
+    scratch: Vec<u8>,
+    /// When all its members are looked at next, in simulated time.
+    pub(super) scan_at: Instant,
+}
+
+/// The input that the process is dealing with.
+#[derive(Debug, Default)]
+struct Turn {
+    kind: Kind,
+    /// Of a datagram: whether from a known member, its bytes and its messages.
+    from_member: bool,
+    bytes: usize,
+    messages: u64,
+    /// Whether its lateness has been counted.
+    timed: bool,
+    /// The deadline and the number of live members before it.
+    deadline: Option<Instant>,
+    live: usize,
+    /// Members that became live in it so far, and that ceased to be.
+    came: usize,
+    gone: usize,
+    /// Claims of a datagram.
+    claims: Vec<Claim>,
+    /// Members that it names in any way.
+    named: Vec<NodeId>,
+    accusations: Vec<Accusation>,
+    /// Members that events told of.
+    told: Vec<NodeId>,
+    /// Datagrams sent in answer, and bytes sent to addresses that are nobody's.
+    answers: u64,
+    to_strangers: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Start,
+    Datagram,
+    Stream,
+    Timeout,
+    Command,
+}
+
+/// When and where something is judged.
+#[derive(Clone, Copy)]
+pub(super) struct Moment<'a> {
+    /// Simulated time.
+    pub(super) now: Instant,
+    /// The node's clock.
+    pub(super) clock: Instant,
+    pub(super) view: &'a dyn View,
+    pub(super) oracle: &'a Oracle,
+}
+
+impl Process {
+    /// A process that was just started.
+    pub(super) fn new(now: Instant, clock: Instant, view: &dyn View) -> Process {
+        let local = view.local();
+        let mut process = Process {
+            id: local.id,
+            started: now,
+            cluster: ClusterHash::of(&view.config().cluster),
+            own: local.incarnation,
+            mirrors: IdMap::default(),
+            held: 0,
+            mirrors_full: false,
+            cases: IdMap::default(),
+            evidence: Evidence::default(),
+            load: Load::new(clock),
+            standstill: Standstill { heard: clock, ..Standstill::default() },
+            live_max: view.live(),
+            reading: StreamMap::default(),
+            writing: StreamMap::default(),
+            turn: Turn { live: view.live(), ..Turn::default() },
+            scratch: Vec::new(),
+            scan_at: now,
+        };
+        view.members(&mut |member| process.first_sight(&member, now, clock));
+        process
+    }
+
+    fn first_sight(&mut self, member: &Member<'_>, now: Instant, clock: Instant) {
+        let held = Some(held_of(member, now, clock));
+        let told = Some(Told::of(member.state, member));
+        self.mirrors.insert(member.id, Mirror { heard: member.incarnation, held, told });
+        self.held += 1;
+    }
+
+    /// The greatest incarnation of itself that it has shown.
+    pub(super) fn own(&self) -> Incarnation {
+        self.own
+    }
+
+    /// The suspicion that runs here against this member.
+    pub(super) fn case(&self, id: NodeId) -> Option<&Case> {
+        self.cases.get(&id)
+    }
+
+    /// The record that was held of this member when the process last settled.
+    pub(super) fn record(&self, id: NodeId) -> Option<&Held> {
+        self.mirrors.get(&id).and_then(|mirror| mirror.held.as_ref())
+    }
+
+    /// An input is about to be given.
+    pub(super) fn input(&mut self, at: Moment<'_>, input: Input<'_>) {
+        self.turn.begin(at.view);
+        match input {
+            Input::Datagram { from, bytes } => {
+                self.turn.kind = Kind::Datagram;
+                self.turn.from_member = knows_address(at, from);
+                self.turn.bytes = bytes.len();
+                if let Ok(messages) = decode(bytes, self.cluster, DATAGRAM_MAX) {
+                    messages.for_each(|message| self.hear(at, &message));
+                }
+            }
+            Input::StreamData { stream, bytes } => {
+                self.turn.kind = Kind::Stream;
+                self.read_frames(at, stream, bytes);
+            }
+            Input::StreamMoved | Input::Resolved => self.turn.kind = Kind::Stream,
+            Input::Timeout => self.turn.kind = Kind::Timeout,
+            Input::Command(command) => {
+                self.turn.kind = Kind::Command;
+                if let Command::ForceLeave(id) = command
+                    && let Some(member) = at.view.member(id)
+                {
+                    self.evidence.left(id, member.incarnation);
+                }
+            }
+        }
+    }
+
+    fn read_frames(&mut self, at: Moment<'_>, stream: StreamId, bytes: &[u8]) {
+        let mut reader = self.reading.remove(&stream).unwrap_or_default();
+        reader.push(bytes);
+        // A broken stream stays broken: what follows is not acted upon.
+        while let Ok(Some(packet)) = reader.next() {
+            let Ok(messages) = decode(packet, self.cluster, FRAME_MAX) else { break };
+            messages.for_each(|message| self.hear(at, &message));
+        }
+        self.reading.insert(stream, reader);
+    }
+
+    /// A message came in.
+    fn hear(&mut self, at: Moment<'_>, message: &Message<'_>) {
+        self.turn.messages += 1;
+        self.evidence.heard(message);
+        self.turn.accusations.extend(causes::accusation(message));
+        if let Message::PingReq(_) = message {
+            self.load.ping_req_taken();
+        }
+        if let Message::Tombstone(m) = message {
+            // The clock is still that of the input before: the node's own end of it can only be later.
+            self.evidence.remembered_until(m.id, at.clock + Duration::from_secs(m.remaining_s.into()));
+        }
+        let Some((id, incarnation)) = subject(message) else { return };
+        if at.oracle.is_lied_to() && self.is_misnamed(at, message) {
+            return;
+        }
+        self.turn.named.push(id);
+        if self.turn.kind == Kind::Stream {
+            self.load.exchanged();
+        }
+        if !matches!(message, Message::Ask(_) | Message::Held(_)) {
+            let followed = self.mirrors.len() < MIRRORS_MAX || self.mirrors.contains_key(&id);
+            self.mirrors_full |= !followed;
+            if followed {
+                let mirror = self.mirrors.entry(id).or_default();
+                mirror.heard = mirror.heard.max(incarnation);
+            }
+        }
+        if let Some(state) = gossiped(message)
+            && self.turn.kind == Kind::Datagram
+        {
+            self.turn.claims.push(Claim { id, incarnation, state });
+        }
+    }
+
+    /// Whether it is an Alive claim whose id is not that of its name, which is dropped (protocol 1.7).
+    fn is_misnamed(&self, at: Moment<'_>, message: &Message<'_>) -> bool {
+        match message {
+            Message::Alive(m) => NodeId::of(&at.view.config().cluster, m.profile.parse().name) != m.id,
+            _ => false,
+        }
+    }
+
+    /// The node sends a datagram.
+    pub(super) fn transmit(&mut self, at: Moment<'_>, to: SocketAddr, bytes: &[u8]) -> Verdict {
+        let config = at.view.config();
+        if self.turn.kind == Kind::Datagram {
+            self.turn.answers += 1;
+            if !knows_address(at, to) {
+                self.turn.to_strangers += bytes.len();
+            }
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let messages = wire::datagram(bytes, self.cluster, config.datagram_max.into(), &mut scratch);
+        self.scratch = scratch;
+        let mut nacks = false;
+        for message in messages? {
+            self.say(at, &message)?;
+            if let Message::Nack(_) = message {
+                nacks = true;
+                self.load.nack()?;
+            }
+            if let Some(claim) = self.rumor(at, to, &message) {
+                let (id, _) = subject(&message).expect("a claim has a subject");
+                self.load.rumor(at.clock, config, claim, id, self.live_max)?;
+            }
+        }
+        if self.turn.kind != Kind::Datagram && !nacks {
+            self.load.initiated();
+        }
+        Ok(())
+    }
+
+    /// Tells this message's claim from all others, if it is sent as a rumor.
+    fn rumor(&self, at: Moment<'_>, to: SocketAddr, message: &Message<'_>) -> Option<u64> {
+        let (kind, id, incarnation, other) = match *message {
+            Message::Alive(Alive { id, incarnation, profile }) => {
+                let hash = profile.as_bytes().iter().fold(0_u64, |hash, &byte| hash.rotate_left(7) ^ u64::from(byte));
+                (0, id, incarnation, hash)
+            }
+            Message::Suspect(m) => (1, m.id, m.incarnation, m.accuser.as_u64()),
+            Message::Dead(m) => (2, m.id, m.incarnation, m.accuser.as_u64()),
+            Message::Left(m) => (3, m.id, m.incarnation, 0),
+            _ => return None,
+        };
+        let to_subject = at.oracle.ids_at(to).contains(&id);
+        let asked = self.turn.kind == Kind::Datagram && self.turn.named.contains(&id);
+        if to_subject || asked {
+            return None;
+        }
+        let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
+        let words = [id.as_u64(), incarnation.life, incarnation.refutation.into(), other];
+        Some(words.into_iter().fold(kind, mix))
+    }
+
+    /// The node writes to a stream.
+    pub(super) fn write(&mut self, at: Moment<'_>, stream: StreamId, bytes: &[u8]) -> Verdict {
+        let mut writer = self.writing.remove(&stream).unwrap_or_default();
+        writer.push(bytes);
+        let verdict = self.write_frames(at, &mut writer);
+        self.writing.insert(stream, writer);
+        verdict
+    }
+
+    fn write_frames(&mut self, at: Moment<'_>, writer: &mut FrameReader) -> Verdict {
+        loop {
+            let packet = writer.next().map_err(|error| super::fault::Fault {
+                rule: Rule::S7,
+                about: None,
+                what: format!("wrote to a stream what is no frame: {error}"),
+            })?;
+            let Some(packet) = packet else { return Ok(()) };
+            for message in wire::frame(packet, self.cluster)? {
+                self.say(at, &message)?;
+            }
+        }
+    }
+
+    /// A stream is gone.
+    pub(super) fn stream_closed(&mut self, stream: StreamId) {
+        self.reading.remove(&stream);
+        self.writing.remove(&stream);
+    }
+
+    /// What may be said by anybody, on whatever path.
+    fn say(&self, at: Moment<'_>, message: &Message<'_>) -> Verdict {
+        wire::in_own_name(message, self.id)?;
+        oneself::said(message, self.id, at.view.status())?;
+        if let Message::Ack(ack) = message
+            && ack.incarnation > at.oracle.greatest()
+        {
+            let what = format!("acked with {}, which nobody ever was", ack.incarnation);
+            return super::fault::fault(Rule::S2, what);
+        }
+        let Some((id, incarnation)) = subject(message) else { return Ok(()) };
+        incarnation::owned(at.oracle, id, incarnation, "spoke of")?;
+        match *message {
+            Message::Suspect(m) => {
+                let accusation = Accusation { id, incarnation, accuser: m.accuser };
+                causes::real(at.oracle.is_accuser(m.accuser), &accusation)?;
+                if m.accuser == self.id { Ok(()) } else { self.evidence.judge_accuser(accusation) }
+            }
+            Message::Dead(_) => self.evidence.judge_dead(id, incarnation, "called"),
+            Message::Left(_) if id != self.id => self.evidence.judge_left(id, incarnation, "called"),
+            Message::Tombstone(m) => match m.grave {
+                Grave::Dead(_) => self.evidence.judge_dead(id, incarnation, "called"),
+                Grave::Left if id != self.id => self.evidence.judge_left(id, incarnation, "called"),
+                Grave::Left => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// The node tells its application something.
+    pub(super) fn event(&mut self, at: Moment<'_>, event: &Event<'_>) -> Verdict {
+        let Some(change) = mirror::change(event) else { return Ok(()) };
+        let id = change.member.id;
+        if id == self.id {
+            return Ok(());
+        }
+        self.keep_time(at);
+        self.turn.told.push(id);
+        let mirror = self.mirrors.entry(id).or_default();
+        let was = mirror.told;
+        events::replay(&mut mirror.told, event)?;
+        let (was_live, is_live) = (is_live(was), is_live(mirror.told));
+        self.turn.came += usize::from(is_live && !was_live);
+        self.turn.gone += usize::from(was_live && !is_live);
+        match event {
+            Event::Suspected(change) => self.suspected(at, change),
+            Event::Died(change) => self.died(at, change)?,
+            Event::Left(change) => {
+                self.cases.remove(&id);
+                self.evidence.judge_left(id, change.member.incarnation, "holds")?;
+            }
+            Event::Reaped(change) => self.reaped(at, change)?,
+            Event::Refuted(_) | Event::Restarted(_) | Event::Joined(_) => {
+                self.cases.remove(&id);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn suspected(&mut self, at: Moment<'_>, change: &MemberEvent<'_>) {
+        self.load.suspicion_began();
+        let first_known = match change.cause {
+            Cause::ProbeFailed => true,
+            // Known before this input: it may also have come to be known only after its accusation was taken.
+            Cause::Accused { by } => self.record(by).is_some(),
+            _ => false,
+        };
+        self.begin_case(at, &change.member, first_known);
+    }
+
+    fn begin_case(&mut self, at: Moment<'_>, member: &Member<'_>, first_known: bool) {
+        let case = Case {
+            incarnation: member.incarnation,
+            since: at.clock,
+            began: at.now,
+            // Some came and some went in this input, in whatever order; and the node itself may have come or gone.
+            live: (self.turn.live.saturating_sub(self.turn.gone + 1), self.turn.live + self.turn.came + 1),
+            first_known,
+            standstill: self.standstill.total(at.clock, at.view.config()),
+            averted: at.view.stats().burials_averted,
+            shown: None,
+        };
+        self.cases.insert(member.id, case);
+    }
+
+    fn died(&mut self, at: Moment<'_>, change: &MemberEvent<'_>) -> Verdict {
+        let Member { id, incarnation, .. } = change.member;
+        let case = self.cases.remove(&id);
+        if !matches!(change.cause, Cause::SuspicionExpired { .. }) {
+            return self.evidence.judge_dead(id, incarnation, "holds");
+        }
+        self.evidence.dead(id, incarnation);
+        let Some(case) = case.filter(|case| case.incarnation == incarnation) else {
+            return fault_about(
+                Rule::S5,
+                id,
+                format!("declared member {id} dead at {incarnation}, which was not suspected here"),
+            );
+        };
+        let (config, held) = (at.view.config(), at.clock.saturating_since(case.since));
+        if held < case.min(config) {
+            let what = format!(
+                "declared member {id} dead at {incarnation} after a suspicion of {held:?}; Min is {:?}",
+                case.min(config)
+            );
+            return fault_about(Rule::S5, id, what);
+        }
+        let max = case.max(config, self.standstill.total(at.clock, config), at.view.stats().burials_averted);
+        if held > max {
+            let what =
+                format!("declared member {id} dead after a suspicion of {held:?}; at most {max:?} are explained");
+            return fault_about(Rule::S11, id, what);
+        }
+        Ok(())
+    }
+
+    fn reaped(&mut self, at: Moment<'_>, change: &MemberEvent<'_>) -> Verdict {
+        let id = change.member.id;
+        let burial = self.evidence.burial(id);
+        self.evidence.exhumed(id);
+        self.cases.remove(&id);
+        self.load.forgotten();
+        if let Some(mirror) = self.mirrors.get_mut(&id)
+            && mirror.held.take().is_some()
+        {
+            self.held -= 1;
+        }
+        let pushed_out = at.view.stats().drops.tombstones_full > 0;
+        match burial {
+            Some(burial) if at.clock + Duration::from_secs(2) < burial.until && !pushed_out => {
+                let what = format!("forgot member {id} at {:?}, to be remembered until {:?}", at.clock, burial.until);
+                fault_about(Rule::S4, id, what)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// All that followed from the input has been done.
+    pub(super) fn settled(&mut self, at: Moment<'_>) -> Verdict {
+        let config = at.view.config();
+        self.keep_time(at);
+        let (status, local) = (at.view.status(), at.view.local());
+        oneself::held(status, &local, self.own)?;
+        self.own = self.own.max(local.incarnation);
+        bounds::health(at.view.health(), config)?;
+        if self.turn.kind == Kind::Timeout {
+            bounds::deadline(at.clock, at.view.deadline())?;
+        }
+        self.live_max = self.live_max.max(at.view.live());
+        self.judge_answers()?;
+        self.note_accusers(at.view);
+        for &id in at.view.changed() {
+            self.judge_record(at, id)?;
+        }
+        for index in 0..self.turn.told.len() {
+            self.judge_record(at, self.turn.told[index])?;
+        }
+        self.judge_claims(at, status)?;
+        let leaving = matches!(status, Status::Leaving | Status::Left);
+        self.load.settled(at.clock, config, self.cases.len() as u64, self.live_max, leaving)
+    }
+
+    /// Counts lateness and silence, once per input.
+    fn keep_time(&mut self, at: Moment<'_>) {
+        if std::mem::replace(&mut self.turn.timed, true) {
+            return;
+        }
+        match self.turn.kind {
+            Kind::Timeout => {
+                if let Some(deadline) = self.turn.deadline {
+                    self.standstill.late += at.clock.saturating_since(deadline);
+                }
+            }
+            Kind::Datagram if self.turn.messages > 0 && self.turn.from_member => {
+                self.standstill.heard(at.clock, at.view.config());
+            }
+            Kind::Start | Kind::Datagram | Kind::Stream | Kind::Command => {}
+        }
+    }
+
+    fn judge_answers(&self) -> Verdict {
+        if self.turn.kind != Kind::Datagram {
+            return Ok(());
+        }
+        wire::strangers(self.turn.to_strangers, self.turn.bytes)?;
+        Load::answered(self.turn.messages, self.turn.answers)
+    }
+
+    /// Accusers that the process knows, now that it has taken the packet in, may be counted.
+    fn note_accusers(&mut self, view: &dyn View) {
+        for accusation in &self.turn.accusations {
+            if view.member(accusation.accuser).is_some() {
+                self.evidence.accuser_known(accusation);
+            }
+        }
+    }
+
+    /// A record that may have changed, against what was held, said and told of it before.
+    fn judge_record(&mut self, at: Moment<'_>, id: NodeId) -> Verdict {
+        let after = at.view.member(id);
+        let mirror = self.mirrors.entry(id).or_default();
+        if id == self.id {
+            // The local member's row follows commands and accusations, not claims and events: `oneself` judges it.
+            if let (Some(after), Some(before)) = (&after, &mut mirror.held) {
+                incarnation::owned(at.oracle, id, after.incarnation, "holds")?;
+                *before = held_of(after, at.now, at.clock);
+            }
+            return Ok(());
+        }
+        events::settled(id, mirror.told, after.as_ref())?;
+        let Some(after) = after else {
+            self.held -= usize::from(mirror.held.take().is_some());
+            return Ok(());
+        };
+        let before = mirror.held;
+        incarnation::owned(at.oracle, id, after.incarnation, "holds")?;
+        match &before {
+            Some(before) => {
+                incarnation::record(before, &after)?;
+                lattice::record(before, &after)?;
+            }
+            None => self.held += 1,
+        }
+        if !self.mirrors_full {
+            lattice::heard(mirror.heard, &after)?;
+        }
+        mirror.held = Some(held_after(before.as_ref(), &after, at.now, at.clock));
+        self.judge_grave(at, before.as_ref(), &after)?;
+        self.judge_case(at, &after)
+    }
+
+    /// Whoever is dead must be remembered; whoever is live must not lie in a grave as new as he is.
+    fn judge_grave(&mut self, at: Moment<'_>, before: Option<&Held>, after: &Member<'_>) -> Verdict {
+        let id = after.id;
+        if !after.state.is_live() {
+            let buried_anew =
+                before.is_none_or(|before| (before.incarnation, before.state) != (after.incarnation, after.state));
+            if buried_anew && after.incarnation.is_accusable() {
+                self.evidence.buried(id, after.incarnation, at.clock + at.view.config().tombstone_retention);
+            }
+            return Ok(());
+        }
+        if before.is_none()
+            && let Some(burial) = self.evidence.burial(id)
+            && after.incarnation <= burial.incarnation
+            && at.clock + Duration::from_secs(2) < burial.until
+            && at.view.stats().drops.tombstones_full == 0
+        {
+            let what = format!(
+                "member {id} is {} at {}, having ended at {}",
+                after.state, after.incarnation, burial.incarnation
+            );
+            return fault_about(Rule::S4, id, what);
+        }
+        self.evidence.exhumed(id);
+        Ok(())
+    }
+
+    fn judge_case(&mut self, at: Moment<'_>, after: &Member<'_>) -> Verdict {
+        let id = after.id;
+        if after.state != State::Suspect {
+            self.cases.remove(&id);
+            return match after.suspicion {
+                Some(_) => {
+                    fault_about(Rule::Contract, id, format!("member {id} is {} and shows a suspicion", after.state))
+                }
+                None => Ok(()),
+            };
+        }
+        let Some(shown) = after.suspicion else {
+            return fault_about(Rule::Contract, id, format!("member {id} is suspect and shows no suspicion"));
+        };
+        if self.cases.get(&id).is_none_or(|case| case.incarnation != after.incarnation) {
+            self.begin_case(at, after, false);
+        }
+        let config = at.view.config();
+        self.evidence.judge_accusers(id, after.incarnation, shown.accusers, self.id)?;
+        let standstill = self.standstill.total(at.clock, config);
+        let case = self.cases.get_mut(&id).expect("it was begun if it was missing");
+        case.judge(id, config, &shown, standstill, at.view.stats().burials_averted)
+    }
+
+    fn judge_claims(&mut self, at: Moment<'_>, status: Status) -> Verdict {
+        if !oneself::takes_part(status) {
+            return Ok(());
+        }
+        for claim in &self.turn.claims {
+            if claim.id == self.id {
+                continue;
+            }
+            if let Some(member) = at.view.member(claim.id) {
+                lattice::absorbed(claim, &member)?;
+            } else if matches!(claim.state, State::Dead | State::Left) {
+                // Known by id alone from here on (protocol 2.9).
+                let until = at.clock + at.view.config().tombstone_retention;
+                self.evidence.buried(claim.id, claim.incarnation, until);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at every member that the process holds. `rested` says for how long it has been able to act, on its clock.
+    pub(super) fn scan(
+        &mut self,
+        at: Moment<'_>,
+        rested: Duration,
+        each: &mut dyn FnMut(&Process, &Member<'_>) -> Verdict,
+    ) -> Verdict {
+        let (mut census, mut found, mut verdict) = (Census::default(), 0, Ok(()));
+        at.view.members(&mut |member| {
+            if verdict.is_ok() {
+                found += 1;
+                self.count(&mut census, &member);
+                verdict = self.scan_member(at, &member, rested).and_then(|()| each(self, &member));
+            }
+        });
+        verdict?;
+        if found != self.held {
+            let what = format!("{found} members are in its table and {} were told of by changed()", self.held);
+            return super::fault::fault(Rule::Contract, what);
+        }
+        bounds::census(&census, at.view)
+    }
+
+    fn count(&self, census: &mut Census, member: &Member<'_>) {
+        if member.state.is_live() {
+            census.live += 1;
+        } else if member.id != self.id {
+            census.gone += 1;
+        }
+        census.suspects += usize::from(member.state == State::Suspect);
+    }
+
+    fn scan_member(&mut self, at: Moment<'_>, member: &Member<'_>, rested: Duration) -> Verdict {
+        let id = member.id;
+        if at.view.member(id).as_ref() != Some(member) {
+            return fault_about(Rule::Contract, id, format!("members() shows {member:?} and member() does not"));
+        }
+        let held = self.record(id).copied();
+        let told_of = held.is_some_and(|held| {
+            (held.incarnation, held.state, held.profile)
+                == (member.incarnation, member.state, mirror::profile_of(member))
+        });
+        if !told_of {
+            return fault_about(
+                Rule::Contract,
+                id,
+                format!("changed() did not name member {id}, which was {held:?} and is {member:?}"),
+            );
+        }
+        if let (Some(held), false, true) = (held, member.state.is_live(), id != self.id) {
+            let kept = at.clock.saturating_since(held.since);
+            if rested > at.view.config().tombstone_retention / 8 {
+                bounds::retention(id, kept, at.view.config())?;
+            }
+        }
+        if id == self.id { Ok(()) } else { self.judge_record(at, id) }
+    }
+}
+
+impl Turn {
+    fn begin(&mut self, view: &dyn View) {
+        let Turn { mut claims, mut named, mut accusations, mut told, .. } = std::mem::take(self);
+        claims.clear();
+        named.clear();
+        accusations.clear();
+        told.clear();
+        *self =
+            Turn { deadline: view.deadline(), live: view.live(), claims, named, accusations, told, ..Turn::default() };
+    }
+}
+
+/// The state that a claim of gossip says.
+fn gossiped(message: &Message<'_>) -> Option<State> {
+    match message {
+        Message::Alive(_) => Some(State::Alive),
+        Message::Suspect(_) => Some(State::Suspect),
+        Message::Dead(_) => Some(State::Dead),
+        Message::Left(_) => Some(State::Left),
+        _ => None,
+    }
+}
+
+fn is_live(told: Option<Told>) -> bool {
+    told.is_some_and(|told| told.state.is_live())
+}
+
+/// Whether the node knows a member at this address.
+fn knows_address(at: Moment<'_>, address: SocketAddr) -> bool {
+    at.oracle.ids_at(address).iter().any(|&id| at.view.member(id).is_some_and(|member| member.address == address))
+}
+
+fn held_of(member: &Member<'_>, now: Instant, clock: Instant) -> Held {
+    let profile = mirror::profile_of(member);
+    Held { incarnation: member.incarnation, state: member.state, profile, news_at: now, since: clock }
+}
+
+fn held_after(before: Option<&Held>, after: &Member<'_>, now: Instant, clock: Instant) -> Held {
+    let new = held_of(after, now, clock);
+    let Some(before) = before else { return new };
+    let news = after.incarnation > before.incarnation || after.state.is_live() && !before.state.is_live();
+    let changed = news || after.state != before.state;
+    Held { news_at: if news { now } else { before.news_at }, since: if changed { clock } else { before.since }, ..new }
+}

@@ -1,0 +1,78 @@
+//! S7, and what a stranger may be sent: every packet is within its size, decodes, is its own only encoding, and speaks
+//! in its sender's name.
+//!
+//! Not seen: how piggyback and payload share a datagram; that rule comes with broadcasts.
+
+use swim_proto::wire::{FRAME_MAX, Message, Messages, PacketWriter, decode};
+use swim_proto::{ClusterHash, NodeId};
+
+use super::Rule;
+use super::fault::{Fault, Verdict, fault};
+
+/// Takes apart a datagram that a node sends.
+pub(super) fn datagram<'a>(
+    bytes: &'a [u8],
+    cluster: ClusterHash,
+    len_max: usize,
+    scratch: &mut Vec<u8>,
+) -> Result<Messages<'a>, Fault> {
+    let messages = taken_apart(bytes, cluster, len_max, "a datagram")?;
+    scratch.clear();
+    let mut writer = PacketWriter::datagram(scratch, cluster, len_max);
+    put_together(messages.clone(), &mut writer);
+    writer.finish();
+    same(bytes, scratch)?;
+    Ok(messages)
+}
+
+/// Takes apart a frame's packet that a node writes to a stream.
+pub(super) fn frame(bytes: &[u8], cluster: ClusterHash) -> Result<Messages<'_>, Fault> {
+    taken_apart(bytes, cluster, FRAME_MAX, "a frame")
+}
+
+fn taken_apart<'a>(bytes: &'a [u8], cluster: ClusterHash, len_max: usize, what: &str) -> Result<Messages<'a>, Fault> {
+    decode(bytes, cluster, len_max).map_err(|error| Fault {
+        rule: Rule::S7,
+        about: None,
+        what: format!("sent {what} of {} bytes that nobody takes: {error}", bytes.len()),
+    })
+}
+
+fn put_together(messages: Messages<'_>, writer: &mut PacketWriter<'_>) {
+    for message in messages {
+        if !writer.push(&message) {
+            return;
+        }
+    }
+}
+
+fn same(sent: &[u8], again: &[u8]) -> Verdict {
+    if sent == again {
+        return Ok(());
+    }
+    fault(Rule::S7, format!("sent a datagram of {} bytes that is not its messages' only encoding", sent.len()))
+}
+
+/// Who a message says its sender is must be its sender.
+pub(super) fn in_own_name(message: &Message<'_>, own: NodeId) -> Verdict {
+    let source = match message {
+        Message::Ping(m) => m.source,
+        Message::PingReq(m) => m.source,
+        Message::From(m) => m.source,
+        Message::Join(m) => m.source,
+        Message::SyncRoot(m) => m.source,
+        _ => return Ok(()),
+    };
+    if source == own {
+        return Ok(());
+    }
+    fault(Rule::S7, format!("sent in another's name: {message:?}"))
+}
+
+/// To addresses that are nobody's it knows, a datagram is answered with no more bytes than it brought (protocol 1.8).
+pub(super) fn strangers(sent: usize, came: usize) -> Verdict {
+    if sent <= came {
+        return Ok(());
+    }
+    fault(Rule::S7, format!("a datagram of {came} bytes made it send {sent} bytes to strangers"))
+}
