@@ -57,10 +57,12 @@ impl SuspicionClock {
         self.still_since.unwrap_or(now) - self.stood_still
     }
 
-    /// When, at the earliest, the suspicion clock shows `deadline`: should it stand still, no sooner than that ends.
-    pub(crate) fn real(&self, now: Instant, deadline: Instant) -> Instant {
-        now + (deadline - self.now(now))
-            + self.still_since.map_or(Duration::ZERO, |since| (since + self.stall_max) - now)
+    /// When the suspicion clock will show `deadline`; should it stand still, as if it did so for as long as it may.
+    pub(crate) fn real(&self, deadline: Instant) -> Instant {
+        match self.still_since {
+            None => deadline + self.stood_still,
+            Some(since) => since + self.stall_max + (deadline - (since - self.stood_still)),
+        }
     }
 
     /// Somebody was heard. `Some` if that ends a silence we had reported: for how long nobody was. The second value
@@ -140,7 +142,7 @@ mod tests {
         let mut clock = clock();
         assert_eq!(clock.look(at(3000), 5), Finding::LookAgain(at(13_000)));
         assert_eq!((clock.now(at(3000)), clock.now(at(9000))), (at(3000), at(3000)));
-        assert_eq!(clock.real(at(4000), at(3500)), at(13_500));
+        assert_eq!(clock.real(at(3500)), at(13_500));
         assert_eq!(clock.look(at(13_000), 5), Finding::Isolated { since: at(0), look_again: at(16_000) });
         assert_eq!((clock.now(at(13_000)), clock.now(at(14_000))), (at(3000), at(4000)));
         assert_eq!(clock.heard(at(15_000)), (Some(Duration::from_secs(15)), false));

@@ -51,7 +51,7 @@ impl Node {
     pub(super) fn arm_suspicion(&mut self, now: Instant, slot: Slot) {
         let Some(case) = self.table.at(slot).case else { return };
         let step_at = self.next_step(case);
-        let at = self.clock.real(now, step_at);
+        let at = self.clock.real(step_at).max(now);
         let record = self.table.at_mut(slot);
         if record.suspicion_armed.is_none_or(|armed| at < armed) {
             record.suspicion_armed = Some(at);

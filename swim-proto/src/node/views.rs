@@ -92,7 +92,7 @@ impl Node {
         };
         let suspicion = record.case.and_then(|case| self.cases.get(case)).filter(is_its).map(|case| Suspicion {
             since: case.opened,
-            deadline: self.clock.real(self.now, case.deadline()),
+            deadline: self.clock.real(case.deadline()),
             accusers: case.accusers(),
             timeout_min: case.timeout_min,
             timeout_max: case.timeout_max,
