@@ -1,4 +1,50 @@
-//! SWIM cluster membership on tokio: `swim-proto`'s machine on real sockets, behind a cloneable [`Handle`].
+//! SWIM cluster membership on tokio: the machine of [`swim_proto`] on real sockets, behind a cloneable [`Handle`].
+//!
+//! ```
+//! use swim_tokio::{Event, Options};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Two members of one cluster, on ports of the system's choice.
+//! let any = "127.0.0.1:0".parse()?;
+//! let web = Options::new(any).with_name("web").start().await?;
+//! let (members, mut events) = web.follow().await?;
+//! assert_eq!(members.len(), 1);
+//!
+//! let db = Options::new(any).with_name("db").with_seeds([web.address().to_string()]).start().await?;
+//! db.joined().await?;
+//! assert!(matches!(events.recv().await?.event, Event::Joined(change) if change.member.name == "db"));
+//!
+//! // One says goodbye, the other hears of it.
+//! db.shutdown().await;
+//! assert!(matches!(events.recv().await?.event, Event::Left(change) if change.member.name == "db"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Options::start`] binds UDP and TCP on one port and spawns one task, which owns the node and moves bytes and time
+//! between it and the system; it has no opinion about SWIM. What the application asks goes to that task by a bounded
+//! queue and is answered between two inputs of the protocol. What happens is told to any number of [`Events`], each with
+//! a bounded ring behind it: whoever reads too slowly is told [`EventsError::Lagged`] and begins anew with
+//! [`Handle::follow`]. The protocol waits for nobody: not for a subscriber, a peer that does not read, or a name server.
+//!
+//! # What it costs at most
+//!
+//! | what | bound |
+//! |---|---|
+//! | a stream | 16 KiB read and not yet taken, 64 KiB to be written; [`Config::streams_max`] of them |
+//! | inputs of streams waiting | 64, of 16 KiB at most |
+//! | requests waiting | 64; whoever asks one more waits |
+//! | notices kept for slow receivers | [`Options::events_max`], about 1 KiB each at most |
+//! | a turn | 64 datagrams, 64 inputs of streams, 16 requests, then timers |
+//! | lookups of seeds at once | 8 |
+//!
+//! A datagram that the socket does not take at once is dropped and counted ([`DriverStats`]); the protocol expects loss.
+//!
+//! # Ends
+//!
+//! [`Handle::shutdown`] leaves the cluster, flushes, closes, and returns when all of that is done. When the last handle
+//! is dropped, the node stops without goodbye, and nothing of it stays behind.
 #![forbid(unsafe_code)]
 
 mod accept;
