@@ -33,7 +33,7 @@ use crate::detection::silence::SuspicionClock;
 use crate::detection::suspicion::Cases;
 use crate::dissemination::exchange::Stream;
 use crate::dissemination::rumors::Rumors;
-use crate::membership::table::{Content, Table};
+use crate::membership::table::{News, Table};
 use crate::membership::{ClusterHash, Incarnation, LocalMember, METADATA_MAX, NAME_MAX, NodeId, Slot, VERSIONS};
 use crate::outbox::Outbox;
 use crate::random::Random;
@@ -156,11 +156,8 @@ impl Node {
             name: &local.name,
             metadata: &local.metadata,
         };
-        let content = Content {
-            incarnation: Incarnation::first(local.life),
-            profile: encode_profile(&profile),
-            address: local.address,
-        };
+        let profile = encode_profile(&profile);
+        let content = News { incarnation: Incarnation::first(local.life), profile: &profile, address: local.address };
         let id = NodeId::of(&config.cluster, &local.name);
         let mut node = Node {
             cluster,

@@ -38,6 +38,30 @@ pub(crate) struct Content {
     pub(crate) address: SocketAddr,
 }
 
+/// The same before it is taken in: borrowed from whoever brings it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct News<'a> {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) profile: &'a [u8],
+    pub(crate) address: SocketAddr,
+}
+
+impl Content {
+    fn new(news: News<'_>) -> Content {
+        Content { incarnation: news.incarnation, profile: Arc::from(news.profile), address: news.address }
+    }
+
+    fn take_in(&mut self, news: News<'_>) {
+        (self.incarnation, self.address) = (news.incarnation, news.address);
+        if *self.profile != *news.profile {
+            match Arc::get_mut(&mut self.profile) {
+                Some(bytes) if bytes.len() == news.profile.len() => bytes.copy_from_slice(news.profile),
+                _ => self.profile = Arc::from(news.profile),
+            }
+        }
+    }
+}
+
 /// Smoothed round-trip time and its variation, as in RFC 6298, in microseconds; `None` until measured.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RoundTrip {
@@ -138,7 +162,7 @@ pub(crate) struct Table {
 
 impl Table {
     /// A table of one: the local member, Alive.
-    pub(crate) fn new(cluster: ClusterHash, hash_key: u64, id: NodeId, content: Content, now: Instant) -> Table {
+    pub(crate) fn new(cluster: ClusterHash, hash_key: u64, id: NodeId, content: News<'_>, now: Instant) -> Table {
         let mut table = Table {
             records: Vec::new(),
             free: Vec::new(),
@@ -223,7 +247,7 @@ impl Table {
         })
     }
 
-    pub(crate) fn insert(&mut self, id: NodeId, status: Status, content: Option<Content>, now: Instant) -> Slot {
+    pub(crate) fn insert(&mut self, id: NodeId, status: Status, content: Option<News<'_>>, now: Instant) -> Slot {
         debug_assert!(self.find(id).is_none());
         let new = Record {
             id,
@@ -282,7 +306,9 @@ impl Table {
         }
     }
 
-    pub(crate) fn set_content(&mut self, slot: Slot, content: Content) {
+    /// Replaces a member's content. Nothing is allocated where the bytes are the same, or as many and nowhere else in
+    /// use.
+    pub(crate) fn set_content(&mut self, slot: Slot, news: News<'_>) {
         let was_live = self.at(slot).is_live();
         if was_live && let Some(held) = &self.at(slot).content {
             let (id, incarnation) = (self.at(slot).id, held.incarnation);
@@ -290,15 +316,18 @@ impl Table {
         } else {
             self.delist(slot);
         };
-        if self.at(slot).address() != Some(content.address) {
+        if self.at(slot).address() != Some(news.address) {
             self.unindex_address(slot);
             let (key, records) = (self.hash_key, &self.records);
-            self.by_address.insert_unique(hash_address(key, content.address), slot, |slot| {
+            self.by_address.insert_unique(hash_address(key, news.address), slot, |slot| {
                 record(records, *slot).address().map_or(0, |address| hash_address(key, address))
             });
         }
-        let (id, incarnation) = (self.at(slot).id, content.incarnation);
-        self.at_mut(slot).content = Some(content);
+        let (id, incarnation) = (self.at(slot).id, news.incarnation);
+        match &mut self.at_mut(slot).content {
+            Some(content) => content.take_in(news),
+            none => *none = Some(Content::new(news)),
+        }
         if was_live {
             self.digest.add(id, incarnation);
         } else {
@@ -443,12 +472,9 @@ fn hash_address(key: u64, address: SocketAddr) -> u64 {
 mod tests {
     use super::*;
 
-    fn content(n: u16) -> Content {
-        Content {
-            incarnation: Incarnation::first(1),
-            profile: Arc::from(n.to_le_bytes()),
-            address: SocketAddr::from(([10, 0, 0, 1], n)),
-        }
+    fn content(n: u16) -> News<'static> {
+        let address = SocketAddr::from(([10, 0, 0, 1], n));
+        News { incarnation: Incarnation::first(1), profile: b"profile", address }
     }
 
     fn table(others: u16) -> Table {

@@ -2,13 +2,14 @@
 //!
 //! | from \ to | Alive, same life | Alive, greater life | Suspect | Dead | Left |
 //! |---|---|---|---|---|---|
-//! | unknown | Joined | Joined | Joined, Suspected | (id only) | (id only) |
+//! | unknown | Joined | Joined | Joined, Suspected | Died | Left |
 //! | Alive | Updated, if the content changed | Restarted | Suspected | Died | Left |
 //! | Suspect | Refuted | Restarted | Updated, if the content changed | Died | Left |
 //! | Dead | Joined | Restarted | Joined, Suspected | – | Left |
 //! | Left | Joined | Restarted | Joined, Suspected | Died | – |
 //!
-//! "Unknown" includes members known by id alone: they are in no view. A member that becomes unknown was Reaped.
+//! "Unknown" includes members known by id alone, which are in no view: it changes when their Alive comes, however late.
+//! A member that becomes unknown was Reaped.
 
 use super::State;
 
@@ -46,8 +47,9 @@ pub(crate) fn changes(
         (Some(State::Alive | State::Suspect | State::Left), State::Dead) => [Some(Died), None],
         (Some(State::Alive | State::Suspect | State::Dead), State::Left) => [Some(Left), None],
         (Some(State::Dead), State::Dead) | (Some(State::Left), State::Left) => [None, None],
-        // Known by id alone: in no view, and nothing is told of it.
-        (None, State::Dead | State::Left) => [None, None],
+        // Who it was comes to light after its death or departure.
+        (None, State::Dead) => [Some(Died), None],
+        (None, State::Left) => [Some(Left), None],
     }
 }
 
@@ -72,8 +74,7 @@ mod tests {
                             Change::Reaped => None,
                         };
                     }
-                    let in_view = from.is_some() || to.is_live();
-                    assert_eq!(replayed, in_view.then_some(to), "{from:?} to {to:?}, greater life: {greater_life}");
+                    assert_eq!(replayed, Some(to), "{from:?} to {to:?}, greater life: {greater_life}");
                 }
             }
         }

@@ -11,7 +11,7 @@ use crate::action::StreamId;
 use crate::dissemination::rumors::Topic;
 use crate::event::Cause;
 use crate::membership::precedence::{Status, content_prevails};
-use crate::membership::table::Content;
+use crate::membership::table::{Content, News};
 use crate::membership::transition::{Change, changes};
 use crate::membership::{Incarnation, NodeId, Slot, State};
 use crate::outbox::{Body, Notice};
@@ -49,7 +49,7 @@ impl Node {
             if self.is_named_right(alive) && self.has_room() {
                 let status = Status::new(alive.incarnation, State::Alive);
                 let slot = self.table.insert(alive.id, status, None, now);
-                let content = self.content_of(alive);
+                let content = news_of(alive);
                 self.after_change(now, slot, None, None, status, Some(content), Cause::Itself, self.spread(via));
             }
             return;
@@ -59,8 +59,6 @@ impl Node {
         let held_content = record.content().map(|content| (content.incarnation, &*content.profile));
         let content_news = content_prevails((alive.incarnation, alive.profile.as_bytes()), held_content);
         let status = record.status().max(claimed);
-        // Content of a grave known by id alone is of no use: it stays as it is until it lives.
-        let content_news = content_news && (status.state.is_live() || record.content().is_some());
         if status == record.status() && !content_news {
             return self.hear_nothing_new(now, slot, claimed, via);
         }
@@ -72,7 +70,7 @@ impl Node {
         if buried && matches!(via, Via::Exchange(_)) {
             self.send_obituary(now, slot);
         }
-        let content = content_news.then(|| self.content_of(alive));
+        let content = content_news.then(|| news_of(alive));
         self.change(now, slot, status, content, None, Cause::Itself, self.spread(via));
     }
 
@@ -285,11 +283,9 @@ impl Node {
     pub(super) fn renew_self(&mut self, now: Instant, incarnation: Incarnation, profile: Option<Arc<[u8]>>) {
         let local = self.table.local();
         let Some(held) = local.content() else { return };
-        let content = Content {
-            incarnation,
-            profile: profile.unwrap_or_else(|| Arc::clone(&held.profile)),
-            address: held.address,
-        };
+        let address = held.address;
+        let profile = profile.unwrap_or_else(|| Arc::clone(&held.profile));
+        let content = News { incarnation, profile: &profile, address };
         let status = Status::new(incarnation, State::Alive);
         self.change(now, Slot::LOCAL, status, Some(content), None, Cause::Itself, Spread::Gossip);
     }
@@ -317,7 +313,7 @@ impl Node {
         now: Instant,
         slot: Slot,
         status: Status,
-        content: Option<Content>,
+        content: Option<News<'_>>,
         accuser: Option<NodeId>,
         cause: Cause,
         spread: Spread,
@@ -352,14 +348,14 @@ impl Node {
         held: Option<Status>,
         in_view: Option<State>,
         status: Status,
-        content: Option<Content>,
+        content: Option<News<'_>>,
         cause: Cause,
         spread: Spread,
     ) {
         self.stats.claims_news += 1;
         let greater_life = held.is_some_and(|held| status.incarnation.life > held.incarnation.life);
         let content_changed = match (&content, self.table.at(slot).content()) {
-            (Some(new), Some(held)) => new.profile != held.profile,
+            (Some(new), Some(held)) => *new.profile != *held.profile,
             (new, _) => new.is_some(),
         };
         if let Some(content) = content {
@@ -531,14 +527,6 @@ impl Node {
         right
     }
 
-    fn content_of(&self, alive: &Alive<'_>) -> Content {
-        Content {
-            incarnation: alive.incarnation,
-            profile: Arc::from(alive.profile.as_bytes()),
-            address: alive.profile.parse().address,
-        }
-    }
-
     /// What is learnt is told on, but for what a newcomer learns in its first exchange: everybody knows it already.
     fn spread(&self, via: Via) -> Spread {
         match via {
@@ -546,6 +534,11 @@ impl Node {
             Via::Exchange(_) | Via::Datagram { .. } => Spread::Gossip,
         }
     }
+}
+
+fn news_of<'a>(alive: &Alive<'a>) -> News<'a> {
+    let profile = alive.profile;
+    News { incarnation: alive.incarnation, profile: profile.as_bytes(), address: profile.parse().address }
 }
 
 /// The profile bytes of a record, for the wire.
