@@ -52,7 +52,8 @@ pub struct Config {
     /// Before burying a suspect, ping it once more and ask members what they hold (`docs/protocol.md` 4.5).
     pub verify_burial: bool,
 
-    /// `λ`: a rumor is sent at most `λ · ⌈log10(n + 1)⌉` times by each member ([SWIM] 4.1). 1 to 32.
+    /// `λ`: a rumor is sent at most `λ · ⌈log10(n + 1)⌉` times by each member ([SWIM] 4.1); in clusters so small that
+    /// this would not reach everybody, up to `2λ` times, once for each other member. 1 to 32.
     pub retransmit_mult: u8,
     /// How often news is gossiped while there is any.
     pub gossip_interval: Duration,
@@ -69,7 +70,7 @@ pub struct Config {
     pub sync_interval: Duration,
     /// Most exchanges served at once; beyond it a joiner is told whom to ask instead. 1 to 1,024.
     pub syncs_max: u16,
-    /// Most streams open at once, both ways. A stream more is refused. 2 to 65,536.
+    /// Most streams open at once, both ways. A stream more is refused. 2 to 65,535.
     pub streams_max: u16,
     /// A stream that moves nothing for this long is reset.
     pub stream_timeout: Duration,

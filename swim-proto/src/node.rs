@@ -60,6 +60,8 @@ pub struct Node {
     status: Status,
     /// The latest time we were told.
     now: Instant,
+    /// Until when we know how late we were.
+    lag_noticed: Instant,
 
     table: Table,
     rumors: Rumors,
@@ -183,6 +185,7 @@ impl Node {
             status: Status::Alone,
             random,
             now,
+            lag_noticed: now,
             config,
         };
         node.start_chores();
@@ -225,7 +228,22 @@ impl Node {
             self.changed.shrink_to(64);
         }
         self.now = self.now.max(now);
+        self.notice_lag(self.now);
         self.now
+    }
+
+    /// Being late by more than a bound is a stall: what our timers would say about others is worth nothing. Noticed at
+    /// the first input after it, which may be one that waited in a socket for as long as we did.
+    fn notice_lag(&mut self, now: Instant) {
+        let late_since = self.timers.deadline().map_or(now, |deadline| deadline.max(self.lag_noticed));
+        let lag = now - late_since;
+        if self.clock.stalled(now, lag) {
+            self.lag_noticed = now;
+            self.stats.stalls += 1;
+            self.stats.lag = lag;
+            self.void_probe();
+            self.rearm_suspicions(now);
+        }
     }
 
     /// A random seed for a ping's sequence: nobody can guess it, and one of an earlier life matches nothing.

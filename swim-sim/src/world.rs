@@ -20,7 +20,7 @@ use crate::judges::{Judges, Violation};
 use crate::machine::{Machine, Maker};
 use crate::measure::Measure;
 use crate::medium::{Due, Medium};
-use crate::network::{Filter, Links, Passing, Traffic};
+use crate::network::{Filter, Links, Network, Passing, Traffic};
 use crate::observe::{Command, Condition, Observation, Slot, View};
 use crate::process::{Clock, Process};
 use crate::scenario::Scenario;
@@ -59,6 +59,7 @@ pub struct World {
     measure: Measure,
     buffer: Vec<u8>,
     entries: u64,
+    faults_begun: bool,
     faults_stopped: bool,
 }
 
@@ -81,6 +82,7 @@ impl World {
             measure: Measure::new(scenario.nodes as usize),
             buffer: Vec::new(),
             entries: 0,
+            faults_begun: false,
             faults_stopped: false,
             seeds,
             scenario,
@@ -237,6 +239,19 @@ impl World {
         self.judges.as_mut().map(|judges| ask(judges, Instant::from_nanos(self.medium.now), &truth))
     }
 
+    /// Whether judges watch.
+    pub fn has_judges(&self) -> bool {
+        self.judges.is_some()
+    }
+
+    /// Has the judges look at everything once more.
+    pub(crate) fn inspect(&mut self) {
+        let judged = self.with_judges(|judges, now, truth| judges.inspect(now, truth));
+        if let Some(Err(violation)) = judged {
+            self.violation.get_or_insert(violation);
+        }
+    }
+
     /// Decides what runs in each slot from the next start on.
     pub fn set_maker(&mut self, maker: Maker) {
         self.maker = Some(maker);
@@ -321,6 +336,16 @@ impl World {
     /// What passed through the network so far.
     pub fn traffic(&self) -> Traffic {
         self.medium.links.traffic()
+    }
+
+    /// The network as it is now.
+    pub fn network(&self) -> &Network {
+        self.medium.links.network()
+    }
+
+    /// Whether any fault of the schedule has begun.
+    pub fn faults_begun(&self) -> bool {
+        self.faults_begun
     }
 
     /// The scenario it runs.

@@ -70,7 +70,8 @@ fn apply(event: &Event, live: &mut BTreeMap<NodeId, MemberInfo>) -> bool {
     if is_worker(member) { live.insert(member.id, member.clone()).is_none() } else { live.remove(&member.id).is_some() }
 }
 
-/// Rendezvous hashing: all who hold the same members agree, and a change moves as few shards as can be.
+/// Rendezvous hashing: all who hold the same members agree, and a change moves as few shards as can be. (All run the same
+/// build here; a hash that different builds are to agree on should be one that is written down.)
 fn owner(shard: u32, live: &BTreeMap<NodeId, MemberInfo>) -> Option<NodeId> {
     let weight = |id: &NodeId| {
         let mut hasher = DefaultHasher::new();

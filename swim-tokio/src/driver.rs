@@ -249,7 +249,10 @@ impl Driver {
             Input::Accepted(Ok((tcp, from))) => self.take_connection(now, tcp, Reach::inward(from)),
             Input::Accepted(Err(error)) => {
                 self.stats.accept_errors += 1;
-                warn!(%error, "cannot accept a stream");
+                // Such errors come in rows; the log need not.
+                if self.stats.accept_errors.is_power_of_two() {
+                    warn!(%error, errors = self.stats.accept_errors, "cannot accept streams");
+                }
             }
             Input::Resolved(seed, addresses) => {
                 self.stats.resolves_failed += u64::from(addresses.is_empty());

@@ -121,9 +121,13 @@ impl Handle {
         self.ask(Request::Stats).await
     }
 
-    /// Waits until some seed let this node in, or some member contacted it. Returns at once if that is so already.
-    pub async fn joined(&self) -> Result<(), Closed> {
-        self.wait_for(|status| status == Status::Joined).await.map(drop)
+    /// Waits until some seed let this node in, or some member contacted it. Returns at once if that is so already, and
+    /// with an error when it cannot be any more, because the node was superseded or shut down.
+    pub async fn joined(&self) -> Result<(), RequestError> {
+        match self.wait_for(|status| matches!(status, Status::Joined | Status::Superseded)).await? {
+            Status::Superseded => Err(CommandError::Status(Status::Superseded).into()),
+            _ => Ok(()),
+        }
     }
 
     /// What happens from now on. A receiver that falls behind is told [`Lagged`](crate::EventsError::Lagged); it never

@@ -196,7 +196,8 @@ async fn exchange(
     // Whether the driver listens; whether the core may write more; whether our side, and the peer's, is not shut down yet.
     let (mut driver_open, mut core_open, mut our_side_open, mut peer_open) = (true, true, true, true);
     while peer_open || our_side_open {
-        if chunk.capacity() == 0 {
+        // A new chunk in time, rather than reading the last bytes of the old one's room one by one.
+        if chunk.capacity() < READ_MAX / 4 {
             chunk.reserve(READ_MAX);
         }
         tokio::select! {

@@ -36,6 +36,11 @@ proptest! {
         for step in &script {
             plain.perform(step);
             nudged.perform(step);
+            // What is due is not early: both do it here.
+            if plain.deadline().is_some_and(|deadline| deadline <= plain.now()) {
+                plain.nudge();
+                nudged.nudge();
+            }
             nudged.nudge();
             nudged.nudge();
         }

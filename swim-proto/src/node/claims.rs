@@ -371,6 +371,7 @@ impl Node {
             self.table.at_mut(slot).round_trip = None;
         }
 
+        self.open_case(now, slot);
         let in_view_now = self.table.at(slot).content().is_some();
         if in_view_now && slot != Slot::LOCAL {
             let changes = changes(in_view, status.state, greater_life, content_changed);
@@ -378,7 +379,6 @@ impl Node {
                 self.notify(change, slot, cause);
             }
         }
-        self.open_case(now, slot);
         self.tell_on(slot, spread);
         self.changed.push(self.table.at(slot).id);
         if self.status != Standing::Joined && self.is_running() && !self.table.others().is_empty() {
@@ -409,7 +409,7 @@ impl Node {
     }
 
     /// Starts the member's rumor anew, or, if it is not to be told, ends it.
-    fn tell_on(&mut self, slot: Slot, spread: Spread) {
+    pub(super) fn tell_on(&mut self, slot: Slot, spread: Spread) {
         let record = self.table.at(slot);
         match (spread, record.rumor) {
             (Spread::Gossip, Some(rumor)) => self.rumors.renew(rumor),

@@ -25,13 +25,13 @@ impl Node {
         }
         self.heard(now);
         if self.status == Status::Left {
-            self.answer_pings_only(messages, from, datagram.len());
+            self.answer_pings_only(now, messages, from, datagram.len());
             return Ok(());
         }
         let via = Via::Datagram { from, len: datagram.len() };
         for message in messages {
             match message {
-                Message::Ping(ping) => self.hear_ping(&ping, from, datagram.len()),
+                Message::Ping(ping) => self.hear_ping(now, &ping, from, datagram.len()),
                 Message::Ack(ack) => self.hear_ack(now, &ack, true),
                 Message::PingReq(request) => self.hear_ping_req(now, &request, from, datagram.len()),
                 Message::Nack(nack) => self.hear_nack(&nack),
@@ -62,10 +62,10 @@ impl Node {
     }
 
     /// A departed member acks to the end, and takes no part in anything else.
-    fn answer_pings_only(&mut self, messages: Messages<'_>, from: SocketAddr, len: usize) {
+    fn answer_pings_only(&mut self, now: Instant, messages: Messages<'_>, from: SocketAddr, len: usize) {
         for message in messages {
             if let Message::Ping(ping) = message {
-                self.hear_ping(&ping, from, len);
+                self.hear_ping(now, &ping, from, len);
             }
         }
     }

@@ -46,7 +46,7 @@ impl Node {
                 Message::Suspect(suspect) if step.takes_claims() => self.hear_suspect(now, &suspect, via),
                 Message::Tombstone(tombstone) if step.takes_claims() => self.hear_tombstone(now, &tombstone, id),
                 Message::SyncAgree(_) if *step == Step::Rooted => {
-                    self.catching_up = None;
+                    self.agreed();
                     self.stats.syncs_agreed += 1;
                     self.end_exchange(id);
                 }

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use super::claims::Spread;
 use super::streams::Opening;
 use super::{Node, Status};
 use crate::action::{SeedId, StreamId};
@@ -33,6 +34,8 @@ pub(super) struct Joins {
     in_flight: Vec<StreamId>,
     /// A seed that is looked up only to see whether a part of the cluster is cut off.
     pub(super) healing: Option<SeedId>,
+    /// When state was last compared with somebody we did not know.
+    met: Option<Instant>,
 }
 
 impl Node {
@@ -130,8 +133,14 @@ impl Node {
         if self.is_running() {
             self.status = Status::Joined;
         }
+        self.tell_on(Slot::LOCAL, Spread::Gossip);
         self.catching_up = Some(CATCH_UP_FIRST);
         self.schedule_sync(now);
+    }
+
+    /// A random member holds what we hold. Two of them in a row are believed.
+    pub(super) fn agreed(&mut self) {
+        self.catching_up = self.catching_up.filter(|&next_wait| next_wait < CATCH_UP_FIRST * 4);
     }
 
     /// The next comparison of state: soon and doubling after a join, until all is agreed upon; then at leisure.
@@ -166,8 +175,19 @@ impl Node {
         self.sync_with(now, slot);
     }
 
+    /// A member that we do not know pings us: its Alive has missed us, or we were away. State is compared with it, at
+    /// most once in half a probe interval, whoever asks.
+    pub(super) fn meet(&mut self, now: Instant, from: SocketAddr) {
+        let due = self.joins.met.is_none_or(|met| now - met >= self.config.probe_interval / 2);
+        if self.status == Status::Joined && due && self.open_stream(now, from, Opening::Sync).is_some() {
+            self.joins.met = Some(now);
+            self.stats.syncs_started += 1;
+        }
+    }
+
     fn sync_with(&mut self, now: Instant, slot: Slot) {
-        if let Some(address) = self.table.at(slot).address()
+        let own = self.table.local().address();
+        if let Some(address) = self.table.at(slot).address().filter(|&address| Some(address) != own)
             && self.open_stream(now, address, Opening::Sync).is_some()
         {
             self.stats.syncs_started += 1;

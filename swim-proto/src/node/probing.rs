@@ -202,13 +202,16 @@ impl Node {
     }
 
     /// Answered by the member that is meant, and by nobody else.
-    pub(super) fn hear_ping(&mut self, ping: &Ping, from: SocketAddr, len: usize) {
+    pub(super) fn hear_ping(&mut self, now: Instant, ping: &Ping, from: SocketAddr, len: usize) {
         if ping.target != self.local_id() {
             self.stats.drops.misdirected += 1;
             return;
         }
         let len_max = self.len_allowed(from, len);
         self.send_urgent(from, Body::Ack { seq: ping.seq, asker: ping.source }, len_max);
+        if self.table.find(ping.source).is_none() {
+            self.meet(now, from);
+        }
     }
 
     /// Pings the target for another member. Strangers are not served: they could aim us at anybody.

@@ -14,7 +14,7 @@ impl Node {
     /// Time passed. Harmless when early, late or repeated.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.begin(now);
-        self.notice_lag(now);
+        self.stats.lag = self.deadline().map_or_else(Default::default, |deadline| now - deadline);
         while let Some(fired) = self.timers.pop(now) {
             match fired {
                 Fired::Chore(Chore::Probe) => self.probe_period(now),
@@ -38,17 +38,6 @@ impl Node {
     /// When to call [`Node::handle_timeout`] next, if nothing happens before.
     pub fn deadline(&self) -> Option<Instant> {
         self.timers.deadline()
-    }
-
-    /// Being late by more than a bound is a stall: what our timers say about others is worth nothing.
-    fn notice_lag(&mut self, now: Instant) {
-        let lag = self.deadline().map_or_else(Default::default, |deadline| now - deadline);
-        self.stats.lag = lag;
-        if self.clock.stalled(now, lag) {
-            self.stats.stalls += 1;
-            self.void_probe();
-            self.rearm_suspicions(now);
-        }
     }
 
     /// News to a few random members, and now and then to one of the recently dead.

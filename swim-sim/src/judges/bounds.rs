@@ -81,11 +81,13 @@ impl Case {
         suspicion_min(config, self.live.0).saturating_sub(SLACK)
     }
 
-    /// The most that it may last until now: Max, and the time that stood still, and a Min for each burial averted.
+    /// The most that it may last until now: Max, and the time that stood still, and a Min for each burial averted. A
+    /// silence that has just begun may be shown at its full length.
     pub(super) fn max(&self, config: &Config, standstill: Duration, averted: u64) -> Duration {
         let min = suspicion_min(config, self.live.1);
         let averted = averted.saturating_sub(self.averted).min(1 << 20) as u32;
-        min.mul_f64(config.suspicion_beta) + min * averted + standstill.saturating_sub(self.standstill) + SLACK
+        let stood_still = standstill.saturating_sub(self.standstill) + config.stall_max;
+        min.mul_f64(config.suspicion_beta) + min * averted + stood_still + SLACK
     }
 
     /// What the node shows of it, against the bounds (S11).

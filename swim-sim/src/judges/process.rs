@@ -8,7 +8,7 @@ use std::hash::BuildHasherDefault;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use swim_proto::wire::{Alive, FrameReader, Grave, Message, decode};
+use swim_proto::wire::{Alive, FrameReader, Grave, Message, Tombstone, decode};
 use swim_proto::{
     Cause, ClusterHash, Event, Incarnation, Instant, Member, MemberEvent, NodeId, State, Status, StreamId,
 };
@@ -84,6 +84,8 @@ struct Turn {
     /// Members that it names in any way.
     named: Vec<NodeId>,
     accusations: Vec<Accusation>,
+    /// Deaths and departures that it spoke of: its own are told by events, which may come after.
+    spoken: Vec<(NodeId, Incarnation, State)>,
     /// Members that events told of.
     told: Vec<NodeId>,
     /// Datagrams sent in answer, and bytes sent to addresses that are nobody's.
@@ -326,7 +328,7 @@ impl Process {
     }
 
     /// What may be said by anybody, on whatever path.
-    fn say(&self, at: Moment<'_>, message: &Message<'_>) -> Verdict {
+    fn say(&mut self, at: Moment<'_>, message: &Message<'_>) -> Verdict {
         wire::in_own_name(message, self.id)?;
         oneself::said(message, self.id, at.view.status())?;
         if let Message::Ack(ack) = message
@@ -343,13 +345,14 @@ impl Process {
                 causes::real(at.oracle.is_accuser(m.accuser), &accusation)?;
                 if m.accuser == self.id { Ok(()) } else { self.evidence.judge_accuser(accusation) }
             }
-            Message::Dead(_) => self.evidence.judge_dead(id, incarnation, "called"),
-            Message::Left(_) if id != self.id => self.evidence.judge_left(id, incarnation, "called"),
-            Message::Tombstone(m) => match m.grave {
-                Grave::Dead(_) => self.evidence.judge_dead(id, incarnation, "called"),
-                Grave::Left if id != self.id => self.evidence.judge_left(id, incarnation, "called"),
-                Grave::Left => Ok(()),
-            },
+            Message::Dead(_) | Message::Tombstone(Tombstone { grave: Grave::Dead(_), .. }) => {
+                self.turn.spoken.push((id, incarnation, State::Dead));
+                Ok(())
+            }
+            Message::Left(_) | Message::Tombstone(Tombstone { grave: Grave::Left, .. }) if id != self.id => {
+                self.turn.spoken.push((id, incarnation, State::Left));
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -484,6 +487,7 @@ impl Process {
             self.judge_record(at, self.turn.told[index])?;
         }
         self.judge_claims(at, status)?;
+        self.judge_spoken()?;
         let leaving = matches!(status, Status::Leaving | Status::Left);
         self.load.settled(at.clock, config, self.cases.len() as u64, self.live_max, leaving)
     }
@@ -608,6 +612,13 @@ impl Process {
         case.judge(id, config, &shown, standstill, at.view.stats().burials_averted)
     }
 
+    fn judge_spoken(&self) -> Verdict {
+        self.turn.spoken.iter().try_for_each(|&(id, incarnation, state)| match state {
+            State::Left => self.evidence.judge_left(id, incarnation, "called"),
+            State::Alive | State::Suspect | State::Dead => self.evidence.judge_dead(id, incarnation, "called"),
+        })
+    }
+
     fn judge_claims(&mut self, at: Moment<'_>, status: Status) -> Verdict {
         if !oneself::takes_part(status) {
             return Ok(());
@@ -688,13 +699,22 @@ impl Process {
 
 impl Turn {
     fn begin(&mut self, view: &dyn View) {
-        let Turn { mut claims, mut named, mut accusations, mut told, .. } = std::mem::take(self);
+        let Turn { mut claims, mut named, mut accusations, mut spoken, mut told, .. } = std::mem::take(self);
         claims.clear();
         named.clear();
         accusations.clear();
+        spoken.clear();
         told.clear();
-        *self =
-            Turn { deadline: view.deadline(), live: view.live(), claims, named, accusations, told, ..Turn::default() };
+        *self = Turn {
+            deadline: view.deadline(),
+            live: view.live(),
+            claims,
+            named,
+            accusations,
+            spoken,
+            told,
+            ..Turn::default()
+        };
     }
 }
 

@@ -93,6 +93,26 @@ pub struct Traffic {
     pub damaged: u64,
 }
 
+impl Traffic {
+    /// What passed since it was so much.
+    #[must_use]
+    pub fn since(self, before: Traffic) -> Traffic {
+        Traffic {
+            datagrams: self.datagrams - before.datagrams,
+            datagram_bytes: self.datagram_bytes - before.datagram_bytes,
+            segments: self.segments - before.segments,
+            segment_bytes: self.segment_bytes - before.segment_bytes,
+            lost: self.lost - before.lost,
+            severed: self.severed - before.severed,
+            oversized: self.oversized - before.oversized,
+            congested: self.congested - before.congested,
+            filtered: self.filtered - before.filtered,
+            doubled: self.doubled - before.doubled,
+            damaged: self.damaged - before.damaged,
+        }
+    }
+}
+
 /// One host's link to the network.
 #[derive(Debug)]
 struct Host {

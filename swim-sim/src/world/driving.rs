@@ -160,7 +160,8 @@ impl World {
     /// A node's own suspicion of a member ran out. Was it right?
     fn declared_dead(&mut self, accuser: u32, member: u32, since: Instant, life: u64) {
         let (by, of) = (&self.processes[accuser as usize], &self.processes[member as usize]);
-        if !of.is_up() || !of.member || life < of.life {
+        let lives = of.machine.as_ref().is_some_and(|machine| machine.view().local().incarnation.life == life);
+        if !lives || !of.member {
             return;
         }
         let since = by.clock.time_of(since);

@@ -53,6 +53,7 @@ impl World {
         if self.faults_stopped {
             return;
         }
+        self.faults_begun = true;
         let now = self.medium.now;
         let fault = self.scenario.schedule[index as usize].fault.clone();
         self.medium.trace.words(now, u32::MAX, fault.kind(), &[u64::from(index)]);

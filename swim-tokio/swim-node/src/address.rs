@@ -20,7 +20,9 @@ pub(crate) fn check(text: &str, zero: PortZero) -> Result<(), String> {
     if text.contains('/') {
         return Err(format!("{text:?} is not an address alone; {RIGHT}"));
     }
-    let unbracketed = || format!("{text:?} does not say where its port begins; an IPv6 address stands in brackets, such as [::1]:5000");
+    let unbracketed = || {
+        format!("{text:?} does not say where its port begins; an IPv6 address stands in brackets, such as [::1]:5000")
+    };
     if text.parse::<Ipv6Addr>().is_ok() {
         return Err(unbracketed());
     }

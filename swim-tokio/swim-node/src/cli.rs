@@ -100,9 +100,8 @@ fn parse_nodes(text: &str) -> Result<u8, &'static str> {
 impl AgentArgs {
     /// What the flags say. What is wrong with them is added to `problems`.
     pub(crate) fn given(&self, problems: &mut Vec<String>) -> Vec<Given> {
-        let one = |key, flag: &str, text: &String| {
-            Given { key, text: text.clone(), origin: Origin::Flag(flag.to_owned()) }
-        };
+        let one =
+            |key, flag: &str, text: &String| Given { key, text: text.clone(), origin: Origin::Flag(flag.to_owned()) };
         let mut given = Vec::new();
         given.extend(self.addr.iter().map(|text| one(Key::Addr, "--addr", text)));
         given.extend(self.advertise.iter().map(|text| one(Key::Advertise, "--advertise", text)));
@@ -145,6 +144,16 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_operators_manual_tells_of_every_flag() {
+        let manual = include_str!("../../../docs/operations.md");
+        let command = Cli::command();
+        let demo = command.find_subcommand("demo").unwrap();
+        for argument in command.get_arguments().chain(demo.get_arguments()).filter_map(|argument| argument.get_long()) {
+            assert!(manual.contains(&format!("`--{argument}")), "--{argument}");
+        }
     }
 
     #[test]

@@ -328,7 +328,8 @@ mod tests {
 
     #[test]
     fn a_mistake_is_told_even_where_it_is_overridden() {
-        let problems = merge(&[vec![addr(), setting("nack", "maybe")], vec![setting("nack", "true")]], vec![]).unwrap_err();
+        let problems =
+            merge(&[vec![addr(), setting("nack", "maybe")], vec![setting("nack", "true")]], vec![]).unwrap_err();
         assert_eq!(problems, ["--flag: \"maybe\" must be true or false"]);
     }
 

@@ -75,7 +75,8 @@ impl Limits {
         // Everyone is probed within 2n - 1 periods; a suspicion lasts its greatest time-out at most, and may be put
         // off once before the burial.
         let probing = config.probe_interval.mul_f64(2.0 * n);
-        let suspicion = config.probe_interval.mul_f64(config.suspicion_alpha * n.log10().max(1.0) * config.suspicion_beta);
+        let suspicion =
+            config.probe_interval.mul_f64(config.suspicion_alpha * n.log10().max(1.0) * config.suspicion_beta);
         let slack = Duration::from_secs(30);
         Limits {
             converge: slack + config.sync_interval,
@@ -107,12 +108,18 @@ impl Plot {
     }
 
     /// Act 1: everyone starts, and everyone comes to know everyone.
-    async fn form_cluster(&mut self, cluster: &mut Cluster, nodes: usize, summary: &mut Summary) -> Result<(), Failure> {
+    async fn form_cluster(
+        &mut self,
+        cluster: &mut Cluster,
+        nodes: usize,
+        summary: &mut Summary,
+    ) -> Result<(), Failure> {
+        let mut since = Instant::now();
         for _ in 0..nodes {
+            since = Instant::now();
             let (name, address) = cluster.add().await.map_err(Failure::Start)?;
             self.form.tell(&Step::Started { name: &name, address });
         }
-        let since = Instant::now();
         while !cluster.is_converged() {
             let full = cluster.full_views();
             let waiting = format!("{full} of {nodes} nodes know all {nodes}");
@@ -136,9 +143,10 @@ impl Plot {
         let (mut suspecting, mut holding) = (0, 0);
         while holding < survivors {
             let waiting = format!("{suspecting} of {survivors} suspect {victim}, {holding} hold it dead");
-            let sight = self.watch(cluster, since, self.limits.detect, &waiting).await.ok_or_else(|| {
-                Failure::Missing(format!("only {waiting} after {} s", self.limits.detect.as_secs()))
-            })?;
+            let sight = self
+                .watch(cluster, since, self.limits.detect, &waiting)
+                .await
+                .ok_or_else(|| Failure::Missing(format!("only {waiting} after {} s", self.limits.detect.as_secs())))?;
             let after = sight.at.saturating_duration_since(since);
             if sight.about.as_deref() == Some(&victim) {
                 suspecting = cluster.count(|view| view.suspected(&victim));
@@ -158,14 +166,13 @@ impl Plot {
         let victim = cluster.name(self.victim);
         let nodes = cluster.len();
         self.form.tell(&Step::Restarting { name: &victim });
-        let since = Instant::now();
-        cluster.restart(self.victim).await.map_err(Failure::Start)?;
+        let since = cluster.restart(self.victim).await.map_err(Failure::Missing)?;
         while !cluster.is_converged() {
             let back = cluster.count(|view| view.holds_live(&victim));
             let waiting = format!("{back} of {nodes} see {victim} back");
-            self.watch(cluster, since, self.limits.rejoin, &waiting).await.ok_or_else(|| {
-                Failure::Missing(format!("only {waiting} after {} s", self.limits.rejoin.as_secs()))
-            })?;
+            self.watch(cluster, since, self.limits.rejoin, &waiting)
+                .await
+                .ok_or_else(|| Failure::Missing(format!("only {waiting} after {} s", self.limits.rejoin.as_secs())))?;
         }
         let after = cluster.last_sight().saturating_duration_since(since);
         summary.rejoined = Some(after);

@@ -25,14 +25,10 @@ pub(crate) struct Environment {
 }
 
 /// Reads these variables. What is wrong with them is added to `problems`.
-pub(crate) fn read(
-    variables: impl Iterator<Item = (OsString, OsString)>,
-    problems: &mut Vec<String>,
-) -> Environment {
+pub(crate) fn read(variables: impl Iterator<Item = (OsString, OsString)>, problems: &mut Vec<String>) -> Environment {
     let mut environment = Environment::default();
-    let mut variables: Vec<_> = variables
-        .filter_map(|(name, value)| Some((name.to_str()?.strip_prefix(PREFIX)?.to_owned(), value)))
-        .collect();
+    let mut variables: Vec<_> =
+        variables.filter_map(|(name, value)| Some((name.to_str()?.strip_prefix(PREFIX)?.to_owned(), value))).collect();
     variables.sort();
     for (name, value) in variables {
         if name == "CONFIG" {
@@ -51,12 +47,12 @@ pub(crate) fn read(
             }
             (Some(key), Ok(text)) => environment.given.push(given(&name, key, &text)),
             (None, _) => match suggest::nearest(&name, names().iter().map(String::as_str)) {
-                Some(near) => problems.push(format!(
-                    "{PREFIX}{name}: there is no such variable; did you mean {PREFIX}{near}?"
-                )),
-                None => environment.strangers.push(format!(
-                    "the variable {PREFIX}{name} means nothing to swim-node and is passed over"
-                )),
+                Some(near) => {
+                    problems.push(format!("{PREFIX}{name}: there is no such variable; did you mean {PREFIX}{near}?"))
+                }
+                None => environment
+                    .strangers
+                    .push(format!("the variable {PREFIX}{name} means nothing to swim-node and is passed over")),
             },
         }
     }

@@ -33,7 +33,8 @@ pub(crate) fn read(path: &Path, named_by: &str, problems: &mut Vec<String>) -> V
                 std::io::ErrorKind::InvalidData => "it is not text in UTF-8".to_owned(),
                 _ => error.to_string(),
             };
-            problems.push(format!("{named_by}: {:?} cannot be read: {why}; name a TOML file", path.display().to_string()));
+            problems
+                .push(format!("{named_by}: {:?} cannot be read: {why}; name a TOML file", path.display().to_string()));
             Vec::new()
         }
     }

@@ -62,9 +62,17 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "How many members are asked to ping one that did not answer",
     ),
     row("stream_probe", Switch(|c| &mut c.stream_probe), "Beside the indirect probes, ping over TCP"),
-    row("nack", Switch(|c| &mut c.nack), "Helpers that get no answer say so, which tells a sick prober from a sick target"),
+    row(
+        "nack",
+        Switch(|c| &mut c.nack),
+        "Helpers that get no answer say so, which tells a sick prober from a sick target",
+    ),
     row("lha_probe", Switch(|c| &mut c.lha_probe), "A node that doubts its own health probes slower (Lifeguard)"),
-    row("health_max", Count8(|c| &mut c.health_max), "How far a node may doubt itself; it probes up to 1 + this slower"),
+    row(
+        "health_max",
+        Count8(|c| &mut c.health_max),
+        "How far a node may doubt itself; it probes up to 1 + this slower",
+    ),
     row(
         "health_counts_nacked_failure",
         Switch(|c| &mut c.health_counts_nacked_failure),
@@ -111,7 +119,11 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Time(|c| &mut c.sync_interval),
         "How often state is compared with a random member over TCP; 0s: never",
     ),
-    row("syncs_max", Count16(|c| &mut c.syncs_max), "Most comparisons served at once; beyond it joiners are sent elsewhere"),
+    row(
+        "syncs_max",
+        Count16(|c| &mut c.syncs_max),
+        "Most comparisons served at once; beyond it joiners are sent elsewhere",
+    ),
     row("streams_max", Count16(|c| &mut c.streams_max), "Most TCP connections at once, both ways; more are refused"),
     row("stream_timeout", Time(|c| &mut c.stream_timeout), "A TCP connection that moves nothing for this long is cut"),
     row(
@@ -142,7 +154,11 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Time(|c| &mut c.stall_max),
         "How long silence from everyone holds suspicion time still before the node calls itself isolated; 0s: never",
     ),
-    row("datagram_max", Count16(|c| &mut c.datagram_max), "Most bytes of a datagram, headers of UDP and IP not counted"),
+    row(
+        "datagram_max",
+        Count16(|c| &mut c.datagram_max),
+        "Most bytes of a datagram, headers of UDP and IP not counted",
+    ),
 ];
 
 /// The setting of this name.
@@ -305,6 +321,31 @@ mod tests {
         assert_eq!(find("sync_interval").unwrap().bounds(), "0s to 365d");
         assert_eq!(find("suspicion_alpha").unwrap().bounds(), "0.5 to 100");
         assert_eq!(find("streams_max").unwrap().bounds(), "2 to 65535");
+    }
+
+    /// The table of `docs/operations.md`.
+    fn documented() -> String {
+        let mut table = String::from("| key | lan | wan | local | bounds | meaning |\n|---|---|---|---|---|---|\n");
+        for setting in SETTINGS {
+            let values = [Config::lan(), Config::wan(), Config::local()].map(|config| setting.show(&config));
+            let (key, values) = (setting.key, values.join(" | "));
+            table += &format!("| `{key}` | {values} | {} | {}. |\n", setting.bounds(), setting.meaning);
+        }
+        table
+    }
+
+    #[test]
+    fn the_operators_manual_lists_every_setting_as_it_is() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
+        let manual = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = manual.split_once("cargo test -p swim-node settings -->\n").unwrap();
+        let (table, after) = rest.split_once("<!-- settings end -->").unwrap();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            let head = "cargo test -p swim-node settings -->\n";
+            std::fs::write(path, format!("{before}{head}{}<!-- settings end -->{after}", documented())).unwrap();
+        } else {
+            assert_eq!(table, documented(), "UPDATE_DOCS=1 writes it anew");
+        }
     }
 
     #[test]

@@ -24,7 +24,8 @@ fn three_processes_find_each_other_lose_one_to_sigkill_and_take_it_back() {
         assert_eq!(agent.events[0], first, "nothing is told before");
     }
     for agent in &mut agents {
-        for other in [a, b, c].into_iter().filter(|other| *other != agent.address) {
+        let own = agent.address;
+        for other in [a, b, c].into_iter().filter(|other| *other != own) {
             let joined = agent.wait_for_member(&["joined"], other);
             assert_eq!(joined["member"]["state"], "alive");
             assert_eq!(joined["member"]["name"], other.to_string());
@@ -36,7 +37,8 @@ fn three_processes_find_each_other_lose_one_to_sigkill_and_take_it_back() {
     println!("three agents found each other after {:?}", began.elapsed());
 
     let [one, two, three] = &mut agents;
-    [&mut *one, &mut *three].map(|agent| agent.turn_the_page());
+    one.turn_the_page();
+    three.turn_the_page();
     let killed = Instant::now();
     two.kill();
     for agent in [&mut *one, &mut *three] {
@@ -46,7 +48,8 @@ fn three_processes_find_each_other_lose_one_to_sigkill_and_take_it_back() {
         println!("dead at {} after {:?}", agent.address, killed.elapsed());
     }
 
-    [&mut *one, &mut *three].map(|agent| agent.turn_the_page());
+    one.turn_the_page();
+    three.turn_the_page();
     let restarted = Instant::now();
     *two = start(b, [a, c]);
     for agent in [&mut *one, &mut *three] {
@@ -58,7 +61,8 @@ fn three_processes_find_each_other_lose_one_to_sigkill_and_take_it_back() {
     }
     println!("back everywhere after {:?}", restarted.elapsed());
 
-    [&mut *one, &mut *two].map(|agent| agent.turn_the_page());
+    one.turn_the_page();
+    two.turn_the_page();
     three.signal("TERM");
     for agent in [&mut *one, &mut *two] {
         let left = agent.wait_for_member(&["left"], c);

@@ -38,7 +38,10 @@ fn the_file_alone() {
     assert_eq!((&started["name"], &started["profile"]), (&"from-file".into(), &"wan".into()));
     assert_eq!(started["cluster"], "file");
     assert_eq!(started["tags"], serde_json::json!({"az": "file", "role": "file"}));
-    assert!(settings.contains("probe_interval = 11s (") && settings.contains("alone.toml:10: probe_interval)"), "{settings}");
+    assert!(
+        settings.contains("probe_interval = 11s (") && settings.contains("alone.toml:10: probe_interval)"),
+        "{settings}"
+    );
 }
 
 #[test]

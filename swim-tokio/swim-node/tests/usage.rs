@@ -30,7 +30,8 @@ fn replay(transcript: &str, beside: &Path) -> String {
     let mut out = String::new();
     for block in transcript.trim_end().split("\n\n") {
         let script: Vec<_> = block.lines().take_while(|line| line.starts_with(['#', '>', '$'])).collect();
-        let file = script.iter().filter_map(|line| line.strip_prefix('>')).map(|line| line.strip_prefix(' ').unwrap_or(line));
+        let file =
+            script.iter().filter_map(|line| line.strip_prefix('>')).map(|line| line.strip_prefix(' ').unwrap_or(line));
         std::fs::write(beside.join("swim.toml"), file.collect::<Vec<_>>().join("\n")).unwrap();
         let _ = writeln!(out, "{}", script.join("\n"));
         for line in script.iter().filter_map(|line| line.strip_prefix("$ ")) {

@@ -297,7 +297,7 @@ impl Run {
         while let Some(deadline) = self.node.deadline().filter(|&deadline| deadline <= end) {
             self.now = self.now.max(deadline);
             self.nudge();
-            assert!(self.node.deadline().is_none_or(|next| next > self.now), "busy at {:?}", self.now);
+            assert!(self.node.deadline().is_none_or(|next| next > self.now), "busy with {:?}", self.node.next_timer());
         }
         self.now = end;
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use swim_proto::Config;
 use swim_tokio::{Cause, Event, EventsError, Handle, MemberInfo, Notice, Options, State};
@@ -18,6 +18,8 @@ pub(crate) struct Cluster {
     sights: mpsc::Receiver<Raw>,
     watchers: mpsc::Sender<Raw>,
     last_sight: Instant,
+    /// Who was started last.
+    newest: usize,
     /// How often a node that was up was declared dead.
     pub(crate) false_deaths: u32,
 }
@@ -56,7 +58,11 @@ impl View {
 
     fn put(&mut self, member: &MemberInfo) {
         let set = |set: &mut BTreeSet<String>, holds: bool| {
-            if holds { set.insert(member.name.clone()) } else { set.remove(&member.name) };
+            if holds {
+                set.insert(member.name.clone())
+            } else {
+                set.remove(&member.name)
+            };
         };
         set(&mut self.live, member.state.is_live());
         set(&mut self.suspected, member.state == State::Suspect);
@@ -76,6 +82,8 @@ pub(crate) struct Sight {
     pub(crate) event: Option<Event>,
     /// Whether this declares dead a node that is up.
     pub(crate) is_false: bool,
+    /// Whether it is about the node that was started last, and not by it.
+    pub(crate) is_about_the_newest: bool,
 }
 
 impl Sight {
@@ -103,7 +111,7 @@ enum News {
 impl Cluster {
     pub(crate) fn new(config: Config) -> Cluster {
         let (watchers, sights) = mpsc::channel(SIGHTS_MAX);
-        Cluster { config, nodes: Vec::new(), sights, watchers, last_sight: Instant::now(), false_deaths: 0 }
+        Cluster { config, nodes: Vec::new(), sights, watchers, last_sight: Instant::now(), newest: 0, false_deaths: 0 }
     }
 
     /// How many nodes there are, the killed one included.
@@ -133,10 +141,20 @@ impl Cluster {
         self.nodes[index].view = View::default();
     }
 
-    /// Starts a killed node again, with its name and at its address, as a new process would.
-    pub(crate) async fn restart(&mut self, index: usize) -> Result<(), String> {
+    /// Starts a killed node again, with its name and at its address, as a new process would; says when. Should somebody
+    /// else's connection hold its port for a moment, that is waited for.
+    pub(crate) async fn restart(&mut self, index: usize) -> Result<Instant, String> {
+        const ATTEMPTS: usize = 50;
         self.nodes[index].start += 1;
-        self.start(index).await
+        for _ in 1..ATTEMPTS {
+            let since = Instant::now();
+            if self.start(index).await.is_ok() {
+                return Ok(since);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let since = Instant::now();
+        self.start(index).await.map(|()| since)
     }
 
     async fn start(&mut self, index: usize) -> Result<(), String> {
@@ -144,10 +162,12 @@ impl Cluster {
         // Everyone joins by the first; should that one ever start again, by the second.
         let seed = usize::from(index == 0);
         let seeds = self.nodes.get(seed).filter(|node| node.handle.is_some()).map(|node| node.address.to_string());
-        let options = Options::new(node.address).with_name(&node.name).with_config(self.config.clone()).with_seeds(seeds);
+        let options =
+            Options::new(node.address).with_name(&node.name).with_config(self.config.clone()).with_seeds(seeds);
         let started = options.start().await;
         let handle = started.map_err(|error| format!("{} cannot start at {}: {error}", node.name, node.address))?;
         let node = &mut self.nodes[index];
+        self.newest = index;
         node.address = handle.address();
         node.view = View::default();
         node.handle = Some(handle.clone());
@@ -171,7 +191,8 @@ impl Cluster {
     fn take(&mut self, raw: Raw) -> Sight {
         let by = self.nodes[raw.index].name.clone();
         let view = &mut self.nodes[raw.index].view;
-        let mut sight = Sight { by, at: Instant::now(), about: None, event: None, is_false: false };
+        let mut sight =
+            Sight { by, at: Instant::now(), about: None, event: None, is_false: false, is_about_the_newest: false };
         match raw.news {
             News::View(members) => {
                 *view = View::default();
@@ -187,6 +208,7 @@ impl Cluster {
                     let is_up = |node: &DemoNode| node.name == member.name && node.handle.is_some();
                     sight.is_false = matches!(notice.event, Event::Died(_)) && self.nodes.iter().any(is_up);
                     self.false_deaths += u32::from(sight.is_false);
+                    sight.is_about_the_newest = raw.index != self.newest && self.nodes[self.newest].name == member.name;
                 }
                 sight.event = Some(notice.event);
             }

@@ -2,15 +2,15 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::Serialize;
 use swim_proto::Config;
-use swim_tokio::Event;
+use swim_tokio::{Cause, Event};
 
 use super::cluster::Sight;
 use super::summary::Summary;
-use crate::output::text::{Paint, Tone, show_seconds, why};
+use crate::output::text::{Paint, Tone, show_seconds};
 use crate::output::{self, json};
 use crate::settings::show_duration;
 
@@ -76,10 +76,20 @@ pub(crate) struct Story {
     is_terminal: bool,
     nodes: usize,
     act: Act,
-    /// How many lines of each kind this act had, and when the last was.
-    counted: Vec<(&'static str, usize, Duration)>,
+    /// What this act had so far.
+    tallies: Vec<Tally>,
     /// Whether the line that says for what we wait stands on the screen.
     waits: bool,
+}
+
+/// The lines of one kind in an act.
+struct Tally {
+    kind: &'static str,
+    count: usize,
+    /// When the last was.
+    last: Duration,
+    /// What a crowded act did not show of them was told.
+    is_told: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,7 +103,7 @@ impl Story {
     fn new(nodes: usize) -> Story {
         let paint = Paint::new(output::stdout_has_colours());
         let is_terminal = io::stdout().is_terminal();
-        Story { paint, is_terminal, nodes, act: Act::Forms, counted: Vec::new(), waits: false }
+        Story { paint, is_terminal, nodes, act: Act::Forms, tallies: Vec::new(), waits: false }
     }
 
     fn tell(&mut self, step: &Step<'_>) {
@@ -106,13 +116,15 @@ impl Story {
                 let text = format!("every node knows all {}", self.nodes);
                 self.mark(*after, &text);
             }
-            Step::Killing { name } => {
-                let text = "nobody is told; its task is gone, its sockets are closed";
-                self.head(Act::Loses, &format!("{name} is killed"), text);
-            }
+            Step::Killing { name } => self.head(
+                Act::Loses,
+                &format!("{name} is killed"),
+                "Nobody is told: its task is gone, its sockets are closed. Who probes it next gets no answer and\n\
+                 suspects it; the suspect has a while to contradict before it is held dead.",
+            ),
             Step::Seen { sight, after } => self.seen(sight, *after),
             Step::Detected { name, survivors } => {
-                let last = self.counted.iter().find(|(kind, ..)| *kind == "died").map(|(.., last)| *last);
+                let last = self.tallies.iter().find(|tally| tally.kind == "died").map(|tally| tally.last);
                 self.rest_of_crowd();
                 let text = match survivors {
                     1 => format!("the one survivor holds {name} dead"),
@@ -120,10 +132,11 @@ impl Story {
                 };
                 self.mark(last.unwrap_or_default(), &text);
             }
-            Step::Restarting { name } => {
-                let text = "at its old address, as a new process that knows nothing";
-                self.head(Act::TakesBack, &format!("{name} starts again"), text);
-            }
+            Step::Restarting { name } => self.head(
+                Act::TakesBack,
+                &format!("{name} starts again"),
+                "At its old address, as a new process that knows only n1.",
+            ),
             Step::Back { name, after } => {
                 self.rest_of_crowd();
                 let text = format!("every node sees {name} back, and {name} knows all {}", self.nodes);
@@ -139,23 +152,25 @@ impl Story {
         let timeout = show_duration(config.probe_timeout);
         print(&format!("\n{}\n", self.paint.tone(Tone::Strong, &title)));
         let about = format!(
-            "Real sockets on 127.0.0.1, profile {profile}: every {interval} each node probes another, and\n\
-             begins to doubt after {timeout} without an answer. Times count from the start of each act."
+            "Real sockets on 127.0.0.1, profile {profile}: every {interval} each node probes another, and asks others\n\
+             to try when {timeout} pass without an answer. Times count from the beginning of each act."
         );
         print(&format!("{}\n", self.paint.tone(Tone::Faint, &about)));
-        self.head(Act::Forms, "The cluster forms", "each node starts knowing only n1");
+        let text = "Each node starts knowing only n1, by whom it joins, and hears of the others.";
+        self.head(Act::Forms, "The cluster forms", text);
     }
 
-    fn head(&mut self, act: Act, title: &str, subtitle: &str) {
+    fn head(&mut self, act: Act, title: &str, text: &str) {
         self.act = act;
-        self.counted.clear();
+        self.tallies.clear();
         let number = match act {
             Act::Forms => 1,
             Act::Loses => 2,
             Act::TakesBack => 3,
         };
         let title = self.paint.tone(Tone::Strong, &format!("{number}. {title}"));
-        print(&format!("\n{title}{}\n\n", self.paint.tone(Tone::Faint, &format!(": {subtitle}"))));
+        let text: Vec<_> = text.lines().map(|line| format!("   {}\n", self.paint.tone(Tone::Faint, line))).collect();
+        print(&format!("\n{title}\n{}\n", text.concat()));
     }
 
     fn started(&mut self, name: &str, address: SocketAddr) {
@@ -174,22 +189,21 @@ impl Story {
             }
             return;
         };
-        let (tone, sign, verb) = match (event, self.act) {
-            (Event::Suspected(_), _) => (Tone::Doubt, "?", "suspects"),
-            (Event::Refuted(_), _) => (Tone::Good, "✓", "trusts again"),
-            (Event::Died(_), _) if sight.is_false => (Tone::Bad, "✗", "WRONGLY declares dead"),
-            (Event::Died(_), _) => (Tone::Bad, "✗", "declares dead"),
-            (Event::Joined(_) | Event::Restarted(_), Act::TakesBack) if *about != sight.by => {
-                // What the newcomer comes to know is its own story; the last line tells it.
-                (Tone::Good, "✓", "sees back")
+        let (tone, sign, text) = match (event, self.act) {
+            (Event::Suspected(_), _) => (Tone::Doubt, "?", format!("suspects {about}")),
+            (Event::Refuted(_), _) => (Tone::Good, "✓", format!("trusts {about} again")),
+            (Event::Died(_), _) if sight.is_false => (Tone::Bad, "✗", format!("holds {about} dead, WRONGLY")),
+            (Event::Died(_), _) => (Tone::Bad, "✗", format!("holds {about} dead")),
+            // What the newcomer comes to know is told by the line that ends the act.
+            (Event::Restarted(_) | Event::Joined(_), Act::TakesBack) if sight.is_about_the_newest => {
+                (Tone::Good, "✓", format!("sees {about} back"))
             }
             _ => return,
         };
         let count = self.count(event.kind(), after);
         if self.shows(count) || sight.is_false {
-            let why = sight.cause().map(|cause| why(event, cause, SystemTime::now())).unwrap_or_default();
-            let text = format!("{verb} {about}{}", self.paint.tone(Tone::Faint, &format!(": it {why}")));
-            self.line(after, tone, sign, &sight.by, &text);
+            let why = sight.cause().and_then(why).unwrap_or_default();
+            self.line(after, tone, sign, &sight.by, &format!("{text}{}", self.paint.tone(Tone::Faint, &why)));
         }
     }
 
@@ -204,11 +218,13 @@ impl Story {
     }
 
     fn count(&mut self, kind: &'static str, after: Duration) -> usize {
-        if let Some((_, count, last)) = self.counted.iter_mut().find(|(known, ..)| *known == kind) {
-            (*count, *last) = (*count + 1, after);
-            return *count;
+        if let Some(tally) = self.tallies.iter_mut().find(|tally| tally.kind == kind) {
+            (tally.count, tally.last) = (tally.count + 1, after);
+            return tally.count;
         }
-        self.counted.push((kind, 1, after));
+        // Another kind begins: what was left out of those before is told first.
+        self.rest_of_crowd();
+        self.tallies.push(Tally { kind, count: 1, last: after, is_told: false });
         1
     }
 
@@ -218,18 +234,18 @@ impl Story {
 
     /// What a crowded act did not show.
     fn rest_of_crowd(&mut self) {
-        for (kind, count, last) in std::mem::take(&mut self.counted) {
-            if self.nodes > CROWD && count > SHOWN_MAX {
-                let more = count - SHOWN_MAX;
-                let text = match kind {
-                    "started" => format!("             … and {more} more"),
-                    "suspected" => format!("  {:>8}   … and {more} more suspect it", show_seconds(last)),
-                    "died" => format!("  {:>8}   … and {more} more declare it dead", show_seconds(last)),
-                    "joined" | "restarted" => format!("  {:>8}   … and {more} more see it back", show_seconds(last)),
-                    kind => format!("  {:>8}   … and {more} more: {kind}", show_seconds(last)),
-                };
-                print(&format!("{}\n", self.paint.tone(Tone::Faint, &text)));
-            }
+        let hidden = |tally: &&mut Tally| tally.count > SHOWN_MAX && !tally.is_told;
+        for tally in self.tallies.iter_mut().filter(hidden).filter(|_| self.nodes > CROWD) {
+            tally.is_told = true;
+            let what = match tally.kind {
+                "suspected" => "more suspect it",
+                "died" => "more hold it dead",
+                "joined" | "restarted" => "more see it back",
+                _ => "more",
+            };
+            let time = if tally.kind == "started" { String::new() } else { show_seconds(tally.last) };
+            let text = format!("  {time:>8}   … and {} {what}", tally.count - SHOWN_MAX);
+            print(&format!("{}\n", self.paint.tone(Tone::Faint, &text)));
         }
     }
 
@@ -259,9 +275,8 @@ impl Story {
     /// What to type next. The program's own name, so that it can be copied.
     fn next_steps(&self) -> String {
         let program = std::env::args().next().unwrap_or_else(|| "swim-node".to_owned());
-        let commands = [(5000, "5001"), (5001, "5000"), (5002, "5000")].map(|(port, seed)| {
-            format!("  {program} --addr 127.0.0.1:{port} --seeds 127.0.0.1:{seed}\n")
-        });
+        let commands = [(5000, "5001"), (5001, "5000"), (5002, "5000")]
+            .map(|(port, seed)| format!("  {program} --addr 127.0.0.1:{port} --seeds 127.0.0.1:{seed}\n"));
         let head = self.paint.tone(Tone::Strong, "Next, a cluster of your own: each line in a terminal of its own,");
         let kill = "then stop one with Ctrl-C (it says goodbye) and another with kill -9 (it does not).";
         format!("\n{head}\n{kill}\n\n{}\n", commands.concat())
@@ -283,6 +298,21 @@ impl Story {
             print("\r\x1b[2K");
         }
     }
+}
+
+/// Why a node came to its view, after what that is.
+fn why(cause: &Cause) -> Option<String> {
+    let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "somebody".to_owned());
+    Some(match cause {
+        Cause::ProbeFailed => ": it did not answer, neither directly nor through others".to_owned(),
+        Cause::Accused { by_name, .. } => format!(": {} accuses it", name(by_name)),
+        Cause::SuspicionExpired { accusers, since } => {
+            let accusers = if *accusers == 1 { "1 accuser".to_owned() } else { format!("{accusers} accusers") };
+            format!(": it did not contradict within {} ({accusers})", show_seconds(since.elapsed()))
+        }
+        Cause::DeclaredBy { by_name, .. } => format!(": {} says so", name(by_name)),
+        _ => return None,
+    })
 }
 
 /// A step as a line of JSON; `None`: the machine-readable story leaves it out.

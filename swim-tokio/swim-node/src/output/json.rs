@@ -210,7 +210,7 @@ fn instant(at: Instant) -> String {
     time(now.checked_sub(at.elapsed()).unwrap_or(now))
 }
 
-/// Seconds (or whatever unit) to the thousandth.
+/// Seconds, or whatever unit, to four digits after the point.
 pub(crate) fn seconds(value: f64) -> f64 {
-    (value * 1e3).round() / 1e3
+    (value * 1e4).round() / 1e4
 }

@@ -139,7 +139,7 @@ fn heading(event: &Event) -> (&'static str, Tone) {
 }
 
 /// Why it happened, in words.
-pub(crate) fn why(event: &Event, cause: &Cause, at: SystemTime) -> String {
+fn why(event: &Event, cause: &Cause, at: SystemTime) -> String {
     let name = |by: &swim_tokio::NodeId, name: &Option<String>| match name {
         Some(name) => plain(name),
         None => format!("member {by}"),
