@@ -83,7 +83,7 @@ impl Load {
         if u64::from(now_s - sent.first_s) >= config.tombstone_retention.as_secs() {
             *sent = Sent { times: 0, first_s: now_s };
         }
-        sent.times += 1; if std::env::var("DBG").is_ok() { eprintln!("{clock:?} {about} {claim:x} {}", sent.times); }
+        sent.times += 1;
         let limit = rumor_limit(config, live_max);
         if sent.times <= limit {
             return Ok(());
