@@ -3,6 +3,7 @@
 //! Numbers are postcard varints but for ids and probe sequences, which are fixed. A kind that is not known is skipped
 //! by its length; a known kind whose body is not exactly one canonical encoding of its type refuses the packet.
 
+use core::fmt;
 use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -259,17 +260,45 @@ pub struct SyncAgree {
 }
 
 /// The answer to a [`SyncRoot`] whose digest is not ours: our digest of each bucket, eight little-endian bytes each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SyncBuckets<'a> {
     /// The sums of buckets 0 to 255.
     pub sums: &'a [u8; 8 * BUCKETS],
 }
 
+/// Names the buckets that are not empty.
+impl fmt::Debug for SyncBuckets<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sums, _) = self.sums.as_chunks::<8>();
+        let sums = sums.iter().copied().map(u64::from_le_bytes).enumerate().filter(|(_, sum)| *sum != 0);
+        f.write_str("SyncBuckets ")?;
+        f.debug_map().entries(sums.map(|(bucket, sum)| (bucket, Sum(sum)))).finish()
+    }
+}
+
+/// Sixteen hex digits.
+struct Sum(u64);
+
+impl fmt::Debug for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 /// Which buckets differ, one bit each, least significant first. The sender's [`Held`] in them follow, then a [`SyncEnd`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SyncFilter<'a> {
     /// Bit `b % 8` of byte `b / 8` stands for bucket `b`.
     pub buckets: &'a [u8; BUCKETS / 8],
+}
+
+/// Names the buckets that differ.
+impl fmt::Debug for SyncFilter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let differs = |bucket: &usize| self.buckets[bucket / 8] >> (bucket % 8) & 1 == 1;
+        f.write_str("SyncFilter ")?;
+        f.debug_set().entries((0..BUCKETS).filter(differs)).finish()
+    }
 }
 
 /// The sender holds this live member, with content this new.

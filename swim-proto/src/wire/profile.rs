@@ -49,7 +49,10 @@ impl<'a> ProfileBytes<'a> {
 
 impl fmt::Debug for ProfileBytes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        parse_profile(self.0).fmt(f)
+        match parse_profile(self.0) {
+            Some(profile) => profile.fmt(f),
+            None => write!(f, "not a profile: {:02x?}", self.0),
+        }
     }
 }
 
