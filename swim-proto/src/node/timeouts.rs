@@ -46,8 +46,14 @@ impl Node {
             return;
         }
         self.gossiped = now;
-        self.chosen.clear();
-        self.table.walk_live(self.config.gossip_fanout.into(), &mut self.chosen);
+        let fanout = usize::from(self.config.gossip_fanout);
+        if self.table.others().len() <= 4 * fanout {
+            // So few that chance would leave somebody out: each in turn.
+            self.chosen.clear();
+            self.table.walk_live(fanout, &mut self.chosen);
+        } else {
+            self.choose_others(fanout, None);
+        }
         for index in 0..self.chosen.len() {
             let member = self.chosen[index];
             self.send_to_member(member, Body::Gossip);
