@@ -51,11 +51,27 @@ struct Peer {
 
 /// What is on its way.
 enum Pending {
-    Datagram { from: SocketAddr, to: SocketAddr, bytes: Vec<u8> },
+    Datagram {
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    },
     /// The next segment of this link, to its end 0 or 1.
-    Segment { link: usize, end: usize },
-    Feedback { peer: usize, generation: u64, stream: StreamId, feedback: Feedback },
-    Resolved { peer: usize, generation: u64, seed: SeedId },
+    Segment {
+        link: usize,
+        end: usize,
+    },
+    Feedback {
+        peer: usize,
+        generation: u64,
+        stream: StreamId,
+        feedback: Feedback,
+    },
+    Resolved {
+        peer: usize,
+        generation: u64,
+        seed: SeedId,
+    },
 }
 
 /// What a watcher is shown.
@@ -491,9 +507,8 @@ impl Cluster {
     /// Whether each running node holds exactly the running nodes Alive.
     pub fn is_full(&self) -> bool {
         let up: Vec<usize> = (0..self.len()).filter(|&i| self.is_up(i)).collect();
-        up.iter().all(|&i| {
-            self.node(i).live() == up.len() && up.iter().all(|&j| self.state(i, j) == Some(State::Alive))
-        })
+        up.iter()
+            .all(|&i| self.node(i).live() == up.len() && up.iter().all(|&j| self.state(i, j) == Some(State::Alive)))
     }
 
     /// All that node `i` told its application, in all its lives.
@@ -530,7 +545,9 @@ impl Peer {
             return;
         };
         let before = self.replayed.get(&id).copied();
-        let known = |what: &str| before.unwrap_or_else(|| panic!("{} told {what} of {} unheard of", self.local.name, told.name));
+        let known = |what: &str| {
+            before.unwrap_or_else(|| panic!("{} told {what} of {} unheard of", self.local.name, told.name))
+        };
         let after = match told.what {
             What::Joined => State::Alive,
             What::Refuted | What::Restarted => {

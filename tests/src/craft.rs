@@ -2,9 +2,7 @@
 
 use std::net::SocketAddr;
 
-use swim_proto::wire::{
-    Alive, Dead, Left, Message, Messages, PacketWriter, Profile, ProfileBytes, Suspect, decode,
-};
+use swim_proto::wire::{Alive, Dead, Left, Message, Messages, PacketWriter, Profile, ProfileBytes, Suspect, decode};
 use swim_proto::{ClusterHash, Incarnation, NodeId, VERSIONS};
 
 /// The largest datagram there is.

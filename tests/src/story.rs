@@ -243,9 +243,10 @@ impl Teller {
 
     fn place(&self, address: SocketAddr) -> String {
         // The accepting side of a stream knows its peer's host alone.
-        let known = self.addresses.get(&address).or_else(|| {
-            self.addresses.iter().find(|(known, _)| known.ip() == address.ip()).map(|(_, name)| name)
-        });
+        let known = self
+            .addresses
+            .get(&address)
+            .or_else(|| self.addresses.iter().find(|(known, _)| known.ip() == address.ip()).map(|(_, name)| name));
         known.cloned().unwrap_or_else(|| address.to_string())
     }
 
@@ -263,11 +264,7 @@ impl Teller {
             Some(Cause::Forgotten) => String::from(" (forgotten)"),
             Some(_) => String::from(" (other)"),
         };
-        if told.name.is_empty() {
-            told.what.to_string()
-        } else {
-            format!("{} {}{why}", told.name, told.what)
-        }
+        if told.name.is_empty() { told.what.to_string() } else { format!("{} {}{why}", told.name, told.what) }
     }
 
     /// `None`: everyday business.

@@ -1,4 +1,5 @@
-//! In steady state no event allocates: counted around each call into the node, by kind of event.
+//! In steady state no event allocates: counted around each call into the node, by kind of event
+//! (`docs/protocol.md` 11.3).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -184,10 +185,14 @@ impl Bench {
                 self.asked.clear();
             }
             self.hear("nack", i, &[craft::datagram("swim", &[Message::Nack(Nack { seq })])]);
-            self.hear("echo", i, &[craft::datagram(
-                "swim",
-                &[craft::dead(self.puppets[i].id(), Incarnation::first(1), self.puppets[accuser].id())],
-            )]);
+            self.hear(
+                "echo",
+                i,
+                &[craft::datagram(
+                    "swim",
+                    &[craft::dead(self.puppets[i].id(), Incarnation::first(1), self.puppets[accuser].id())],
+                )],
+            );
             self.run(Duration::from_millis(200));
         }
     }
@@ -210,9 +215,23 @@ fn no_event_of_the_steady_state_allocates() {
         .map(|(event, (events, allocations))| format!("{event:>24} {events:>8} calls {allocations:>6} allocations\n"))
         .collect();
     println!("{table}");
-    for event in ["ping", "ping with known claims", "fresh claim", "accusation", "refutation", "ping-req", "ack", "probe", "gossip"] {
+    for event in [
+        "ping",
+        "ping with known claims",
+        "fresh claim",
+        "accusation",
+        "refutation",
+        "ping-req",
+        "ack",
+        "probe",
+        "gossip",
+    ] {
         assert!(counts.contains_key(event), "{event} did not happen:\n{table}");
     }
-    let guilty: Vec<_> = counts.iter().filter(|(_, (_, allocations))| *allocations > 0).collect();
+    // To compare state every half minute a stream is opened, and its record made: that is not the steady state's pace.
+    let guilty: Vec<_> =
+        counts.iter().filter(|(event, (_, allocations))| **event != "sync" && *allocations > 0).collect();
     assert!(guilty.is_empty(), "{guilty:?}:\n{table}");
+    let (syncs, allocations) = counts["sync"];
+    assert!(allocations <= syncs, "more than a record for each stream:\n{table}");
 }

@@ -28,7 +28,11 @@ fn links(text: &str) -> Vec<&str> {
 /// GitHub's name of a heading.
 fn anchor(heading: &str) -> String {
     let words = heading.trim_start_matches('#').trim().to_lowercase();
-    words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect()
+    words
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
 }
 
 #[test]
@@ -97,21 +101,33 @@ fn every_rule_that_code_cites_exists() {
 
 /// `--help` of a command of this workspace, its subcommands' included.
 fn help(binary: &str) -> String {
+    let program = program(binary);
     let run = |args: &[&str]| {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["run", "--quiet", "--bin", binary, "--"]).args(args).current_dir(root());
-        let output = command.output().expect("cargo runs");
+        let output = Command::new(&program).args(args).output().expect("it can be started");
         assert!(output.status.success(), "{binary} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("help is text")
     };
     let mut text = run(&["--help"]);
-    let commands = text.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| line.starts_with("  "));
-    let commands: Vec<String> =
-        commands.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
+    let commands =
+        text.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| line.starts_with("  "));
+    let commands: Vec<String> = commands.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
     for command in commands.iter().filter(|command| *command != "help") {
         text += &run(&[command, "--help"]);
     }
     text
+}
+
+/// The program beside this test's own; where it was not built yet, as when this test runs alone, cargo builds it.
+fn program(binary: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let folder = test.ancestors().nth(2).expect("a test is in target/<profile>/deps");
+    let program = folder.join(binary).with_extension(std::env::consts::EXE_EXTENSION);
+    if !program.exists() {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--bin", binary]).current_dir(root());
+        assert!(build.status().expect("cargo runs").success(), "{binary} does not build");
+    }
+    program
 }
 
 #[test]

@@ -41,7 +41,8 @@ impl Claimed {
         let more = Puppet { metadata: vec![1], ..member.clone() };
         let profiles = [member.profile(), more.profile()];
         assert!(profiles[0] < profiles[1]);
-        let introduction = craft::datagram("swim", &[craft::alive(sender.id(), Incarnation::first(1), &sender.profile())]);
+        let introduction =
+            craft::datagram("swim", &[craft::alive(sender.id(), Incarnation::first(1), &sender.profile())]);
         Claimed { id: member.id(), accuser: sender.id(), profiles, introduction }
     }
 

@@ -78,9 +78,8 @@ impl Links {
     fn find(&self, peer: usize, stream: StreamId) -> Option<(usize, usize)> {
         // Newest first: a restarted process may name its streams like its predecessor.
         self.links.iter().enumerate().rev().find_map(|(link, ends)| {
-            let end = ends.iter().position(|end| {
-                end.peer.is_some_and(|(i, _)| i == peer) && end.stream == Some(stream)
-            })?;
+            let end =
+                ends.iter().position(|end| end.peer.is_some_and(|(i, _)| i == peer) && end.stream == Some(stream))?;
             Some((link, end))
         })
     }

@@ -21,26 +21,51 @@ const SELF: u8 = 5;
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// Time passes; timers fire when they are due.
-    Run { ms: u16 },
+    Run {
+        ms: u16,
+    },
     /// Time passes; timers fire late, if ever.
-    Sleep { ms: u16 },
+    Sleep {
+        ms: u16,
+    },
     /// A timer fires now, due or not.
     Timeout,
     /// Any bytes from anyone.
-    Bytes { from: u8, bytes: Vec<u8> },
+    Bytes {
+        from: u8,
+        bytes: Vec<u8>,
+    },
     /// Well-formed messages, perhaps with one byte bent afterwards, under a right checksum or a wrong one.
-    Messages { from: u8, says: Vec<Says>, bend: Option<(u16, u8, bool)> },
+    Messages {
+        from: u8,
+        says: Vec<Says>,
+        bend: Option<(u16, u8, bool)>,
+    },
     /// Everybody who was pinged since the last time answers.
     Answer,
     /// Somebody opens a stream.
-    Accept { from: u8 },
+    Accept {
+        from: u8,
+    },
     /// Something happens to one of the streams.
-    Stream { which: u8, what: StreamStep },
-    Resolved { seed: u8, puppets: Vec<u8> },
-    Join { seeds: u8 },
+    Stream {
+        which: u8,
+        what: StreamStep,
+    },
+    Resolved {
+        seed: u8,
+        puppets: Vec<u8>,
+    },
+    Join {
+        seeds: u8,
+    },
     Leave,
-    SetMetadata { len: u16 },
-    ForceLeave { who: u8 },
+    SetMetadata {
+        len: u16,
+    },
+    ForceLeave {
+        who: u8,
+    },
 }
 
 /// A message, with puppets for members.
