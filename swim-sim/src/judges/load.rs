@@ -1,9 +1,9 @@
 //! S8, S9: how often one piece of news is sent, and how much a node sends in all.
 //!
-//! **S8.** A rumor is sent at most `λ · ⌈log10(n + 1)⌉` times by each member (protocol 5.2), each further accusation
-//! being a rumor of its own (4.4). Every claim in a datagram is counted, but for those that are no rumors: a claim sent
-//! to its own subject (buddy, obituary, verification), and one about a member that the datagram being answered named
-//! (echo, answer to an Ask). Claims on streams are an exchange's. A count begins anew when the claim could have been
+//! **S8.** A rumor is sent at most `λ · ⌈log10(n + 1)⌉` times by each member, or once for each other member up to `2λ`
+//! where that is more (protocol 5.2), each further accusation being a rumor of its own (4.4). Every claim in a datagram is counted, but for those that are no rumors: a claim sent
+//! to its own subject or with a ping, ping-req or Ask about it (buddy, obituary, verification), and one about a member
+//! that the datagram being answered named (echo, answer to an Ask). Claims on streams are an exchange's. A count begins anew when the claim could have been
 //! forgotten. So an echo too many to somebody else's claim is not seen, nor a rumor that also rides to its subject.
 //!
 //! **S9.** What a node sends of its own accord in a protocol period is bounded by its settings, by how many suspects it
@@ -163,11 +163,13 @@ impl Load {
     }
 }
 
-/// `λ · ⌈log10(n + 1)⌉` ([SWIM] 4.1).
+/// `λ · ⌈log10(n + 1)⌉` ([SWIM] 4.1), or once for each of the others up to `2λ` ([`Config::retransmit_mult`]).
 pub(super) fn rumor_limit(config: &Config, live: usize) -> u32 {
+    let mult = u32::from(config.retransmit_mult);
     // ⌈log10(n + 1)⌉ is the number of decimal digits of n.
     let digits = live.max(1).ilog10() + 1;
-    u32::from(config.retransmit_mult) * digits
+    let others = live.saturating_sub(1).min(2 * usize::from(config.retransmit_mult)) as u32;
+    (mult * digits).max(others)
 }
 
 /// Most datagrams that a node sends of its own accord in so long a time: for each probe a ping and `k` ping-reqs; each

@@ -84,6 +84,8 @@ struct Turn {
     /// Members that it names in any way.
     named: Vec<NodeId>,
     accusations: Vec<Accusation>,
+    /// Whom the datagram being sent pings, or asks about.
+    targets: Vec<NodeId>,
     /// Deaths and departures that it spoke of: its own are told by events, which may come after.
     spoken: Vec<(NodeId, Incarnation, State)>,
     /// Members that events told of.
@@ -258,8 +260,11 @@ impl Process {
         let mut scratch = std::mem::take(&mut self.scratch);
         let messages = wire::datagram(bytes, self.cluster, config.datagram_max.into(), &mut scratch);
         self.scratch = scratch;
+        let messages = messages?;
+        self.turn.targets.clear();
+        self.turn.targets.extend(messages.clone().filter_map(|message| target(&message)));
         let mut nacks = false;
-        for message in messages? {
+        for message in messages {
             self.say(at, &message)?;
             if let Message::Nack(_) = message {
                 nacks = true;
@@ -290,7 +295,7 @@ impl Process {
         };
         let to_subject = at.oracle.ids_at(to).contains(&id);
         let asked = self.turn.kind == Kind::Datagram && self.turn.named.contains(&id);
-        if to_subject || asked {
+        if to_subject || asked || self.turn.targets.contains(&id) {
             return None;
         }
         let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
@@ -699,7 +704,7 @@ impl Process {
 
 impl Turn {
     fn begin(&mut self, view: &dyn View) {
-        let Turn { mut claims, mut named, mut accusations, mut spoken, mut told, .. } = std::mem::take(self);
+        let Turn { mut claims, mut named, mut accusations, targets, mut spoken, mut told, .. } = std::mem::take(self);
         claims.clear();
         named.clear();
         accusations.clear();
@@ -731,6 +736,16 @@ fn gossiped(message: &Message<'_>) -> Option<State> {
 
 fn is_live(told: Option<Told>) -> bool {
     told.is_some_and(|told| told.state.is_live())
+}
+
+/// Whom a message pings, has pinged, or asks about.
+fn target(message: &Message<'_>) -> Option<NodeId> {
+    match message {
+        Message::Ping(m) => Some(m.target),
+        Message::PingReq(m) => Some(m.target),
+        Message::Ask(m) => Some(m.id),
+        _ => None,
+    }
 }
 
 /// Whether the node knows a member at this address.
