@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use swim_proto::Config;
 
 use self::cluster::{Cluster, Sight};
-use self::story::{Form, Step};
+use self::story::{Form, Out, Step};
 use self::summary::Summary;
 use crate::cli::DemoArgs;
+use crate::config::Profile;
 use crate::exit::Exit;
 
 /// Runs the demo.
@@ -26,18 +27,19 @@ pub(crate) fn run(args: &DemoArgs) -> Exit {
             return Exit::Start;
         }
     };
-    let exit = runtime.block_on(play(args));
+    let (nodes, config) = (usize::from(args.nodes), args.profile.settings());
+    let limits = Limits::of(&config, nodes);
+    let form = Form::new(args.json, nodes, Out::stdout());
+    let exit = runtime.block_on(play(nodes, args.profile, limits, form));
     runtime.shutdown_background();
     exit
 }
 
-async fn play(args: &DemoArgs) -> Exit {
-    let config = args.profile.settings();
-    let nodes = usize::from(args.nodes);
-    let mut form = Form::new(args.json, nodes);
+async fn play(nodes: usize, profile: Profile, limits: Limits, mut form: Form) -> Exit {
+    let config = profile.settings();
     let mut summary = Summary::new(nodes);
-    form.tell(&Step::Begin { profile: args.profile.name(), config: &config });
-    let mut plot = Plot { limits: Limits::of(&config, nodes), form, victim: nodes / 2 };
+    form.tell(&Step::Begin { profile: profile.name(), config: &config });
+    let mut plot = Plot { limits, form, victim: nodes / 2 };
     match plot.play(nodes, config, &mut summary).await {
         Ok(()) => {}
         Err(Failure::Start(why)) => {
@@ -47,7 +49,7 @@ async fn play(args: &DemoArgs) -> Exit {
         Err(Failure::Missing(what)) => summary.missing = Some(what),
     }
     if summary.false_deaths > 0 && summary.missing.is_none() {
-        summary.missing = Some(format!("{} times a living node was declared dead", summary.false_deaths));
+        summary.missing = Some("a living node was declared dead".to_owned());
     }
     plot.form.tell(&Step::End { summary: &summary });
     if summary.missing.is_none() { Exit::Done } else { Exit::Incomplete }
@@ -191,5 +193,35 @@ impl Plot {
                 return Some(sight);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::story::Paper;
+    use super::*;
+
+    async fn hurried(limits: Limits) -> (Exit, serde_json::Value) {
+        let paper = Paper::default();
+        let exit = play(3, Profile::Local, limits, Form::new(true, 3, paper.out())).await;
+        let summary = serde_json::from_str(paper.text().lines().last().expect("the summary")).expect("JSON");
+        (exit, summary)
+    }
+
+    #[tokio::test]
+    async fn what_did_not_happen_in_its_time_is_named_and_costs_the_exit_status() {
+        let long = Duration::from_secs(60);
+        let limits = Limits { converge: Duration::ZERO, detect: long, rejoin: long };
+        let (exit, summary) = hurried(limits).await;
+        assert_eq!(exit, Exit::Incomplete);
+        let missing = summary["missing"].as_str().expect("what is missing");
+        assert!(missing.starts_with("only") && missing.ends_with("of 3 nodes know all 3 after 0 s"), "{missing}");
+        assert!(summary["converged_s"].is_null());
+
+        let limits = Limits { converge: long, detect: Duration::ZERO, rejoin: long };
+        let (exit, summary) = hurried(limits).await;
+        assert_eq!(exit, Exit::Incomplete);
+        assert_eq!(summary["missing"], "only 0 of 2 suspect n2, 0 hold it dead after 0 s");
+        assert!(summary["converged_s"].is_f64() && summary["first_detection_s"].is_null());
     }
 }

@@ -126,26 +126,6 @@ fn a_process_whose_name_a_newer_one_has_stops_and_says_so() {
 }
 
 #[test]
-fn a_closed_stdout_leaves_the_agent_a_member() {
-    let [a, b] = [free_address(), free_address()];
-    let mut command = agents::swim_node();
-    command.args(["--addr", &a.to_string(), "--json-logging"]);
-    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
-    let mut other = Agent::start(b, &["--seeds", &a.to_string()]);
-    other.wait_for_member(&["joined"], a);
-    assert!(child.try_wait().unwrap().is_none(), "it runs on");
-    other.turn_the_page();
-    let status = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
-    other.wait_for_member(&["left"], a);
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(stderr.contains("stdout is closed") && !stderr.contains("panicked"), "{stderr}");
-}
-
-#[test]
 fn a_second_signal_stops_an_agent_that_is_still_leaving() {
     let [a, b] = [free_address(), free_address()];
     // News goes out so rarely that the departure takes long.

@@ -104,7 +104,7 @@ struct Raw {
 }
 
 enum News {
-    Notice(Notice),
+    Notice(Box<Notice>),
     View(Vec<MemberInfo>),
 }
 
@@ -253,7 +253,7 @@ impl Watcher {
             self.pass(News::View(members.to_vec())).await?;
             loop {
                 match events.recv().await {
-                    Ok(notice) => self.pass(News::Notice(notice)).await?,
+                    Ok(notice) => self.pass(News::Notice(Box::new(notice))).await?,
                     Err(EventsError::Lagged(_)) => break,
                     Err(EventsError::Closed) => return None,
                 }

@@ -1,18 +1,19 @@
-//! The demo told: to people as a story in three acts, to programs as JSON lines.
+//! The demo told, step by step: to people as a story in three acts, to programs as JSON lines.
 
-use std::io::{self, IsTerminal as _, Write as _};
+mod lines;
+mod text;
+
+use std::io::{self, IsTerminal as _, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::Serialize;
 use swim_proto::Config;
-use swim_tokio::{Cause, Event};
 
+use self::text::Story;
 use super::cluster::Sight;
 use super::summary::Summary;
-use crate::output::text::{Paint, Tone, show_seconds};
-use crate::output::{self, json};
-use crate::settings::show_duration;
+use crate::output;
+use crate::output::text::Paint;
 
 /// One step of the plot.
 pub(crate) enum Step<'a> {
@@ -27,24 +28,44 @@ pub(crate) enum Step<'a> {
     End { summary: &'a Summary },
 }
 
+/// Where the story goes.
+pub(crate) struct Out {
+    to: Box<dyn Write + Send>,
+    /// A line can be replaced there.
+    is_terminal: bool,
+    paint: Paint,
+}
+
+impl Out {
+    pub(crate) fn stdout() -> Out {
+        let paint = Paint::new(output::stdout_has_colours());
+        Out { to: Box::new(io::stdout()), is_terminal: io::stdout().is_terminal(), paint }
+    }
+
+    /// That nobody reads there is no reason to stop.
+    fn print(&mut self, text: &str) {
+        let _ = self.to.write_all(text.as_bytes()).and_then(|()| self.to.flush());
+    }
+}
+
 /// Text or JSON.
 pub(crate) enum Form {
     Text(Story),
-    Json,
+    Json(Out),
 }
 
 impl Form {
-    pub(crate) fn new(json: bool, nodes: usize) -> Form {
-        if json { Form::Json } else { Form::Text(Story::new(nodes)) }
+    pub(crate) fn new(json: bool, nodes: usize, out: Out) -> Form {
+        if json { Form::Json(out) } else { Form::Text(Story::new(nodes, out)) }
     }
 
     /// Tells a step.
     pub(crate) fn tell(&mut self, step: &Step<'_>) {
         match self {
             Form::Text(story) => story.tell(step),
-            Form::Json => {
-                if let Some(line) = json_line(step) {
-                    print(&format!("{line}\n"));
+            Form::Json(out) => {
+                if let Some(line) = lines::line(step) {
+                    out.print(&format!("{line}\n"));
                 }
             }
         }
@@ -58,300 +79,37 @@ impl Form {
     }
 }
 
-/// Writes to stdout. That nobody reads there is no reason to stop.
-fn print(text: &str) {
-    let mut stdout = io::stdout();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
 
-/// Lines of one kind that a crowded act shows before it only counts them.
-const SHOWN_MAX: usize = 3;
+    use super::*;
 
-/// Above this many nodes an act is crowded.
-const CROWD: usize = 8;
+    /// What was printed, for a test to read.
+    #[derive(Clone, Default)]
+    pub(crate) struct Paper(Arc<Mutex<Vec<u8>>>);
 
-/// The story as text.
-pub(crate) struct Story {
-    paint: Paint,
-    is_terminal: bool,
-    nodes: usize,
-    act: Act,
-    /// What this act had so far.
-    tallies: Vec<Tally>,
-    /// Whether the line that says for what we wait stands on the screen.
-    waits: bool,
-}
+    impl Paper {
+        pub(crate) fn out(&self) -> Out {
+            Out { to: Box::new(self.clone()), is_terminal: false, paint: Paint::new(false) }
+        }
 
-/// The lines of one kind in an act.
-struct Tally {
-    kind: &'static str,
-    count: usize,
-    /// When the last was.
-    last: Duration,
-    /// What a crowded act did not show of them was told.
-    is_told: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Act {
-    Forms,
-    Loses,
-    TakesBack,
-}
-
-impl Story {
-    fn new(nodes: usize) -> Story {
-        let paint = Paint::new(output::stdout_has_colours());
-        let is_terminal = io::stdout().is_terminal();
-        Story { paint, is_terminal, nodes, act: Act::Forms, tallies: Vec::new(), waits: false }
-    }
-
-    fn tell(&mut self, step: &Step<'_>) {
-        self.clear_wait();
-        match step {
-            Step::Begin { profile, config } => self.begin(profile, config),
-            Step::Started { name, address } => self.started(name, *address),
-            Step::Converged { after } => {
-                self.rest_of_crowd();
-                let text = format!("every node knows all {}", self.nodes);
-                self.mark(*after, &text);
-            }
-            Step::Killing { name } => self.head(
-                Act::Loses,
-                &format!("{name} is killed"),
-                "Nobody is told: its task is gone, its sockets are closed. Who probes it next gets no answer and\n\
-                 suspects it; the suspect has a while to contradict before it is held dead.",
-            ),
-            Step::Seen { sight, after } => self.seen(sight, *after),
-            Step::Detected { name, survivors } => {
-                let last = self.tallies.iter().find(|tally| tally.kind == "died").map(|tally| tally.last);
-                self.rest_of_crowd();
-                let text = match survivors {
-                    1 => format!("the one survivor holds {name} dead"),
-                    _ => format!("all {survivors} survivors hold {name} dead"),
-                };
-                self.mark(last.unwrap_or_default(), &text);
-            }
-            Step::Restarting { name } => self.head(
-                Act::TakesBack,
-                &format!("{name} starts again"),
-                "At its old address, as a new process that knows only n1.",
-            ),
-            Step::Back { name, after } => {
-                self.rest_of_crowd();
-                let text = format!("every node sees {name} back, and {name} knows all {}", self.nodes);
-                self.mark(*after, &text);
-            }
-            Step::End { summary } => self.end(summary),
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
         }
     }
 
-    fn begin(&mut self, profile: &str, config: &Config) {
-        let title = format!("A cluster of {} nodes on this machine", self.nodes);
-        let interval = show_duration(config.probe_interval);
-        let timeout = show_duration(config.probe_timeout);
-        print(&format!("\n{}\n", self.paint.tone(Tone::Strong, &title)));
-        let about = format!(
-            "Real sockets on 127.0.0.1, profile {profile}: every {interval} each node probes another, and asks others\n\
-             to try when {timeout} pass without an answer. Times count from the beginning of each act."
-        );
-        print(&format!("{}\n", self.paint.tone(Tone::Faint, &about)));
-        let text = "Each node starts knowing only n1, by whom it joins, and hears of the others.";
-        self.head(Act::Forms, "The cluster forms", text);
-    }
-
-    fn head(&mut self, act: Act, title: &str, text: &str) {
-        self.act = act;
-        self.tallies.clear();
-        let number = match act {
-            Act::Forms => 1,
-            Act::Loses => 2,
-            Act::TakesBack => 3,
-        };
-        let title = self.paint.tone(Tone::Strong, &format!("{number}. {title}"));
-        let text: Vec<_> = text.lines().map(|line| format!("   {}\n", self.paint.tone(Tone::Faint, line))).collect();
-        print(&format!("\n{title}\n{}\n", text.concat()));
-    }
-
-    fn started(&mut self, name: &str, address: SocketAddr) {
-        let count = self.count("started", Duration::ZERO);
-        if self.shows(count) {
-            print(&format!("             {name:<5} listens on {address}\n"));
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
         }
-    }
 
-    /// One line of what a node sees, where it matters to the act.
-    fn seen(&mut self, sight: &Sight, after: Duration) {
-        let Some(event) = &sight.event else { return };
-        let Some(about) = &sight.about else {
-            if let Event::Isolated { .. } = event {
-                self.line(after, Tone::Doubt, "?", &sight.by, "hears nobody and doubts itself");
-            }
-            return;
-        };
-        let (tone, sign, text) = match (event, self.act) {
-            (Event::Suspected(_), _) => (Tone::Doubt, "?", format!("suspects {about}")),
-            (Event::Refuted(_), _) => (Tone::Good, "✓", format!("trusts {about} again")),
-            (Event::Died(_), _) if sight.is_false => (Tone::Bad, "✗", format!("holds {about} dead, WRONGLY")),
-            (Event::Died(_), _) => (Tone::Bad, "✗", format!("holds {about} dead")),
-            // What the newcomer comes to know is told by the line that ends the act.
-            (Event::Restarted(_) | Event::Joined(_), Act::TakesBack) if sight.is_about_the_newest => {
-                (Tone::Good, "✓", format!("sees {about} back"))
-            }
-            _ => return,
-        };
-        let count = self.count(event.kind(), after);
-        if self.shows(count) || sight.is_false {
-            let why = sight.cause().and_then(why).unwrap_or_default();
-            self.line(after, tone, sign, &sight.by, &format!("{text}{}", self.paint.tone(Tone::Faint, &why)));
-        }
-    }
-
-    fn line(&self, after: Duration, tone: Tone, sign: &str, by: &str, text: &str) {
-        print(&format!("  {:>8} {} {by:<5} {text}\n", show_seconds(after), self.paint.tone(tone, sign)));
-    }
-
-    /// The line that ends an act.
-    fn mark(&self, after: Duration, text: &str) {
-        let text = self.paint.tone(Tone::Good, &format!("= {text}"));
-        print(&format!("  {:>8} {text}\n", show_seconds(after)));
-    }
-
-    fn count(&mut self, kind: &'static str, after: Duration) -> usize {
-        if let Some(tally) = self.tallies.iter_mut().find(|tally| tally.kind == kind) {
-            (tally.count, tally.last) = (tally.count + 1, after);
-            return tally.count;
-        }
-        // Another kind begins: what was left out of those before is told first.
-        self.rest_of_crowd();
-        self.tallies.push(Tally { kind, count: 1, last: after, is_told: false });
-        1
-    }
-
-    fn shows(&self, count: usize) -> bool {
-        self.nodes <= CROWD || count <= SHOWN_MAX
-    }
-
-    /// What a crowded act did not show.
-    fn rest_of_crowd(&mut self) {
-        let hidden = |tally: &&mut Tally| tally.count > SHOWN_MAX && !tally.is_told;
-        for tally in self.tallies.iter_mut().filter(hidden).filter(|_| self.nodes > CROWD) {
-            tally.is_told = true;
-            let what = match tally.kind {
-                "suspected" => "more suspect it",
-                "died" => "more hold it dead",
-                "joined" | "restarted" => "more see it back",
-                _ => "more",
-            };
-            let time = if tally.kind == "started" { String::new() } else { show_seconds(tally.last) };
-            let text = format!("  {time:>8}   … and {} {what}", tally.count - SHOWN_MAX);
-            print(&format!("{}\n", self.paint.tone(Tone::Faint, &text)));
-        }
-    }
-
-    fn end(&mut self, summary: &Summary) {
-        self.rest_of_crowd();
-        let head = match &summary.missing {
-            None => self.paint.tone(Tone::Good, "All of it happened."),
-            Some(missing) => self.paint.tone(Tone::Bad, &format!("Not all of it happened: {missing}.")),
-        };
-        print(&format!("\n{head}\n\n"));
-        let time = |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), show_seconds);
-        let rows = [
-            ("converged", time(summary.converged), "from the last start until every node knew every node"),
-            ("first noticed", time(summary.first_detection), "from the kill until the first survivor held it dead"),
-            ("last noticed", time(summary.last_detection), "from the kill until the last survivor did"),
-            ("back", time(summary.rejoined), "from its restart until every node knew every node again"),
-            ("false deaths", summary.false_deaths.to_string(), "times that a living node was declared dead"),
-        ];
-        for (what, value, meaning) in rows {
-            print(&format!("  {what:<14} {value:>8}  {}\n", self.paint.tone(Tone::Faint, meaning)));
-        }
-        if summary.missing.is_none() {
-            print(&self.next_steps());
-        }
-    }
-
-    /// What to type next. The program's own name, so that it can be copied.
-    fn next_steps(&self) -> String {
-        let program = std::env::args().next().unwrap_or_else(|| "swim-node".to_owned());
-        let commands = [(5000, "5001"), (5001, "5000"), (5002, "5000")]
-            .map(|(port, seed)| format!("  {program} --addr 127.0.0.1:{port} --seeds 127.0.0.1:{seed}\n"));
-        let head = self.paint.tone(Tone::Strong, "Next, a cluster of your own: each line in a terminal of its own,");
-        let kill = "then stop one with Ctrl-C (it says goodbye) and another with kill -9 (it does not).";
-        format!("\n{head}\n{kill}\n\n{}\n", commands.concat())
-    }
-
-    /// The line that says for what we wait; it is replaced, never scrolled.
-    fn wait(&mut self, elapsed: Duration, waiting: &str) {
-        if self.is_terminal {
-            const WHEEL: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
-            let turn = WHEEL[(elapsed.as_millis() / 80) as usize % WHEEL.len()];
-            let text = format!("  {:>8} {turn} {waiting}", show_seconds(elapsed));
-            print(&format!("\r\x1b[2K{}", self.paint.tone(Tone::Faint, &text)));
-            self.waits = true;
-        }
-    }
-
-    fn clear_wait(&mut self) {
-        if std::mem::take(&mut self.waits) {
-            print("\r\x1b[2K");
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
         }
     }
 }
 
-/// Why a node came to its view, after what that is.
-fn why(cause: &Cause) -> Option<String> {
-    let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "somebody".to_owned());
-    Some(match cause {
-        Cause::ProbeFailed => ": it did not answer, neither directly nor through others".to_owned(),
-        Cause::Accused { by_name, .. } => format!(": {} accuses it", name(by_name)),
-        Cause::SuspicionExpired { accusers, since } => {
-            let accusers = if *accusers == 1 { "1 accuser".to_owned() } else { format!("{accusers} accusers") };
-            format!(": it did not contradict within {} ({accusers})", show_seconds(since.elapsed()))
-        }
-        Cause::DeclaredBy { by_name, .. } => format!(": {} says so", name(by_name)),
-        _ => return None,
-    })
-}
-
-/// A step as a line of JSON; `None`: the machine-readable story leaves it out.
-fn json_line(step: &Step<'_>) -> Option<String> {
-    #[derive(Serialize)]
-    struct Line<'a> {
-        event: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        node: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        by: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        addr: Option<SocketAddr>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cause: Option<json::CauseView<'a>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        profile: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        after_s: Option<f64>,
-    }
-    let seconds = |after: Duration| Some(json::seconds(after.as_secs_f64()));
-    let blank = Line { event: "", node: None, by: None, addr: None, cause: None, profile: None, after_s: None };
-    let line = match step {
-        Step::Begin { profile, .. } => Line { event: "demo", profile: Some(profile), ..blank },
-        Step::Started { name, address } => Line { event: "started", node: Some(name), addr: Some(*address), ..blank },
-        Step::Converged { after } => Line { event: "converged", after_s: seconds(*after), ..blank },
-        Step::Killing { name } => Line { event: "killed", node: Some(name), ..blank },
-        Step::Seen { sight, after } => Line {
-            event: sight.event.as_ref()?.kind(),
-            node: sight.about.as_deref(),
-            by: Some(&sight.by),
-            cause: sight.cause().map(json::CauseView::of),
-            after_s: seconds(*after),
-            ..blank
-        },
-        Step::Detected { name, .. } => Line { event: "detected", node: Some(name), ..blank },
-        Step::Restarting { name } => Line { event: "restarting", node: Some(name), ..blank },
-        Step::Back { name, after } => Line { event: "back", node: Some(name), after_s: seconds(*after), ..blank },
-        Step::End { summary } => return Some(summary.json()),
-    };
-    Some(json::line(&line))
-}
+#[cfg(test)]
+pub(crate) use tests::Paper;
