@@ -40,7 +40,7 @@ pub struct DriverStats {
     pub streams: u32,
     /// Receivers of events now.
     pub subscribers: u32,
-    /// Bytes of the socket's receive buffer, as the system reports it.
+    /// Bytes of the socket's receive buffer, as the system reports it. (Linux reports twice what was granted.)
     pub receive_buffer: usize,
     /// Bytes of the socket's send buffer, as the system reports it.
     pub send_buffer: usize,
