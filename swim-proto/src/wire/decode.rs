@@ -46,14 +46,23 @@ pub struct Messages<'a> {
 impl<'a> Iterator for Messages<'a> {
     type Item = Message<'a>;
 
-    #[inline]
     fn next(&mut self) -> Option<Message<'a>> {
+        const CHECKED: &str = "decode() looked at it";
         loop {
             // `None` is the end and no broken frame: decode() looked at all of them.
             let (kind, body, after) = split_message(self.rest)?;
             self.rest = after;
-            if let Some(message) = read(kind, body).expect("decode() looked at it") {
-                return Some(message);
+            // Each is returned from where it is made, and not moved about.
+            match kind {
+                kind::PING => return Some(Message::Ping(read_ping(body).expect(CHECKED))),
+                kind::ACK => return Some(Message::Ack(read_ack(body).expect(CHECKED))),
+                kind::ALIVE => return Some(Message::Alive(read_alive(body).expect(CHECKED))),
+                kind::SUSPECT => return Some(Message::Suspect(read_suspect(body).expect(CHECKED))),
+                _ => {
+                    if let Some(message) = read_rare(kind, body).expect(CHECKED) {
+                        return Some(message);
+                    }
+                }
             }
         }
     }
@@ -75,14 +84,14 @@ fn split_message(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 
 /// Whether a body is one canonical encoding of its kind, with values in bounds, or its kind is not known.
 ///
-/// [`read`] makes sure of the encoding and of incarnations; the rest is here.
+/// Reading makes sure of the encoding and of incarnations; the rest is here.
 #[inline]
 pub(super) fn is_in_order(kind: u8, body: &[u8]) -> bool {
     match kind {
         kind::PING => read_ping(body).is_some(),
         kind::ACK => read_ack(body).is_some(),
         kind::ALIVE => read_alive(body).is_some_and(|alive| is_profile(alive.profile.as_bytes())),
-        kind::SUSPECT | kind::DEAD => read_accusation(body).is_some_and(|(id, _, accuser)| id != accuser),
+        kind::SUSPECT => read_suspect(body).is_some_and(|suspect| suspect.id != suspect.accuser),
         _ => is_rare_in_order(kind, body),
     }
 }
@@ -92,42 +101,48 @@ fn is_rare_in_order(kind: u8, body: &[u8]) -> bool {
     let Some(message) = read_rare(kind, body) else { return false };
     match message {
         Some(Message::PingReq(ping_req)) => is_unicast(ping_req.address),
+        Some(Message::Dead(dead)) => dead.id != dead.accuser,
         Some(Message::NameTaken(taken)) => is_unicast(taken.holder),
         Some(Message::Tombstone(Tombstone { id, incarnation, grave, .. })) => {
             incarnation.life <= Incarnation::ACCUSED_MAX.life
                 && incarnation.refutation <= Incarnation::ACCUSED_MAX.refutation
                 && grave != Grave::Dead(id)
         }
-        _ => true,
+        // Nothing is wrong with these beyond what reading them finds.
+        Some(
+            Message::Ping(_)
+            | Message::Ack(_)
+            | Message::Nack(_)
+            | Message::Alive(_)
+            | Message::Suspect(_)
+            | Message::Left(_)
+            | Message::From(_)
+            | Message::Ask(_)
+            | Message::Join(_)
+            | Message::SyncRoot(_)
+            | Message::SyncAgree(_)
+            | Message::SyncBuckets(_)
+            | Message::SyncFilter(_)
+            | Message::Held(_)
+            | Message::Want(_)
+            | Message::SyncEnd(_)
+            | Message::Busy(_),
+        )
+        | None => true,
     }
 }
 
-/// Reads a body. `None`: it cannot be read; `Some(None)`: its kind is not known.
-///
-/// The kinds that datagrams are full of come first, and are put into the caller's code.
-#[inline(always)]
-fn read(kind: u8, body: &[u8]) -> Option<Option<Message<'_>>> {
-    Some(Some(match kind {
-        kind::PING => Message::Ping(read_ping(body)?),
-        kind::ACK => Message::Ack(read_ack(body)?),
-        kind::ALIVE => Message::Alive(read_alive(body)?),
-        kind::SUSPECT => {
-            let (id, incarnation, accuser) = read_accusation(body)?;
-            Message::Suspect(Suspect { id, incarnation, accuser })
-        }
-        kind::DEAD => {
-            let (id, incarnation, accuser) = read_accusation(body)?;
-            Message::Dead(Dead { id, incarnation, accuser })
-        }
-        _ => return read_rare(kind, body),
-    }))
-}
-
+/// Reads a body of the kinds that datagrams are not full of. `None`: it cannot be read; `Some(None)`: its kind is not
+/// known.
 #[inline(never)]
 fn read_rare(kind: u8, body: &[u8]) -> Option<Option<Message<'_>>> {
     Some(Some(match kind {
         kind::PING_REQ => Message::PingReq(read_postcard(body)?),
         kind::NACK => Message::Nack(read_postcard(body)?),
+        kind::DEAD => {
+            let Suspect { id, incarnation, accuser } = read_suspect(body)?;
+            Message::Dead(Dead { id, incarnation, accuser })
+        }
         kind::LEFT => {
             let (id, incarnation) = read_subject(body, Incarnation::ACCUSED_MAX)?;
             Message::Left(Left { id, incarnation })
@@ -177,12 +192,13 @@ fn read_alive(body: &[u8]) -> Option<Alive<'_>> {
     Some(Alive { id, incarnation, profile: ProfileBytes::from_body(reader.rest()) })
 }
 
-/// A Suspect's or a Dead's member, incarnation and accuser.
+/// A Suspect, or a Dead, which is written the same.
 #[inline(always)]
-fn read_accusation(body: &[u8]) -> Option<(NodeId, Incarnation, NodeId)> {
+fn read_suspect(body: &[u8]) -> Option<Suspect> {
     let mut reader = Reader::new(body);
-    let accusation = (reader.id()?, reader.incarnation(Incarnation::ACCUSED_MAX)?, reader.id()?);
-    reader.finish(accusation)
+    let (id, incarnation) = (reader.id()?, reader.incarnation(Incarnation::ACCUSED_MAX)?);
+    let accuser = reader.id()?;
+    reader.finish(Suspect { id, incarnation, accuser })
 }
 
 /// A member and its incarnation, and nothing else.

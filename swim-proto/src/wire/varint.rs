@@ -25,9 +25,10 @@ pub(super) fn split_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     }
     let bits = ends.trailing_zeros() + 1;
     let rest = bytes.get(bits as usize / 8..)?;
-    let word = word & (u64::MAX >> (u64::BITS - bits));
-    let canonical = word >> (bits - 8) != 0;
-    canonical.then_some((join_sevens(word), rest))
+    // What follows is shifted out, which leaves the varint's last byte on top.
+    let top = word << (u64::BITS - bits);
+    let canonical = top >> (u64::BITS - 8) != 0;
+    if canonical { Some((join_sevens(top >> (u64::BITS - bits)), rest)) } else { None }
 }
 
 /// The same for one longer than eight bytes, or closer than eight bytes to the end.
