@@ -129,6 +129,9 @@ impl Node {
     /// A seed has let us in and told us all it knows.
     pub(super) fn joined(&mut self, now: Instant, stream: StreamId) {
         self.attempt_ended(stream);
+        if !self.joins.active {
+            return;
+        }
         self.stop_joining();
         if self.is_running() {
             self.status = Status::Joined;
