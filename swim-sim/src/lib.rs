@@ -16,6 +16,7 @@ mod run;
 mod scenario;
 mod seeds;
 mod streams;
+pub mod swarm;
 mod trace;
 mod world;
 

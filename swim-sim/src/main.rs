@@ -1,16 +1,58 @@
-//! The simulator, as a command.
-use std::time::Duration;
-use swim_sim::*;
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let n: u32 = args[1].parse().unwrap();
-    let loss: f64 = args[2].parse().unwrap();
-    let secs: u64 = args[3].parse().unwrap();
-    let judges: bool = args[4].parse().unwrap();
-    let seed: u64 = args.get(5).map_or(7, |s| s.parse().unwrap());
-    let network = Network::new(Latency::Uniform { least: Duration::from_millis(1), most: Duration::from_millis(5) }).with_loss(Chance::percent(loss));
-    let mut s = Scenario::new(n, Duration::from_secs(secs)).join_over(Duration::from_secs(10)).network(network);
-    s.heal_network = false;
-    for slot in 1..=(n / 100).max(1) { s = s.at(Duration::from_secs(secs/2), Fault::Crash { slot: slot * 7 % n, how: Crash::Process }); }
-    println!("{}", Run::new(s, seed, Options { judges, false_deaths_max: None }).unwrap().finish());
+//! The simulator, as a command: `swim-sim run` for one scenario, `swim-sim swarm` for many.
+
+mod command {
+    pub(crate) mod quantity;
+    pub(crate) mod run;
+    pub(crate) mod schedule;
+    pub(crate) mod swarm;
+}
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit codes: 0 passed, 1 usage, 2 safety violated, 3 not converged, 4 not deterministic.
+#[derive(Parser)]
+#[command(
+    name = "swim-sim",
+    version,
+    about = "Simulates clusters of thousands of nodes, reproducible from a seed",
+    after_help = "Exit codes: 0 passed, 1 usage, 2 safety violated, 3 not converged, 4 not deterministic."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run one scenario, put together from flags
+    Run(Box<command::run::Flags>),
+    /// Run random scenarios, one per seed, on all cores, until one fails
+    Swarm(command::swarm::Flags),
+}
+
+/// Exit code of a command that was not understood.
+const USAGE: u8 = 1;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; what cannot be printed has no one to read it.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let ended = match cli.command {
+        Command::Run(flags) => command::run::run(&flags),
+        Command::Swarm(flags) => command::swarm::swarm(&flags),
+    };
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(USAGE)
+        }
+    }
 }

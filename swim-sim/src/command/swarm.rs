@@ -1,0 +1,130 @@
+//! `swim-sim swarm`: random scenarios on all cores.
+
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use swim_sim::{Difference, Options, Report, Run, Verdict, check_determinism, swarm};
+
+use super::quantity::seeds;
+
+#[derive(Args, Debug)]
+pub(crate) struct Flags {
+    /// Which seeds: FIRST..END, the last not included, or one alone
+    #[arg(long, value_name = "SEEDS", value_parser = seeds)]
+    seeds: Range<u64>,
+    /// Go on after a failure, and list all of them
+    #[arg(long)]
+    keep_going: bool,
+    /// Run each seed twice and compare, event by event
+    #[arg(long)]
+    check_determinism: bool,
+    /// On how many cores; all if not said
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Print what the scenarios are, without running them
+    #[arg(long)]
+    show: bool,
+    /// With one seed: write one line per change of state to this file
+    #[arg(long, value_name = "FILE")]
+    trace: Option<std::path::PathBuf>,
+}
+
+/// What came of one seed.
+enum Outcome {
+    Ran(Box<Report>),
+    Parted(Difference),
+}
+
+pub(crate) fn swarm(flags: &Flags) -> Result<u8, String> {
+    if flags.show {
+        for seed in flags.seeds.clone() {
+            println!("seed {seed}: {:#?}", swarm::scenario(seed));
+        }
+        return Ok(0);
+    }
+    if let Some(jobs) = flags.jobs {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build_global();
+        pool.map_err(|error| format!("--jobs {jobs}: {error}"))?;
+    }
+    let count = flags.seeds.end - flags.seeds.start;
+    let bar = ProgressBar::new(count);
+    bar.set_style(
+        ProgressStyle::with_template("{elapsed_precise} {wide_bar} {pos}/{len} seeds, {eta} to go")
+            .expect("the template is well formed"),
+    );
+    let mut failures = failures_among(flags, &bar);
+    bar.finish_and_clear();
+    failures.sort_by_key(|(seed, _)| *seed);
+    let Some((seed, outcome)) = failures.first() else {
+        println!("{count} seeds passed: {}..{}", flags.seeds.start, flags.seeds.end);
+        return Ok(0);
+    };
+    if flags.keep_going {
+        println!("{} of {count} seeds failed", failures.len());
+    }
+    println!("{}", told(*seed, outcome));
+    Ok(match outcome {
+        Outcome::Ran(report) => report.verdict.exit_code(),
+        Outcome::Parted(_) => 4,
+    })
+}
+
+/// Runs the seeds, begun in order on all cores; so that when one fails, all before it have been or are being run, and
+/// the first failure told is the same on any number of cores.
+fn failures_among(flags: &Flags, bar: &ProgressBar) -> Vec<(u64, Outcome)> {
+    let next = AtomicU64::new(flags.seeds.start);
+    let failures = Mutex::new(Vec::new());
+    let failed = AtomicBool::new(false);
+    rayon::broadcast(|_| {
+        while flags.keep_going || !failed.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= flags.seeds.end {
+                break;
+            }
+            let outcome = one(seed, flags);
+            bar.inc(1);
+            if matches!(&outcome, Outcome::Ran(report) if report.verdict == Verdict::Passed) {
+                continue;
+            }
+            failed.store(true, Ordering::Relaxed);
+            if flags.keep_going {
+                bar.suspend(|| println!("{}", told(seed, &outcome)));
+            }
+            failures.lock().expect("nobody panics while holding it").push((seed, outcome));
+        }
+    });
+    failures.into_inner().expect("nobody panics while holding it")
+}
+
+fn one(seed: u64, flags: &Flags) -> Outcome {
+    let scenario = swarm::scenario(seed);
+    let options = Options { judges: true, false_deaths_max: None };
+    let valid = "a swarm's settings are within their bounds";
+    if flags.check_determinism {
+        return match check_determinism(&scenario, seed, options).expect(valid) {
+            Ok(report) => Outcome::Ran(Box::new(report)),
+            Err(parted) => Outcome::Parted(parted),
+        };
+    }
+    let mut run = Run::new(scenario, seed, options).expect(valid);
+    if let Some(path) = &flags.trace
+        && let Ok(file) = std::fs::File::create(path)
+    {
+        run.world_mut().write_trace(Box::new(std::io::BufWriter::new(file)));
+    }
+    Outcome::Ran(Box::new(run.finish()))
+}
+
+fn told(seed: u64, outcome: &Outcome) -> String {
+    let again = format!("swim-sim swarm --seeds {seed}..{}", seed + 1);
+    match outcome {
+        Outcome::Ran(report) => format!("seed {seed} FAILED\n{report}\nagain: {again}"),
+        Outcome::Parted(parted) => format!(
+            "seed {seed} NOT DETERMINISTIC at step {}\n  first run:  {}\n  second run: {}\nagain: {again} --check-determinism",
+            parted.step, parted.first, parted.second
+        ),
+    }
+}
