@@ -384,6 +384,10 @@ impl Node {
         if self.status != Standing::Joined && self.is_running() && !self.table.others().is_empty() {
             self.status = Standing::Joined;
         }
+        if self.status == Standing::Leaving && self.table.others().is_empty() {
+            // Nobody is left to tell.
+            self.timers.set(Chore::Leave, now);
+        }
         self.trim_graves(now, slot);
     }
 
