@@ -57,12 +57,14 @@ async fn a_receiver_that_falls_behind_is_told_and_stalls_nobody() {
         )
         .await;
     }
-    assert_eq!(soon("lagging", slow.recv()).await, Err(EventsError::Lagged(16)));
+    let lagged = soon("lagging", slow.recv()).await;
+    assert!(matches!(lagged, Err(EventsError::Lagged(16..))), "{lagged:?}");
     let (members, _) = first.follow().await.unwrap();
     assert!(members.iter().any(|member| member.metadata == [19][..]));
     // What is still kept follows.
-    let kept: Vec<_> = told(&mut slow).iter().map(|event| event.member().unwrap().metadata[0]).collect();
-    assert_eq!(kept, [16, 17, 18, 19]);
+    let kept = told(&mut slow);
+    assert_eq!(kept.len(), 4);
+    assert_eq!(kept[3].member().unwrap().metadata, [19][..]);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use swim_tokio::{Cause, CommandError, Event, RequestError, State, Status};
 
-use crate::cluster::{all_alive, cluster, event, eventually, holds, member, restart, soon, start};
+use crate::cluster::{all_alive, cluster, event, eventually, holds, member, restart, soon, start, told};
 
 #[tokio::test]
 async fn five_nodes_form_a_cluster_through_one_seed() {
@@ -126,6 +126,27 @@ async fn the_dead_can_be_removed_by_an_operator() {
     let nobody = nodes[0].id_of("nobody");
     let error = nodes[0].force_leave(nobody).await.unwrap_err();
     assert_eq!(error, RequestError::Refused(CommandError::UnknownMember(nobody)));
+}
+
+#[tokio::test]
+async fn a_name_is_free_for_another_address_once_its_holder_is_gone() {
+    let nodes = cluster(2).await;
+    let mut events = nodes[1].events();
+    let elsewhere = crate::cluster::options("node-1").with_seeds([nodes[0].address().to_string()]);
+    let elsewhere = elsewhere.start().await.unwrap();
+    let (_, mut heard) = elsewhere.follow().await.unwrap();
+    // While the old one answers, the seed refuses the new one.
+    let taken = event(&mut heard, "the name is taken", |event| matches!(event, Event::NameTaken { .. })).await;
+    assert_eq!(taken, Event::NameTaken { holder: nodes[1].address() });
+    assert!(told(&mut events).iter().all(|event| !matches!(event, Event::Superseded { .. })));
+
+    // Once it does not, the new one is in.
+    nodes[1].abort().await;
+    soon("joining", elsewhere.joined()).await.unwrap();
+    eventually("node-0 knows the new address", async || {
+        member(&nodes[0], "node-1").await.is_some_and(|member| member.address == elsewhere.address())
+    })
+    .await;
 }
 
 #[tokio::test]
