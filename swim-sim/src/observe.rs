@@ -176,6 +176,9 @@ pub trait Truth {
     /// another address is linked anew.
     fn linked_since(&self, a: Slot, b: Slot) -> Option<Instant>;
 
+    /// Whether this slot's node is named as a seed to all nodes.
+    fn is_seed(&self, slot: Slot) -> bool;
+
     /// The node in this slot, unless it is down.
     fn view(&self, slot: Slot) -> Option<&dyn View>;
 

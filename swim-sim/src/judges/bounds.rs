@@ -6,7 +6,8 @@
 //! **S11.** Health in `[0, S]`. A suspicion's Min is that of the cluster's size when it began (several members may come
 //! and go in one input, so it lies between two sizes), its Max is `β` times that, its deadline no earlier than the
 //! formula of protocol 4.2 gives for the accusers counted, and no later than Max and the time that stood still (lateness,
-//! silence, burials averted: protocol 4.5, 10). It comes nearer only when accusers are added. Silence is known to the
+//! silence, burials averted: protocol 4.5, 10). It comes nearer only when accusers are added, or when a silence ends that was
+//! shown at its full length. Silence is known to the
 //! node alone, so here every gap in what it heard that is longer than its `probe_timeout` may have stood still.
 
 use std::time::Duration;
@@ -121,7 +122,7 @@ impl Case {
             return wrong(format!("lasts {lasts:?}; at most {max:?} are explained"));
         }
         if let Some((deadline, accusers)) = self.shown
-            && shown.deadline + SLACK < deadline
+            && shown.deadline + config.stall_max + SLACK < deadline
             && shown.accusers <= accusers
         {
             return wrong(format!("came nearer, from {deadline:?} to {:?}, with no new accuser", shown.deadline));

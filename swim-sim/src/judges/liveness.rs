@@ -140,7 +140,8 @@ pub(super) fn due(truth: &dyn Truth) -> Duration {
     bounds.max().unwrap_or(Duration::ZERO)
 }
 
-/// A member that everyone is to find.
+/// A member that everyone is to find who can.
+#[derive(Clone, Copy)]
 struct Expected<'a> {
     slot: Slot,
     view: &'a dyn View,
@@ -151,9 +152,11 @@ struct Expected<'a> {
 /// The first thing that a converged cluster would not show.
 pub(super) fn lacking(now: Instant, oracle: &Oracle, truth: &dyn Truth, lossless: bool) -> Option<Violation> {
     let members = expected(truth);
-    let found = members
-        .iter()
-        .find_map(|observer| amiss(observer, &members, oracle, truth, lossless).map(|fault| (observer.slot, fault)));
+    let parts = if members.iter().any(|member| truth.is_seed(member.slot)) { vec![members] } else { parts(&members) };
+    let found = parts.iter().find_map(|part| {
+        part.iter()
+            .find_map(|observer| amiss(observer, part, oracle, truth, lossless).map(|fault| (observer.slot, fault)))
+    });
     let (slot, fault) = found?;
     let mut slots = vec![slot];
     slots.extend(fault.about.iter().flat_map(|&id| oracle.slots(id)));
@@ -168,6 +171,31 @@ fn expected(truth: &dyn Truth) -> Vec<Expected<'_>> {
         .filter(|(_, view)| takes_part(view.status()))
         .map(|(slot, view)| Expected { slot, view, local: view.local(), profile: profile_of(&view.local()) })
         .collect()
+}
+
+/// Who can find whom, once no seed runs any more: those between whom there is a chain of members that know the next
+/// one's present address. Nobody finds a member that moved, or was forgotten, while no seed is there to ask.
+fn parts<'a>(members: &[Expected<'a>]) -> Vec<Vec<Expected<'a>>> {
+    let mut rest: Vec<Expected<'a>> = members.to_vec();
+    let mut parts = Vec::new();
+    while let Some(first) = rest.pop() {
+        let mut part = vec![first];
+        let mut looked_at = 0;
+        while looked_at < part.len() {
+            let from = part[looked_at];
+            let (near, far) = rest.into_iter().partition(|to| knows(&from, to) || knows(to, &from));
+            part.extend::<Vec<Expected<'a>>>(near);
+            rest = far;
+            looked_at += 1;
+        }
+        parts.push(part);
+    }
+    parts
+}
+
+fn knows(one: &Expected<'_>, other: &Expected<'_>) -> bool {
+    let held = one.view.member(other.local.id);
+    held.is_some_and(|held| held.address == other.local.address && held.state != State::Left)
 }
 
 /// What one observer's view lacks. The number it holds and the digest spare looking at each member most of the time.

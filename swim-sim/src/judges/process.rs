@@ -185,6 +185,10 @@ impl Process {
             Input::Timeout => self.turn.kind = Kind::Timeout,
             Input::Command(command) => {
                 self.turn.kind = Kind::Command;
+                if command == Command::Join {
+                    // Whoever joins says anew who it is.
+                    self.load.forgotten();
+                }
                 if let Command::ForceLeave(id) = command
                     && let Some(member) = at.view.member(id)
                 {
@@ -295,7 +299,8 @@ impl Process {
         };
         let to_subject = at.oracle.ids_at(to).contains(&id);
         let asked = self.turn.kind == Kind::Datagram && self.turn.named.contains(&id);
-        if to_subject || asked || self.turn.targets.contains(&id) {
+        let joining = id == self.id && at.view.status() == Status::Joining;
+        if to_subject || asked || joining || self.turn.targets.contains(&id) {
             return None;
         }
         let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);

@@ -10,6 +10,8 @@ use crate::process::Process;
 pub(super) struct Reality<'a> {
     pub(super) processes: &'a [Process],
     pub(super) medium: &'a Medium,
+    /// The first so many slots are seeds.
+    pub(super) seeds: u32,
 }
 
 impl Truth for Reality<'_> {
@@ -25,6 +27,10 @@ impl Truth for Reality<'_> {
     fn linked_since(&self, a: Slot, b: Slot) -> Option<Instant> {
         let host = |slot: Slot| self.processes[slot.index()].host;
         self.medium.links.linked_since(host(a), host(b)).map(Instant::from_nanos)
+    }
+
+    fn is_seed(&self, slot: Slot) -> bool {
+        slot.0 < self.seeds
     }
 
     fn view(&self, slot: Slot) -> Option<&dyn View> {
