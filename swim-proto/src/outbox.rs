@@ -21,6 +21,9 @@ use core::time::Duration;
 /// Most datagrams waiting in one lane; beyond it a new one is dropped and counted.
 pub(crate) const LANE_MAX: usize = 4096;
 
+/// Room for so many events is kept when there are none.
+const NOTICES_KEPT: usize = 64;
+
 /// One datagram to be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outgoing {
@@ -120,6 +123,15 @@ impl Outbox {
 
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {
         self.urgent.pop_front().or_else(|| self.normal.pop_front())
+    }
+
+    /// The next event. A join may bring thousands at once; their room is given back after them.
+    pub(crate) fn pop_notice(&mut self) -> Option<Notice> {
+        let notice = self.notices.pop_front();
+        if notice.is_none() && self.notices.capacity() > NOTICES_KEPT {
+            self.notices.shrink_to(NOTICES_KEPT);
+        }
+        notice
     }
 
     /// Everything but the events is dropped.

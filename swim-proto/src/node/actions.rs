@@ -59,7 +59,7 @@ impl Node {
                 return Some(Made::Write(stream));
             }
         }
-        self.outbox.notices.pop_front().map(Made::Event)
+        self.outbox.pop_notice().map(Made::Event)
     }
 
     // What the rest of the node asks for.
