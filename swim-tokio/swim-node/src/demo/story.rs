@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use swim_proto::Config;
 
+#[cfg(test)]
+pub(crate) use self::tests::Paper;
 use self::text::Story;
 use super::cluster::Sight;
 use super::summary::Summary;
@@ -110,6 +112,3 @@ mod tests {
         }
     }
 }
-
-#[cfg(test)]
-pub(crate) use tests::Paper;
