@@ -8,7 +8,7 @@ use std::time::{Duration, Instant as Wall};
 
 use swim_proto::ConfigError;
 
-use crate::judges::{Judges, Settings, Violation};
+use crate::judges::{Judges, Rule, Settings, Violation};
 use crate::measure::Percentiles;
 use crate::network::Traffic;
 use crate::scenario::Scenario;
@@ -20,12 +20,14 @@ const ASKED_EVERY: Duration = Duration::from_secs(1);
 const WATCHED_FOR: Duration = Duration::from_secs(10);
 
 /// How to run a scenario.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Judges watch every event. They cost several times what the cluster itself does.
     pub judges: bool,
     /// With judges: more false deaths than this are a violation.
     pub false_deaths_max: Option<u64>,
+    /// With judges: violations of these rules are passed over.
+    pub ignore: Vec<Rule>,
 }
 
 /// A run in progress.
@@ -65,6 +67,7 @@ impl Run {
         let mut world = World::new(scenario, seed)?;
         if options.judges {
             world.set_judges(Judges::new(Settings { false_deaths_max: options.false_deaths_max, fingerprint: false }));
+            world.ignore(options.ignore);
         }
         Ok(Run {
             world,

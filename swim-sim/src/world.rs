@@ -14,9 +14,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use swim_proto::{ConfigError, Instant, LocalMember, Node, NodeId, SeedId};
+use swim_proto::{ConfigError, Instant, LocalMember, Node, NodeId, SeedId, Status};
 
-use crate::judges::{Judges, Violation};
+use crate::judges::{Judges, Rule, Violation};
 use crate::machine::{Machine, Maker};
 use crate::measure::Measure;
 use crate::medium::{Due, Medium};
@@ -56,6 +56,7 @@ pub struct World {
     maker: Option<Maker>,
     judges: Option<Judges>,
     violation: Option<Violation>,
+    ignored: Vec<Rule>,
     measure: Measure,
     buffer: Vec<u8>,
     entries: u64,
@@ -79,6 +80,7 @@ impl World {
             maker: None,
             judges: None,
             violation: None,
+            ignored: Vec::new(),
             measure: Measure::new(scenario.nodes as usize),
             buffer: Vec::new(),
             entries: 0,
@@ -192,12 +194,18 @@ impl World {
         self.command_join(slot);
     }
 
+    /// Has a node join. One that is just leaving refuses, and is no member until it is asked again.
     fn command_join(&mut self, slot: u32) {
         let seeds = core::mem::take(&mut self.seed_ids);
         self.give(slot, Given::Command(Command::Join, driving::Order::Join(&seeds)));
         self.seed_ids = seeds;
-        self.processes[slot as usize].member = true;
-        self.count_view(slot);
+        let process = &mut self.processes[slot as usize];
+        let Some(machine) = &process.machine else { return };
+        if !matches!(machine.view().status(), Status::Leaving | Status::Left | Status::Superseded) {
+            process.member = true;
+            self.measure.started(self.medium.now, slot);
+            self.count_view(slot);
+        }
     }
 
     /// Takes note of what a node's view has become.
@@ -222,9 +230,10 @@ impl World {
         if let Some(judges) = &mut self.judges
             && self.violation.is_none()
         {
-            let truth = truth::Reality { processes: &self.processes, medium: &self.medium };
+            let truth = truth::Reality { processes: &self.processes, medium: &self.medium, seeds: self.scenario.seeds };
             let now = Instant::from_nanos(self.medium.now);
-            self.violation = judges.observe(now, observation, &truth).err();
+            let violation = judges.observe(now, observation, &truth).err();
+            self.violation = violation.filter(|violation| !self.ignored.contains(&violation.rule));
         }
     }
 
@@ -233,9 +242,17 @@ impl World {
         self.judges = Some(judges);
     }
 
+    /// Has violations of these rules passed over.
+    pub fn ignore(&mut self, rules: Vec<Rule>) {
+        self.ignored = rules;
+    }
+
     /// Asks the judges something about the world.
-    pub fn with_judges<T>(&mut self, ask: impl FnOnce(&mut Judges, Instant, &dyn crate::observe::Truth) -> T) -> Option<T> {
-        let truth = truth::Reality { processes: &self.processes, medium: &self.medium };
+    pub fn with_judges<T>(
+        &mut self,
+        ask: impl FnOnce(&mut Judges, Instant, &dyn crate::observe::Truth) -> T,
+    ) -> Option<T> {
+        let truth = truth::Reality { processes: &self.processes, medium: &self.medium, seeds: self.scenario.seeds };
         self.judges.as_mut().map(|judges| ask(judges, Instant::from_nanos(self.medium.now), &truth))
     }
 
@@ -247,7 +264,9 @@ impl World {
     /// Has the judges look at everything once more.
     pub(crate) fn inspect(&mut self) {
         let judged = self.with_judges(|judges, now, truth| judges.inspect(now, truth));
-        if let Some(Err(violation)) = judged {
+        if let Some(Err(violation)) = judged
+            && !self.ignored.contains(&violation.rule)
+        {
             self.violation.get_or_insert(violation);
         }
     }

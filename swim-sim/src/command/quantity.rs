@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use swim_sim::judges::Rule;
 use swim_sim::{Bursts, Chance, Draw, Latency};
 
 /// A duration: `60s`, `1.5s`, `200ms`, `50us`, `2m`, `1h`.
@@ -104,6 +105,35 @@ impl Share {
         slots.truncate(count);
         slots
     }
+}
+
+/// A rule, by its number in the judges' list.
+pub(crate) fn rule(text: &str) -> Result<Rule, String> {
+    const ALL: [Rule; 20] = [
+        Rule::S1,
+        Rule::S2,
+        Rule::S3,
+        Rule::S4,
+        Rule::S5,
+        Rule::S6,
+        Rule::S7,
+        Rule::S8,
+        Rule::S9,
+        Rule::S10,
+        Rule::S11,
+        Rule::S12,
+        Rule::S13,
+        Rule::S14,
+        Rule::L1,
+        Rule::L2,
+        Rule::L4,
+        Rule::L5,
+        Rule::Contract,
+        Rule::FalseDeath,
+    ];
+    let named = |rule: &&Rule| rule.to_string().eq_ignore_ascii_case(text);
+    let all = || ALL.map(|rule| rule.to_string()).join(", ");
+    ALL.iter().find(named).copied().ok_or_else(|| format!("{text:?} is no rule; {} are", all()))
 }
 
 /// Seeds: `7`, or `0..1000` (the last not included).

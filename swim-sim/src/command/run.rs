@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use swim_proto::Config;
+use swim_sim::judges::Rule;
 use swim_sim::{
     Bursts, Chance, Crash, Draw, Fault, Latency, LinkFault, Network, Options, Purpose, Restart, Run, Scenario, Seeds,
     Zones, check_determinism,
 };
 
-use super::quantity::{Share, bursts, chance, duration, latency, share};
+use super::quantity::{Share, bursts, chance, duration, latency, rule, share};
 use super::schedule::{Moment, Parting, Spell, Who, moment, parting, spell};
 
 /// Exit code of a run that was not the same twice.
@@ -128,6 +129,9 @@ pub(crate) struct Flags {
     /// More members than this buried alive are a violation
     #[arg(long, value_name = "N", help_heading = "Output")]
     false_deaths_max: Option<u64>,
+    /// Pass over violations of this rule: S1 to S14, L1, L2, L4, L5
+    #[arg(long, value_name = "RULE", value_parser = rule, help_heading = "Output")]
+    ignore: Vec<Rule>,
     /// Run twice and compare, event by event
     #[arg(long, help_heading = "Output")]
     check_determinism: bool,
@@ -168,7 +172,11 @@ enum RestartHow {
 
 pub(crate) fn run(flags: &Flags) -> Result<u8, String> {
     let scenario = flags.scenario()?;
-    let options = Options { judges: !flags.no_judges, false_deaths_max: flags.false_deaths_max };
+    let options = Options {
+        judges: !flags.no_judges,
+        false_deaths_max: flags.false_deaths_max,
+        ignore: flags.ignore.clone(),
+    };
     let refused = |error: swim_proto::ConfigError| error.to_string();
     let report = if flags.check_determinism {
         match check_determinism(&scenario, flags.seed, options).map_err(refused)? {

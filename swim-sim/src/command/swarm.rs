@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use swim_sim::judges::Rule;
 use swim_sim::{Difference, Options, Report, Run, Verdict, check_determinism, swarm};
 
-use super::quantity::seeds;
+use super::quantity::{rule, seeds};
 
 #[derive(Args, Debug)]
 pub(crate) struct Flags {
@@ -18,6 +19,9 @@ pub(crate) struct Flags {
     /// Go on after a failure, and list all of them
     #[arg(long)]
     keep_going: bool,
+    /// Pass over violations of this rule: S1 to S14, L1, L2, L4, L5
+    #[arg(long, value_name = "RULE", value_parser = rule)]
+    ignore: Vec<Rule>,
     /// Run each seed twice and compare, event by event
     #[arg(long)]
     check_determinism: bool,
@@ -101,7 +105,7 @@ fn failures_among(flags: &Flags, bar: &ProgressBar) -> Vec<(u64, Outcome)> {
 
 fn one(seed: u64, flags: &Flags) -> Outcome {
     let scenario = swarm::scenario(seed);
-    let options = Options { judges: true, false_deaths_max: None };
+    let options = Options { judges: true, ignore: flags.ignore.clone(), ..Options::default() };
     let valid = "a swarm's settings are within their bounds";
     if flags.check_determinism {
         return match check_determinism(&scenario, seed, options).expect(valid) {

@@ -17,10 +17,22 @@ use crate::process::Hold;
 pub(super) enum Active {
     /// Not begun, or over, or nothing to undo.
     No,
-    Paused { slot: u32, boot: u32 },
-    Blocked { slot: u32, boot: u32 },
-    Cut { cut: usize, on: bool, until: u64 },
-    Link { host: u32 },
+    Paused {
+        slot: u32,
+        boot: u32,
+    },
+    Blocked {
+        slot: u32,
+        boot: u32,
+    },
+    Cut {
+        cut: usize,
+        on: bool,
+        until: u64,
+    },
+    Link {
+        host: u32,
+    },
 }
 
 impl World {
@@ -97,7 +109,6 @@ impl World {
             Fault::Leave { slot } => self.leave(slot),
             Fault::Join { slot } => {
                 if self.processes[slot as usize].takes_input() {
-                    self.measure.started(now, slot);
                     self.command_join(slot);
                 }
             }
@@ -278,7 +289,8 @@ impl World {
         while self.processes[at].takes_input()
             && let Some(packet) = self.processes[at].inbox.pop_front()
         {
-            self.processes[at].inbox_bytes -= self.medium.packets.at(packet).bytes.len() + crate::process::RECEIVE_OVERHEAD;
+            self.processes[at].inbox_bytes -=
+                self.medium.packets.at(packet).bytes.len() + crate::process::RECEIVE_OVERHEAD;
             self.deliver_datagram(slot, packet);
         }
         for (_, end) in self.processes[at].streams.clone() {
