@@ -6,6 +6,7 @@
 
 use core::iter::FusedIterator;
 
+use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize};
 
 use super::address::is_unicast;
@@ -210,10 +211,10 @@ fn read_subject(body: &[u8], incarnation_max: Incarnation) -> Option<(NodeId, In
 
 /// A body that is exactly one canonical postcard encoding of a `T`.
 ///
-/// Postcard takes varints with needless bytes. Each part of a body is at least as long as its canonical form, so the
-/// whole is as long as the canonical form only if each part is.
+/// Postcard takes varints with needless bytes, and bytes after the value. Each part of a body is at least as long as its
+/// canonical form, so the whole is as long as the canonical form only if each part is and nothing follows.
 fn read_postcard<'a, T: Deserialize<'a> + Serialize>(body: &'a [u8]) -> Option<T> {
-    let (value, rest) = postcard::take_from_bytes::<T>(body).ok()?;
-    let len = postcard::experimental::serialized_size(&value).ok()?;
-    (rest.is_empty() && len == body.len()).then_some(value)
+    let value = postcard::from_bytes::<T>(body).ok()?;
+    let len = postcard::serialize_with_flavor(&value, Size::default()).ok()?;
+    (len == body.len()).then_some(value)
 }
