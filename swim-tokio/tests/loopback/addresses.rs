@@ -22,7 +22,7 @@ async fn nodes_on_ipv6_form_a_cluster() {
 async fn a_node_on_every_interface_of_both_families_meets_ipv4_and_ipv6() {
     // One port for both families: reached, and known to others, at IPv4's loopback.
     let both = Options::new("[::]:0".parse().unwrap())
-        .with_advertise(loopback())
+        .with_advertise("127.0.0.1:0".parse().unwrap())
         .with_name("both")
         .with_config(quick())
         .start()
@@ -48,7 +48,8 @@ async fn a_node_on_every_interface_of_both_families_meets_ipv4_and_ipv6() {
 
 #[tokio::test]
 async fn a_seed_is_found_by_name() {
-    let first = start("first", &[]).await;
+    let localhost = "127.0.0.1:0".parse().unwrap();
+    let first = Options::new(localhost).with_name("first").with_config(quick()).start().await.unwrap();
     let second = options("second").with_seeds([format!("localhost:{}", first.address().port())]).start().await.unwrap();
     soon("joining", second.joined()).await.unwrap();
     all_alive(&first, 2).await;
@@ -75,7 +76,7 @@ async fn an_address_that_nobody_could_reach_is_refused_with_advice() {
 
 #[tokio::test]
 async fn what_is_wrong_with_the_options_is_said_and_nothing_is_bound() {
-    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let taken = std::net::UdpSocket::bind(loopback()).unwrap();
     let at = taken.local_addr().unwrap();
     let error = Options::new(at).start().await.unwrap_err();
     assert!(error.to_string().contains(&at.to_string()), "{error}");

@@ -1,6 +1,7 @@
 //! Nodes to test with, and the patience to do so.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use swim_tokio::{Closed, Config, Event, Events, EventsError, Handle, MemberInfo, Options, StartError, State};
@@ -24,8 +25,17 @@ pub(crate) fn quick() -> Config {
     }
 }
 
+/// Any port of a loopback address that no other node of these tests has, where the system has more than one: a port
+/// given back there is still free when it is asked for again.
 pub(crate) fn loopback() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 0))
+    static NODES: AtomicU16 = AtomicU16::new(0);
+    let host = if cfg!(target_os = "linux") {
+        let [high, low] = (NODES.fetch_add(1, Ordering::Relaxed)).to_be_bytes();
+        [127, 1 + (std::process::id() % 250) as u8, high, 1 + low % 250]
+    } else {
+        [127, 0, 0, 1]
+    };
+    SocketAddr::from((host, 0))
 }
 
 /// A node-to-be on any port of loopback.

@@ -152,7 +152,7 @@ async fn a_name_is_free_for_another_address_once_its_holder_is_gone() {
 #[tokio::test]
 async fn seeds_that_answer_nobody_are_tried_until_others_are_named() {
     // A port that was free a moment ago, and a name that is no seed.
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = std::net::TcpListener::bind(crate::cluster::loopback()).unwrap().local_addr().unwrap();
     let first = start("first", &[]).await;
     let lost = crate::cluster::options("lost").with_seeds([nobody.to_string()]).start().await.unwrap();
     eventually("it has tried more than once", async || lost.stats().await.unwrap().driver.connects_failed > 1).await;
@@ -169,7 +169,7 @@ async fn seeds_that_answer_nobody_are_tried_until_others_are_named() {
 
 #[tokio::test]
 async fn a_seed_that_comes_up_late_is_found() {
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = std::net::UdpSocket::bind(crate::cluster::loopback()).unwrap();
     let at = socket.local_addr().unwrap();
     let early = crate::cluster::options("early").with_seeds([at.to_string()]).start().await.unwrap();
     eventually("it has tried", async || early.stats().await.unwrap().driver.connects_failed > 0).await;
