@@ -78,6 +78,10 @@ pub struct Node {
     catching_up: Option<Duration>,
     /// Answers to outranked claims that may still be sent before the allowance is filled up again.
     echoes: EchoAllowance,
+    /// Our incarnation of which others were last told by rumor.
+    told_of_self: Option<Incarnation>,
+    /// Bytes that may still be sent to addresses we do not know, in answer to the datagram being handled.
+    unproven_left: usize,
     /// When news was last gossiped.
     gossiped: Instant,
 
@@ -175,6 +179,8 @@ impl Node {
             stream_count: 0,
             catching_up: None,
             echoes: EchoAllowance { left: EchoAllowance::MAX, filled: now },
+            told_of_self: None,
+            unproven_left: 0,
             gossiped: now,
             timers: Timers::new(),
             outbox: Outbox::default(),

@@ -14,7 +14,9 @@ use crate::membership::transition::Change;
 use crate::membership::{Member, NodeId, Slot, State};
 use crate::outbox::{Body, Control, Notice, Outgoing};
 use crate::timers::Chore;
-use crate::wire::{Ack, Alive, Ask, Dead, Left, Message, Nack, PacketWriter, Ping, PingReq, ProfileBytes, Suspect};
+use crate::wire::{
+    Ack, Alive, Ask, Dead, HEADER_LEN, Left, Message, Nack, PacketWriter, Ping, PingReq, ProfileBytes, Suspect,
+};
 
 use telling::claim_of;
 
@@ -108,7 +110,13 @@ impl Node {
     /// Encodes one datagram. `false`: there is nothing to send after all.
     fn encode(&mut self, outgoing: &Outgoing, buf: &mut Vec<u8>) -> bool {
         let source = self.local_id();
-        let mut writer = PacketWriter::datagram(buf, self.cluster, outgoing.len_max.into());
+        let len_max = usize::from(outgoing.len_max);
+        let len_max = if outgoing.piggyback { len_max } else { len_max.min(self.unproven_left) };
+        if len_max < HEADER_LEN {
+            self.stats.drops.unproven += 1;
+            return false;
+        }
+        let mut writer = PacketWriter::datagram(buf, self.cluster, len_max);
         let mut fits = true;
         match outgoing.body {
             Body::Ping { seq, target, tell } => {
@@ -153,7 +161,10 @@ impl Node {
             writer.cancel();
             return false;
         }
-        writer.finish();
+        let len = writer.finish();
+        if !outgoing.piggyback {
+            self.unproven_left -= len.min(self.unproven_left);
+        }
         true
     }
 

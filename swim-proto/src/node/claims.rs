@@ -379,7 +379,10 @@ impl Node {
                 self.notify(change, slot, cause);
             }
         }
-        self.tell_on(slot, spread);
+        // Late content of a suspect is no new rumor: its suspicion is told already, and is all that would be told.
+        if held != Some(status) || status.state == State::Alive {
+            self.tell_on(slot, spread);
+        }
         self.changed.push(self.table.at(slot).id);
         if self.status != Standing::Joined && self.is_running() && !self.table.others().is_empty() {
             self.status = Standing::Joined;
@@ -415,6 +418,9 @@ impl Node {
     /// Starts the member's rumor anew, or, if it is not to be told, ends it.
     pub(super) fn tell_on(&mut self, slot: Slot, spread: Spread) {
         let record = self.table.at(slot);
+        if slot == Slot::LOCAL && spread == Spread::Gossip {
+            self.told_of_self = Some(record.incarnation());
+        }
         match (spread, record.rumor) {
             (Spread::Gossip, Some(rumor)) => self.rumors.renew(rumor),
             (Spread::Gossip, None) => {

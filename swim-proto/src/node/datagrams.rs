@@ -23,6 +23,7 @@ impl Node {
         if self.status == Status::Superseded {
             return Ok(());
         }
+        self.unproven_left = datagram.len();
         self.heard(now);
         if self.status == Status::Left {
             self.answer_pings_only(now, messages, from, datagram.len());

@@ -136,7 +136,9 @@ impl Node {
         if self.is_running() {
             self.status = Status::Joined;
         }
-        self.tell_on(Slot::LOCAL, Spread::Gossip);
+        if self.told_of_self != Some(self.table.local().incarnation()) {
+            self.tell_on(Slot::LOCAL, Spread::Gossip);
+        }
         self.catching_up = Some(CATCH_UP_FIRST);
         self.schedule_sync(now);
     }
