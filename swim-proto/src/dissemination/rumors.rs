@@ -9,7 +9,7 @@
 
 use alloc::vec::Vec;
 
-use crate::membership::{NodeId, Slot};
+use crate::membership::{Incarnation, NodeId, Slot};
 
 /// Most rumors kept; at the limit the most often sent is given up. Syncs repair what that leaves untold.
 const RUMORS_MAX: usize = 65_536;
@@ -24,10 +24,11 @@ const NONE: u32 = u32::MAX;
 pub(crate) enum Topic {
     /// The subject's status, whatever it is when told.
     Status,
-    /// One more accuser of the subject, told for as long as it is Suspect.
+    /// One more accuser of the subject, told for as long as it is Suspect at the incarnation that was accused.
     Accuser {
         /// The subject, since its slot may have passed to somebody else.
         of: NodeId,
+        incarnation: Incarnation,
         by: NodeId,
     },
 }

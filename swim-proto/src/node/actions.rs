@@ -6,12 +6,13 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::{Node, Status};
+use super::{Node, Status as Standing};
 use crate::action::Action;
 use crate::dissemination::rumors::{Topic, sends_limit};
 use crate::event::{Event, MemberEvent};
+use crate::membership::precedence::Status;
 use crate::membership::transition::Change;
-use crate::membership::{Member, NodeId, Slot, State};
+use crate::membership::{Incarnation, Member, NodeId, Slot, State};
 use crate::outbox::{Body, Control, Notice, Outgoing};
 use crate::timers::Chore;
 use crate::wire::{
@@ -195,7 +196,7 @@ impl Node {
                     }
                     claim_of(record)
                 }
-                Topic::Accuser { of, by } => self.further_accusation(slot, of, by),
+                Topic::Accuser { of, incarnation, by } => self.further_accusation(slot, of, incarnation, by),
             };
             match message {
                 None => self.drop_rumor(rumor),
@@ -215,10 +216,16 @@ impl Node {
         self.told = told;
     }
 
-    fn further_accusation(&self, slot: Slot, of: NodeId, by: NodeId) -> Option<Message<'static>> {
-        let record = self.table.try_at(slot).filter(|record| record.id == of && record.state() == State::Suspect)?;
-        let suspect = Suspect { id: of, incarnation: record.incarnation(), accuser: by };
-        record.incarnation().is_accusable().then_some(Message::Suspect(suspect))
+    fn further_accusation(
+        &self,
+        slot: Slot,
+        id: NodeId,
+        incarnation: Incarnation,
+        accuser: NodeId,
+    ) -> Option<Message<'static>> {
+        let accused = Status::new(incarnation, State::Suspect);
+        self.table.try_at(slot).filter(|record| record.id == id && record.status() == accused)?;
+        incarnation.is_accusable().then_some(Message::Suspect(Suspect { id, incarnation, accuser }))
     }
 
     /// A rumor was told once more, by us or, where that counts, by others.
@@ -245,7 +252,7 @@ impl Node {
             self.table.at_mut(slot).rumor = None;
             // Our departure has been told as often as any news is. What is polled may follow a timeout, after which
             // nothing is due: so a moment later, not now.
-            if slot == Slot::LOCAL && self.status == Status::Leaving {
+            if slot == Slot::LOCAL && self.status == Standing::Leaving {
                 self.timers.set(Chore::Leave, self.now + Duration::from_nanos(1));
             }
         }

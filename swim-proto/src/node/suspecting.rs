@@ -39,8 +39,9 @@ impl Node {
             Accusation::Ignored => self.stats.claims_old += 1,
             Accusation::Confirms => {
                 self.stats.claims_news += 1;
-                self.add_rumor(slot, Topic::Accuser { of: self.table.at(slot).id, by: accuser });
-                self.changed.push(self.table.at(slot).id);
+                let (of, incarnation) = (self.table.at(slot).id, self.table.at(slot).incarnation());
+                self.add_rumor(slot, Topic::Accuser { of, incarnation, by: accuser });
+                self.changed.push(of);
                 self.arm_suspicion(now, slot);
                 self.arm_gossip();
             }
