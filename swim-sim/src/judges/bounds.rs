@@ -50,15 +50,48 @@ pub(super) struct Case {
 /// Time that a process was late or heard nothing, all told. Grows only.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Standstill {
-    /// Lateness of its time-outs.
-    pub(super) late: Duration,
+    /// Time that it spent behind its deadline.
+    late: Duration,
+    /// Until when that is counted, on its clock.
+    late_until: Instant,
     /// Gaps in what it heard, each of at most `stall_max`.
-    pub(super) silent: Duration,
+    silent: Duration,
     /// When it last heard anybody, on its clock.
-    pub(super) heard: Instant,
+    heard: Instant,
+    /// Since when nothing runs, on its clock.
+    resting_since: Option<Instant>,
 }
 
 impl Standstill {
+    /// Of a process that starts now.
+    pub(super) fn new(clock: Instant) -> Standstill {
+        Standstill { heard: clock, ..Standstill::default() }
+    }
+
+    /// Whatever came, came at this time and found this deadline.
+    pub(super) fn late(&mut self, deadline: Instant, clock: Instant) {
+        if clock > deadline {
+            self.late += clock.saturating_since(deadline.max(self.late_until));
+            self.late_until = clock;
+        }
+    }
+
+    /// Nothing runs any more, or something does again.
+    pub(super) fn rests(&mut self, clock: Instant, rests: bool) {
+        match (self.resting_since, rests) {
+            (None, true) => self.resting_since = Some(clock),
+            (Some(since), false) => {
+                self.late += clock.saturating_since(since);
+                self.resting_since = None;
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+
+    pub(super) fn is_resting(&self) -> bool {
+        self.resting_since.is_some()
+    }
+
     /// A packet was taken.
     pub(super) fn heard(&mut self, clock: Instant, config: &Config) {
         self.silent += self.gap(clock, config);
@@ -70,9 +103,14 @@ impl Standstill {
         if gap > config.probe_timeout { gap.min(config.stall_max) } else { Duration::ZERO }
     }
 
+    /// What has ended: a silence in which a suspicion begins may stand still at any time after.
+    pub(super) fn ended(&self) -> Duration {
+        self.late + self.silent
+    }
+
     /// All of it until now.
     pub(super) fn total(&self, clock: Instant, config: &Config) -> Duration {
-        self.late + self.silent + self.gap(clock, config)
+        self.ended() + self.gap(clock, config)
     }
 }
 

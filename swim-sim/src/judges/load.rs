@@ -4,7 +4,7 @@
 //! where that is more (protocol 5.2), each further accusation being a rumor of its own (4.4). Every claim in a datagram is counted, but for those that are no rumors: a claim sent
 //! to its own subject or with a ping, ping-req or Ask about it (buddy, obituary, verification), and one about a member
 //! that the datagram being answered named (echo, answer to an Ask). Claims on streams are an exchange's. A count begins anew when the claim could have been
-//! forgotten, and when the node is told to join. So an echo too many to somebody else's claim is not seen, nor a rumor that also rides to its subject.
+//! forgotten, and when the node asks to be let in. So an echo too many to somebody else's claim is not seen, nor a rumor that also rides to its subject.
 //!
 //! **S9.** What a node sends of its own accord in a protocol period is bounded by its settings, by how many suspects it
 //! verifies and by what an exchange told it, and not by the cluster's size; what it sends on taking a datagram, by that
@@ -157,7 +157,7 @@ impl Load {
         fault(Rule::S9, what)
     }
 
-    /// Rumors are counted anew: a member was forgotten, or this one joins again.
+    /// Rumors are counted anew: a member was forgotten, or this one asks to be let in.
     pub(super) fn forgotten(&mut self) {
         self.sent.clear();
     }

@@ -131,7 +131,7 @@ impl Process {
             cases: IdMap::default(),
             evidence: Evidence::default(),
             load: Load::new(clock),
-            standstill: Standstill { heard: clock, ..Standstill::default() },
+            standstill: Standstill::new(clock),
             live_max: view.live(),
             reading: StreamMap::default(),
             writing: StreamMap::default(),
@@ -185,10 +185,6 @@ impl Process {
             Input::Timeout => self.turn.kind = Kind::Timeout,
             Input::Command(command) => {
                 self.turn.kind = Kind::Command;
-                if command == Command::Join {
-                    // Whoever joins says anew who it is.
-                    self.load.forgotten();
-                }
                 if let Command::ForceLeave(id) = command
                     && let Some(member) = at.view.member(id)
                 {
@@ -299,8 +295,7 @@ impl Process {
         };
         let to_subject = at.oracle.ids_at(to).contains(&id);
         let asked = self.turn.kind == Kind::Datagram && self.turn.named.contains(&id);
-        let joining = id == self.id && at.view.status() == Status::Joining;
-        if to_subject || asked || joining || self.turn.targets.contains(&id) {
+        if to_subject || asked || self.turn.targets.contains(&id) {
             return None;
         }
         let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
@@ -346,6 +341,10 @@ impl Process {
         {
             let what = format!("acked with {}, which nobody ever was", ack.incarnation);
             return super::fault::fault(Rule::S2, what);
+        }
+        if let Message::Join(_) = message {
+            // Whoever joins says anew who it is, once it is let in.
+            self.load.forgotten();
         }
         let Some((id, incarnation)) = subject(message) else { return Ok(()) };
         incarnation::owned(at.oracle, id, incarnation, "spoke of")?;
@@ -417,7 +416,7 @@ impl Process {
             // Some came and some went in this input, in whatever order; and the node itself may have come or gone.
             live: (self.turn.live.saturating_sub(self.turn.gone + 1), self.turn.live + self.turn.came + 1),
             first_known,
-            standstill: self.standstill.total(at.clock, at.view.config()),
+            standstill: self.standstill.ended(),
             averted: at.view.stats().burials_averted,
             shown: None,
         };
@@ -484,11 +483,12 @@ impl Process {
         oneself::held(status, &local, self.own)?;
         self.own = self.own.max(local.incarnation);
         bounds::health(at.view.health(), config)?;
+        // The departed and the superseded only answer: nothing runs out there any more, until they join again.
+        self.standstill.rests(at.clock, matches!(status, Status::Left | Status::Superseded));
         if self.turn.kind == Kind::Timeout {
             bounds::deadline(at.clock, at.view.deadline())?;
         }
         self.live_max = self.live_max.max(at.view.live());
-        self.judge_answers()?;
         self.note_accusers(at.view);
         for &id in at.view.changed() {
             self.judge_record(at, id)?;
@@ -498,6 +498,7 @@ impl Process {
         }
         self.judge_claims(at, status)?;
         self.judge_spoken()?;
+        self.judge_answers()?;
         let leaving = matches!(status, Status::Leaving | Status::Left);
         self.load.settled(at.clock, config, self.cases.len() as u64, self.live_max, leaving)
     }
@@ -507,16 +508,11 @@ impl Process {
         if std::mem::replace(&mut self.turn.timed, true) {
             return;
         }
-        match self.turn.kind {
-            Kind::Timeout => {
-                if let Some(deadline) = self.turn.deadline {
-                    self.standstill.late += at.clock.saturating_since(deadline);
-                }
-            }
-            Kind::Datagram if self.turn.messages > 0 && self.turn.from_member => {
-                self.standstill.heard(at.clock, at.view.config());
-            }
-            Kind::Start | Kind::Datagram | Kind::Stream | Kind::Command => {}
+        if let Some(deadline) = self.turn.deadline {
+            self.standstill.late(deadline, at.clock);
+        }
+        if self.turn.kind == Kind::Datagram && self.turn.messages > 0 && self.turn.from_member {
+            self.standstill.heard(at.clock, at.view.config());
         }
     }
 
@@ -615,6 +611,9 @@ impl Process {
         if self.cases.get(&id).is_none_or(|case| case.incarnation != after.incarnation) {
             self.begin_case(at, after, false);
         }
+        if self.standstill.is_resting() {
+            return Ok(());
+        }
         let config = at.view.config();
         self.evidence.judge_accusers(id, after.incarnation, shown.accusers, self.id)?;
         let standstill = self.standstill.total(at.clock, config);
@@ -699,7 +698,7 @@ impl Process {
         }
         if let (Some(held), false, true) = (held, member.state.is_live(), id != self.id) {
             let kept = at.clock.saturating_since(held.since);
-            if rested > at.view.config().tombstone_retention / 8 {
+            if rested > at.view.config().tombstone_retention / 8 && !self.standstill.is_resting() {
                 bounds::retention(id, kept, at.view.config())?;
             }
         }
