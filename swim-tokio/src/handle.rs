@@ -24,7 +24,7 @@ pub struct Handle {
     requests: mpsc::Sender<Request>,
     status: watch::Receiver<Status>,
     /// Weak, so that receivers learn of the task's end while handles remain.
-    notices: broadcast::WeakSender<Notice>,
+    notices: broadcast::WeakSender<Arc<Notice>>,
 }
 
 /// What never changes about a node.

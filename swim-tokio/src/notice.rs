@@ -4,6 +4,7 @@
 //! the protocol never waits for anyone.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use swim_proto::{self as proto, Node, NodeId};
@@ -202,7 +203,8 @@ impl Cause {
 /// Receives notices, each exactly once and in order, for as long as it keeps up.
 #[derive(Debug)]
 pub struct Events {
-    pub(crate) receiver: broadcast::Receiver<Notice>,
+    /// Shared, so that a ring of many costs little while it is empty.
+    pub(crate) receiver: broadcast::Receiver<Arc<Notice>>,
 }
 
 /// Why there is no notice.
@@ -220,7 +222,7 @@ pub enum EventsError {
 impl Events {
     /// The next notice, when there is one. Safe to cancel: nothing is lost.
     pub async fn recv(&mut self) -> Result<Notice, EventsError> {
-        self.receiver.recv().await.map_err(|error| match error {
+        self.receiver.recv().await.map(Arc::unwrap_or_clone).map_err(|error| match error {
             broadcast::error::RecvError::Lagged(lost) => EventsError::Lagged(lost),
             broadcast::error::RecvError::Closed => EventsError::Closed,
         })
@@ -229,7 +231,7 @@ impl Events {
     /// The next notice, if there is one now.
     pub fn try_recv(&mut self) -> Result<Option<Notice>, EventsError> {
         match self.receiver.try_recv() {
-            Ok(notice) => Ok(Some(notice)),
+            Ok(notice) => Ok(Some(Arc::unwrap_or_clone(notice))),
             Err(broadcast::error::TryRecvError::Empty) => Ok(None),
             Err(broadcast::error::TryRecvError::Lagged(lost)) => Err(EventsError::Lagged(lost)),
             Err(broadcast::error::TryRecvError::Closed) => Err(EventsError::Closed),

@@ -57,8 +57,8 @@ pub struct Options {
     pub receive_buffer: usize,
     /// Bytes asked of the system for the UDP socket's send buffer; it may grant less.
     pub send_buffer: usize,
-    /// How many notices each receiver of events may fall behind before it loses the oldest. Shared: about 1 KiB each
-    /// at most, in all.
+    /// How many notices each receiver of events may fall behind before it loses the oldest; rounded up to a power of
+    /// two, at most 2^20. All receivers share them; one is about 1 KiB at most.
     pub events_max: usize,
     /// How long opening a stream may take.
     pub connect_timeout: Duration,

@@ -1,0 +1,107 @@
+//! What the application wants: views of the node, answered between two inputs, and commands.
+
+use std::sync::Arc;
+
+use swim_proto::{CommandError, Instant};
+
+use super::{Driver, LEAVE_GRACE, Phase};
+use crate::member::MemberInfo;
+use crate::notice::Events;
+use crate::request::{Reply, Request};
+use crate::seeds::SeedName;
+use crate::stats::{DriverStats, Stats};
+
+/// Requests answered in one turn, at most.
+const REQUESTS_PER_TURN: usize = 16;
+
+/// A copy of the members, if one was made. Those who ask in one turn share it.
+type Copied = Option<Arc<[MemberInfo]>>;
+
+impl Driver {
+    /// Answers the one that woke the driver, if one did, and those that wait behind it.
+    pub(super) fn take_requests(&mut self, first: Option<Request>) {
+        let (mut first, mut copied) = (first, None);
+        for _ in 0..REQUESTS_PER_TURN {
+            let Some(request) = first.take().or_else(|| self.requests.try_recv().ok()) else { return };
+            self.take_request(request, &mut copied);
+        }
+    }
+
+    /// A reply that cannot be delivered is one that nobody waits for any more.
+    fn take_request(&mut self, request: Request, copied: &mut Copied) {
+        let now = self.clock.now();
+        match request {
+            Request::Members(reply) => drop(reply.send(self.members(copied))),
+            Request::Member(id, reply) => {
+                drop(reply.send(self.node.member(id).map(|member| MemberInfo::of(&member, &self.clock))));
+            }
+            Request::Local(reply) => drop(reply.send(MemberInfo::of(&self.node.local(), &self.clock))),
+            Request::Health(reply) => drop(reply.send(self.node.health())),
+            Request::Stats(reply) => drop(reply.send(self.stats())),
+            Request::Follow(reply) => {
+                let events = Events { receiver: self.notices.subscribe() };
+                drop(reply.send((self.members(copied), events)));
+            }
+            Request::Join(seeds, reply) => {
+                let outcome = self.join(seeds);
+                self.answer(outcome, reply, copied);
+            }
+            Request::Leave(reply) => {
+                let outcome = self.node.leave(now);
+                self.answer(outcome, reply, copied);
+            }
+            Request::SetMetadata(metadata, reply) => {
+                let outcome = self.node.set_metadata(now, metadata);
+                self.answer(outcome, reply, copied);
+            }
+            Request::ForceLeave(member, reply) => {
+                let outcome = self.node.force_leave(now, member);
+                self.answer(outcome, reply, copied);
+            }
+            Request::Shutdown => self.shutdown(now),
+            Request::Abort => self.phase = Phase::Aborting,
+        }
+    }
+
+    /// Does what follows from a command, then replies.
+    fn answer(
+        &mut self,
+        outcome: Result<(), CommandError>,
+        reply: Reply<Result<(), CommandError>>,
+        copied: &mut Copied,
+    ) {
+        self.act();
+        *copied = None;
+        let _ = reply.send(outcome);
+    }
+
+    fn members(&self, copied: &mut Copied) -> Arc<[MemberInfo]> {
+        let copy = || self.node.members().map(|member| MemberInfo::of(&member, &self.clock)).collect();
+        copied.get_or_insert_with(copy).clone()
+    }
+
+    fn stats(&self) -> Stats {
+        let driver = DriverStats {
+            streams: self.streams.len() as u32,
+            subscribers: self.notices.receiver_count() as u32,
+            ..self.stats
+        };
+        Stats { node: self.node.stats(), driver }
+    }
+
+    pub(crate) fn join(&mut self, seeds: Vec<SeedName>) -> Result<(), CommandError> {
+        self.node.join(self.clock.now(), &self.seeds.next_ids(seeds.len()))?;
+        self.seeds.replace(seeds);
+        self.act();
+        Ok(())
+    }
+
+    fn shutdown(&mut self, now: Instant) {
+        if self.phase == Phase::Running {
+            // A refusal means that it has departed already, or is about to.
+            let _ = self.node.leave(now);
+            self.phase = Phase::Leaving { until: now + self.node.config().leave_timeout + LEAVE_GRACE };
+            self.act();
+        }
+    }
+}
