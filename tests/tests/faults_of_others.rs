@@ -464,6 +464,31 @@ fn a_stranger_is_never_answered_with_more_than_it_sent() {
 }
 
 #[test]
+fn many_old_claims_in_one_datagram_do_not_add_up_to_a_long_answer() {
+    let mut cluster = Cluster::new();
+    let seed = cluster.start(Config::lan());
+    let members: Vec<Puppet> = (0..60)
+        .map(|i| Puppet { metadata: vec![7; METADATA_MAX], ..Puppet::new(&format!("member-{i}"), puppet_address(i)) })
+        .collect();
+    for member in &members {
+        let claim = craft::datagram("swim", &[craft::alive(member.id(), Incarnation::first(9), &member.profile())]);
+        cluster.inject(member.address, seed, &claim).expect("it is well-formed");
+    }
+    let stranger = puppet_address(190);
+    cluster.catch(stranger);
+    let old: Vec<Message<'_>> = members
+        .iter()
+        .map(|member| craft::suspect(member.id(), Incarnation::first(1), members[0].id()))
+        .skip(1)
+        .collect();
+    let bytes = craft::datagram("swim", &old);
+    cluster.inject(stranger, seed, &bytes).expect("it is well-formed");
+    cluster.run_for(2 * SECOND);
+    let answered: usize = cluster.caught(stranger).iter().map(Vec::len).sum();
+    assert!(answered <= bytes.len(), "{} bytes answered with {answered}", bytes.len());
+}
+
+#[test]
 fn a_strangers_datagram_draws_no_flood_upon_third_parties() {
     let mut cluster = Cluster::settled(5, &Config::lan());
     let sent = std::rc::Rc::new(std::cell::Cell::new(0));
