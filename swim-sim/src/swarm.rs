@@ -253,8 +253,10 @@ impl Maker<'_> {
     fn make(&mut self, kind: Kind) {
         match kind {
             Kind::Crash => {
+                // One seed always comes back: those who join after all seeds are gone never find each other.
                 let (at, how) = (self.time(), *self.draw.pick(&[Crash::Process, Crash::Host]));
-                self.slots().into_iter().for_each(|slot| self.add(at, Fault::Crash { slot, how }));
+                let slots = self.slots().into_iter().filter(|&slot| slot > 0);
+                slots.for_each(|slot| self.add(at, Fault::Crash { slot, how }));
             }
             Kind::CrashAndRestart => {
                 let how = *self.draw.pick(&[Crash::Process, Crash::Host]);
