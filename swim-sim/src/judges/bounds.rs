@@ -132,7 +132,7 @@ impl Case {
     /// What the node shows of it, against the bounds (S11).
     pub(super) fn judge(
         &mut self,
-        id: NodeId,
+        (id, clock): (NodeId, Instant),
         config: &Config,
         shown: &Suspicion,
         standstill: Duration,
@@ -161,6 +161,7 @@ impl Case {
         }
         if let Some((deadline, accusers)) = self.shown
             && shown.deadline + config.stall_max + SLACK < deadline
+            && shown.deadline > clock
             && shown.accusers <= accusers
         {
             return wrong(format!("came nearer, from {deadline:?} to {:?}, with no new accuser", shown.deadline));

@@ -618,7 +618,7 @@ impl Process {
         self.evidence.judge_accusers(id, after.incarnation, shown.accusers, self.id)?;
         let standstill = self.standstill.total(at.clock, config);
         let case = self.cases.get_mut(&id).expect("it was begun if it was missing");
-        case.judge(id, config, &shown, standstill, at.view.stats().burials_averted)
+        case.judge((id, at.clock), config, &shown, standstill, at.view.stats().burials_averted)
     }
 
     fn judge_spoken(&self) -> Verdict {
