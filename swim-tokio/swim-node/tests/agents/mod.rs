@@ -8,6 +8,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -16,10 +17,18 @@ use serde_json::Value;
 /// Only a hang takes longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 
-/// A free port for UDP and TCP on loopback, as far as can be known.
+/// An address free for UDP and TCP: a port of a loopback address that no other agent of these tests has, where the
+/// system has more than one. A port given back there is still free when it is asked for again.
 pub(crate) fn free_address() -> SocketAddr {
+    static AGENTS: AtomicU16 = AtomicU16::new(0);
+    let host = if cfg!(target_os = "linux") {
+        let [high, low] = AGENTS.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        [127, 1 + (std::process::id() % 250) as u8, high, 1 + low % 250]
+    } else {
+        [127, 0, 0, 1]
+    };
     loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let tcp = TcpListener::bind(SocketAddr::from((host, 0))).expect("loopback has a free port");
         let address = tcp.local_addr().expect("a bound socket has an address");
         if UdpSocket::bind(address).is_ok() {
             return address;

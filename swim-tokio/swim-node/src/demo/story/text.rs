@@ -65,8 +65,9 @@ impl Story {
             Step::Killing { name } => self.head(
                 Act::Loses,
                 &format!("{name} is killed"),
-                "Nobody is told: its task is gone, its sockets are closed. Who probes it next gets no answer and\n\
-                 suspects it; the suspect has a while to contradict before it is held dead.",
+                "Nobody is told: its task is gone, its sockets are closed. Who probes it next\n\
+                 gets no answer and suspects it. It has a while to contradict, for it might\n\
+                 only be slow; then it is held dead.",
             ),
             Step::Seen { sight, after } => self.seen(sight, *after),
             Step::Detected { name, survivors } => {
@@ -98,8 +99,9 @@ impl Story {
         let timeout = show_duration(config.probe_timeout);
         self.out.print(&format!("\n{}\n", self.paint.tone(Tone::Strong, &title)));
         let about = format!(
-            "Real sockets on 127.0.0.1, profile {profile}: every {interval} each node probes another, and asks others\n\
-             to try when {timeout} pass without an answer. Times count from the beginning of each act."
+            "Real sockets on 127.0.0.1, profile {profile}. Every {interval} each node probes another, and\n\
+             asks others to try when {timeout} pass without an answer. Times are counted from\n\
+             the beginning of each act."
         );
         self.out.print(&format!("{}\n", self.paint.tone(Tone::Faint, &about)));
         let text = "Each node starts knowing only n1, by whom it joins, and hears of the others.";
@@ -204,10 +206,10 @@ impl Story {
         self.out.print(&format!("\n{head}\n\n"));
         let time = |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), show_seconds);
         let rows = [
-            ("converged", time(summary.converged), "from the last start until every node knew every node"),
+            ("converged", time(summary.converged), "from the last start until everyone knew everyone"),
             ("first noticed", time(summary.first_detection), "from the kill until the first survivor held it dead"),
             ("last noticed", time(summary.last_detection), "from the kill until the last survivor did"),
-            ("back", time(summary.rejoined), "from its restart until every node knew every node again"),
+            ("back", time(summary.rejoined), "from its restart until everyone knew everyone again"),
             ("false deaths", summary.false_deaths.to_string(), "times that a living node was declared dead"),
         ];
         for (what, value, meaning) in rows {
@@ -250,11 +252,11 @@ impl Story {
 fn why(cause: &Cause) -> Option<String> {
     let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "somebody".to_owned());
     Some(match cause {
-        Cause::ProbeFailed => ": it did not answer, neither directly nor through others".to_owned(),
+        Cause::ProbeFailed => ": no answer, directly or through others".to_owned(),
         Cause::Accused { by_name, .. } => format!(": {} accuses it", name(by_name)),
         Cause::SuspicionExpired { accusers, since } => {
             let accusers = if *accusers == 1 { "1 accuser".to_owned() } else { format!("{accusers} accusers") };
-            format!(": it did not contradict within {} ({accusers})", show_seconds(since.elapsed()))
+            format!(": no contradiction in {} ({accusers})", show_seconds(since.elapsed()))
         }
         Cause::DeclaredBy { by_name, .. } => format!(": {} says so", name(by_name)),
         _ => return None,
