@@ -40,7 +40,10 @@ impl Node {
             Accusation::Confirms => {
                 self.stats.claims_news += 1;
                 let (of, incarnation) = (self.table.at(slot).id, self.table.at(slot).incarnation());
-                self.add_rumor(slot, Topic::Accuser { of, incarnation, by: accuser });
+                // The one whom the rumor of the status names is told already: it was not known when it accused first.
+                if accuser != self.table.at(slot).accuser {
+                    self.add_rumor(slot, Topic::Accuser { of, incarnation, by: accuser });
+                }
                 self.changed.push(of);
                 self.arm_suspicion(now, slot);
                 self.arm_gossip();
