@@ -7,6 +7,7 @@
 
 pub mod cluster;
 pub mod craft;
+pub mod liar;
 pub mod network;
 pub mod repository;
 pub mod story;
