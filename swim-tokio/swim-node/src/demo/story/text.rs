@@ -225,8 +225,8 @@ impl Story {
         let program = std::env::args().next().unwrap_or_else(|| "swim-node".to_owned());
         let commands = [(5000, "5001"), (5001, "5000"), (5002, "5000")]
             .map(|(port, seed)| format!("  {program} --addr 127.0.0.1:{port} --seeds 127.0.0.1:{seed}\n"));
-        let head = self.paint.tone(Tone::Strong, "Next, a cluster of your own: each line in a terminal of its own,");
-        let kill = "then stop one with Ctrl-C (it says goodbye) and another with kill -9 (it does not).";
+        let head = self.paint.tone(Tone::Strong, "Next, a cluster of your own: each line in a terminal of its own.");
+        let kill = "Then stop one with Ctrl-C (it says goodbye), another with kill -9 (it doesn't).";
         format!("\n{head}\n{kill}\n\n{}\n", commands.concat())
     }
 
