@@ -1,3 +1,5 @@
+//! Streams over real connections, without a node: what the core would order is ordered here.
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
