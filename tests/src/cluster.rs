@@ -30,10 +30,12 @@ pub struct Cluster {
     count: u64,
     links: Links,
     caught: BTreeMap<SocketAddr, Vec<Vec<u8>>>,
-    watch: Option<Box<dyn FnMut(Seen<'_>)>>,
+    watch: Option<Watcher>,
     /// Checks events against tables after each input, not only at a timer's.
     checks_often: bool,
 }
+
+type Watcher = Box<dyn FnMut(Seen<'_>)>;
 
 /// One place for one member, whose process may be killed and started again.
 struct Peer {

@@ -13,7 +13,7 @@ pub struct Random(u64);
 
 impl Random {
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -23,7 +23,7 @@ impl Random {
 
     /// A number less than `n`, which is not 0.
     pub fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
+        (self.draw() % n as u64) as usize
     }
 
     /// True once in `n` times.
@@ -53,7 +53,7 @@ impl Liar {
         match self.random.below(4) {
             0 => self.member().address,
             _ => {
-                let bits = self.random.next().to_le_bytes();
+                let bits = self.random.draw().to_le_bytes();
                 SocketAddr::from(([172, 16, bits[0], bits[1]], 1 + u16::from(bits[2])))
             }
         }
@@ -78,19 +78,19 @@ impl Liar {
             0 => 0,
             1 => around(LIFE, &mut self.random),
             2 => around(Incarnation::ACCUSED_MAX.life - 2, &mut self.random),
-            3 => self.random.next() >> 2,
+            3 => self.random.draw() >> 2,
             _ => LIFE,
         };
         let refutation = match self.random.below(4) {
             0 => u32::MAX - 1 - self.random.below(3) as u32,
-            1 => self.random.next() as u32 & (u32::MAX >> 1),
+            1 => self.random.draw() as u32 & (u32::MAX >> 1),
             _ => self.random.below(4) as u32,
         };
         Incarnation { life, refutation }.min(Incarnation::ACCUSED_MAX)
     }
 
     fn id(&mut self) -> NodeId {
-        if self.random.one_in(3) { NodeId::from_u64(self.random.next()) } else { self.member().id() }
+        if self.random.one_in(3) { NodeId::from_u64(self.random.draw()) } else { self.member().id() }
     }
 
     /// A datagram with up to eight lies.
@@ -114,7 +114,7 @@ impl Liar {
     }
 
     fn message<'a>(&mut self, subject: NodeId, incarnation: Incarnation, profile: &'a [u8]) -> Message<'a> {
-        let (id, other, seq) = (self.id(), NodeId::from_u64(self.random.next()), self.random.next() as u32);
+        let (id, other, seq) = (self.id(), NodeId::from_u64(self.random.draw()), self.random.draw() as u32);
         match self.random.below(12) {
             0..=3 => craft::alive(subject, incarnation, profile),
             4 | 5 => craft::suspect(id, incarnation, if self.random.one_in(2) { other } else { self.other_than(id) }),
@@ -127,7 +127,7 @@ impl Liar {
                 source: other,
                 target: id,
                 address: self.address(),
-                budget_ms: self.random.next() as u32,
+                budget_ms: self.random.draw() as u32,
             }),
             _ if self.random.one_in(2) => Message::Nack(Nack { seq }),
             _ => Message::Ask(Ask { id, incarnation }),

@@ -44,7 +44,7 @@ fn a_million_lies_leave_the_cluster_whole_and_its_memory_bounded() {
     let mut cluster = Cluster::settled(NODES, &small());
     cluster.check_replays_seldom();
     let mut liar = Liar::new(members(&cluster), 7);
-    let mut refused = vec![0; NODES];
+    let mut refused = [0; NODES];
     let before: Vec<u64> = (0..NODES).map(|i| dropped(&cluster.node(i).stats().drops)).collect();
     for round in 0..1_000 {
         for _ in 0..1_000 {
@@ -104,15 +104,15 @@ fn lies_on_streams_break_nothing_but_the_stream() {
             0 => craft::frame("swim", &[hello, Message::Join(Join { source: puppet.id() })]),
             1 => craft::frame(
                 "swim",
-                &[hello, Message::SyncRoot(SyncRoot { source: puppet.id(), root: liar.random.next() })],
+                &[hello, Message::SyncRoot(SyncRoot { source: puppet.id(), root: liar.random.draw() })],
             ),
-            2 => liar.random.next().to_le_bytes().to_vec(),
+            2 => liar.random.draw().to_le_bytes().to_vec(),
             _ => Vec::new(),
         };
         cluster.say(to, stream, StreamInput::Data(&first));
         for _ in 0..liar.random.below(4) {
             let packet = if liar.random.one_in(2) { liar.bent() } else { liar.datagram() };
-            let len = if liar.random.one_in(8) { liar.random.next() as u32 } else { packet.len() as u32 };
+            let len = if liar.random.one_in(8) { liar.random.draw() as u32 } else { packet.len() as u32 };
             let mut frame = len.to_le_bytes().to_vec();
             frame.extend(packet);
             for piece in frame.chunks(1 + liar.random.below(2_000)) {

@@ -114,9 +114,8 @@ fn each_set(size: usize, from: usize, chosen: &mut Vec<Claim>, visit: &mut impl 
     if chosen.len() == size {
         return visit(chosen);
     }
-    let claims = claims();
-    for i in from..claims.len() {
-        chosen.push(claims[i]);
+    for (i, claim) in claims().into_iter().enumerate().skip(from) {
+        chosen.push(claim);
         each_set(size, i + 1, chosen, visit);
         chosen.pop();
     }
