@@ -8,7 +8,7 @@
 
 /// The agenda of a simulation; `T` says what happens.
 #[derive(Debug)]
-pub struct Agenda<T> {
+pub(crate) struct Agenda<T> {
     heap: Vec<Entry<T>>,
     made: u64,
 }
@@ -36,7 +36,7 @@ impl<T: Copy> Default for Agenda<T> {
 
 impl<T: Copy> Agenda<T> {
     /// Lets `what` happen at `time`, in nanoseconds, after whatever is already to happen at that time.
-    pub fn add(&mut self, time: u64, what: T) {
+    pub(crate) fn add(&mut self, time: u64, what: T) {
         let entry = Entry { time, order: self.made, what };
         self.made += 1;
         self.heap.push(entry);
@@ -44,12 +44,12 @@ impl<T: Copy> Agenda<T> {
     }
 
     /// When the next entry is due.
-    pub fn next_time(&self) -> Option<u64> {
+    pub(crate) fn next_time(&self) -> Option<u64> {
         self.heap.first().map(|entry| entry.time)
     }
 
     /// Takes the next entry.
-    pub fn take(&mut self) -> Option<(u64, T)> {
+    pub(crate) fn take(&mut self) -> Option<(u64, T)> {
         let last = self.heap.pop()?;
         let Some(first) = self.heap.first_mut() else { return Some((last.time, last.what)) };
         let taken = core::mem::replace(first, last);
@@ -58,12 +58,12 @@ impl<T: Copy> Agenda<T> {
     }
 
     /// How many entries wait.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.heap.len()
     }
 
     /// Whether nothing is to happen any more.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.heap.is_empty()
     }
 

@@ -53,8 +53,6 @@ pub(crate) struct Process {
     pub(crate) streams: Vec<(Option<StreamId>, EndId)>,
     /// Whether the application wants it to be a member: false once it was told to leave.
     pub(crate) member: bool,
-    /// The digest of its live view, and the number in it, as last counted.
-    pub(crate) seen: Option<(u64, usize)>,
 }
 
 /// Whether something is held up, by any number of reasons that may overlap.
@@ -103,7 +101,6 @@ impl Process {
             held_bytes: 0,
             streams: Vec::new(),
             member: false,
-            seen: None,
         }
     }
 

@@ -114,6 +114,13 @@ pub(crate) struct SegmentHead {
 pub(crate) enum StreamNews {
     /// Somebody opened it, from this address.
     Accept(SocketAddr),
+    /// The stream that it calls so moved.
+    Moved(StreamId, Moved),
+}
+
+/// How a stream moved.
+#[derive(Debug)]
+pub(crate) enum Moved {
     Connected,
     Written(usize),
     /// These bytes arrived; [`Streams::give_back`] returns their buffer.
@@ -226,12 +233,6 @@ impl Streams {
         if let Some(end) = self.end(id) {
             end.stream = Some(stream);
         }
-    }
-
-    /// What the application calls the stream, once it does.
-    pub(crate) fn stream(&self, id: EndId) -> Option<StreamId> {
-        let connection = self.connections.get(id.connection as usize)?;
-        (connection.generation == id.generation).then(|| connection.side(id.side))?.as_ref()?.stream
     }
 
     /// Whose end this is.

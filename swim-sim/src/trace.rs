@@ -16,7 +16,6 @@ use crate::streams::SegmentHead;
 /// The trace of one run.
 pub(crate) struct Trace {
     hash: u64,
-    items: u64,
     step: Option<Vec<Item>>,
     lines: Option<Box<dyn Write + Send>>,
 }
@@ -68,17 +67,12 @@ fn hash_bytes(bytes: &[u8]) -> u64 {
 
 impl Trace {
     pub(crate) fn new() -> Trace {
-        Trace { hash: K0, items: 0, step: None, lines: None }
+        Trace { hash: K0, step: None, lines: None }
     }
 
     /// The hash of all that happened so far.
     pub(crate) fn hash(&self) -> u64 {
         self.hash
-    }
-
-    /// How many items there were.
-    pub(crate) fn items(&self) -> u64 {
-        self.items
     }
 
     /// Keeps the items of each step from now on.
@@ -104,7 +98,6 @@ impl Trace {
     }
 
     fn item(&mut self, at: u64, slot: u32, what: &'static str, content: u64, len: usize) {
-        self.items += 1;
         let kind = u64::from(what.as_bytes()[0]) << 8 | what.len() as u64;
         self.hash = fold(self.hash ^ at ^ (u64::from(slot) << 40), K1 ^ content ^ kind);
         if let Some(step) = &mut self.step {

@@ -100,11 +100,6 @@ impl Zones {
     pub fn between(&self, from: u32, to: u32) -> Latency {
         self.matrix[self.zone(from) * self.count + self.zone(to)]
     }
-
-    /// All latencies, row by row.
-    pub(crate) fn all(&self) -> &[Latency] {
-        &self.matrix
-    }
 }
 
 /// A duration in nanoseconds.

@@ -4,7 +4,7 @@ use swim_proto::StreamId;
 
 use super::receiving::Receiver;
 use super::sending::Sender;
-use super::{EndId, Owner, Segment, Side, StreamNews, StreamSettings, Streams};
+use super::{EndId, Moved, Owner, Segment, Side, StreamNews, StreamSettings, Streams};
 use crate::medium::Medium;
 use crate::network::Carried;
 
@@ -305,44 +305,41 @@ impl Streams {
         self.schedule(medium, id);
     }
 
-    /// The next thing to tell the application about this end.
+    /// The next thing to tell the application about this end, which it calls by this name.
     pub(crate) fn next_input(&mut self, medium: &mut Medium, id: EndId) -> Option<StreamNews> {
         let from = self.remote_address(medium, id);
         let end = self.end(id)?;
-        if end.open_untold {
-            end.open_untold = false;
-            return Some(match id.side {
-                Side::Client => StreamNews::Connected,
-                Side::Server => StreamNews::Accept(from),
-            });
-        }
-        if end.stream.is_none() || end.phase == Phase::Over && !end.failed_untold {
-            return None;
-        }
-        if end.phase == Phase::Open {
-            let written = end.sender.take_written();
-            if written > 0 {
-                return Some(StreamNews::Written(written));
+        if core::mem::take(&mut end.open_untold) {
+            match id.side {
+                Side::Client => return Some(StreamNews::Moved(end.stream?, Moved::Connected)),
+                Side::Server => return Some(StreamNews::Accept(from)),
             }
         }
-        if end.receiver.has_ready() && end.phase != Phase::Done {
-            return Some(StreamNews::Data(end.receiver.take_ready()));
-        }
-        if end.failed_untold {
-            end.failed_untold = false;
-            self.release(id);
-            return Some(StreamNews::Failed);
-        }
-        if end.phase == Phase::Open && end.receiver.is_ended() && !end.finish_told {
-            end.finish_told = true;
-            return Some(StreamNews::Finished);
-        }
-        if end.phase == Phase::Open && end.finish_told && end.sender.is_done() {
-            end.phase = Phase::Done;
-            end.deadline = u64::MAX;
-            self.release(id);
-        }
-        None
+        let stream = end.stream?;
+        let moved = match end.phase {
+            Phase::Opening { .. } | Phase::Done => return None,
+            Phase::Over if !end.failed_untold => return None,
+            Phase::Open if end.sender.has_written() => Moved::Written(end.sender.take_written()),
+            Phase::Open | Phase::Over if end.receiver.has_ready() => Moved::Data(end.receiver.take_ready()),
+            Phase::Over => {
+                end.failed_untold = false;
+                self.release(id);
+                Moved::Failed
+            }
+            Phase::Open if end.receiver.is_ended() && !end.finish_told => {
+                end.finish_told = true;
+                Moved::Finished
+            }
+            Phase::Open => {
+                if end.finish_told && end.sender.is_done() {
+                    end.phase = Phase::Done;
+                    end.deadline = u64::MAX;
+                    self.release(id);
+                }
+                return None;
+            }
+        };
+        Some(StreamNews::Moved(stream, moved))
     }
 
     /// What an application sees of its peer: the client's host, with a port of the moment.

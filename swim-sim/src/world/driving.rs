@@ -10,7 +10,7 @@ use crate::medium::Due;
 use crate::observe::{Command, Input, Observation, Slot};
 use crate::packets::{PacketId, PacketKind};
 use crate::process::{Held, RECEIVE_BUFFER, RECEIVE_OVERHEAD, SEND_BUFFER};
-use crate::streams::{Arrived, EndId, Listening, Segment, StreamNews};
+use crate::streams::{Arrived, EndId, Listening, Moved, Segment, StreamNews};
 
 /// How long looking up a name takes.
 const RESOLVE_TIME: u64 = 1_000_000;
@@ -354,22 +354,24 @@ impl World {
     fn tell_stream(&mut self, slot: u32, end: EndId) {
         while let Some(news) = self.streams.next_input(&mut self.medium, end) {
             let now = self.medium.now;
-            let input = match &news {
+            let (stream, moved) = match news {
+                StreamNews::Moved(stream, moved) => (stream, moved),
                 StreamNews::Accept(from) => {
                     self.medium.trace.words(now, slot, "accept", &[]);
-                    self.give(slot, Given::Accept { from: *from, end });
+                    self.give(slot, Given::Accept { from, end });
                     continue;
                 }
-                StreamNews::Connected => StreamInput::Connected,
-                StreamNews::Written(len) => StreamInput::Written(*len),
-                StreamNews::Data(bytes) => StreamInput::Data(bytes),
-                StreamNews::Finished => StreamInput::Finished,
-                StreamNews::Failed => StreamInput::Failed,
             };
-            let Some(stream) = self.streams.stream(end) else { break };
+            let input = match &moved {
+                Moved::Connected => StreamInput::Connected,
+                Moved::Written(len) => StreamInput::Written(*len),
+                Moved::Data(bytes) => StreamInput::Data(bytes),
+                Moved::Finished => StreamInput::Finished,
+                Moved::Failed => StreamInput::Failed,
+            };
             self.medium.trace.words(now, slot, "stream", &[stream.0]);
             self.give(slot, Given::Stream { stream, input });
-            if let StreamNews::Data(buffer) = news {
+            if let Moved::Data(buffer) = moved {
                 self.streams.give_back(&mut self.medium, end, buffer);
             }
         }
