@@ -49,7 +49,7 @@ struct Against {
 #[derive(Debug)]
 struct Accuser {
     id: NodeId,
-    /// Whether the process knew it when it heard it, so that it may have been counted.
+    /// Whether the process knew it when it had taken it in, so that it may have been counted.
     known: bool,
 }
 
@@ -215,7 +215,15 @@ impl Evidence {
     }
 
     /// Of a suspicion no more accusers may be counted than known ones were heard, and this node itself (S14).
-    pub(super) fn judge_accusers(&self, id: NodeId, incarnation: Incarnation, counted: u8, own: NodeId) -> Verdict {
+    ///
+    /// `is_known`: whether the process knows this member now; it may have come to know it after it heard it accuse.
+    pub(super) fn judge_accusers(
+        &self,
+        (id, incarnation): (NodeId, Incarnation),
+        counted: u8,
+        own: NodeId,
+        is_known: impl Fn(NodeId) -> bool,
+    ) -> Verdict {
         let against = self.against.get(&id);
         if self.full || against.is_some_and(|against| against.accused > Some(incarnation)) {
             return Ok(());
@@ -224,7 +232,8 @@ impl Evidence {
             if against.accusers.len() == ACCUSERS_MAX {
                 return usize::MAX - 1;
             }
-            against.accusers.iter().filter(|accuser| accuser.known && accuser.id != own).count()
+            let known = |accuser: &&Accuser| accuser.id != own && (accuser.known || is_known(accuser.id));
+            against.accusers.iter().filter(known).count()
         });
         if usize::from(counted) <= known + 1 {
             return Ok(());

@@ -53,7 +53,7 @@ struct Window {
     initiated: u64,
     /// Members that an exchange named, each of which may be asked.
     exchanged: u64,
-    /// Suspicions that began.
+    /// Suspicions that ran when it began, or began in it.
     suspicions: u64,
     /// Whether it was leaving.
     leaving: bool,
@@ -142,17 +142,16 @@ impl Load {
             return Ok(());
         }
         let window = self.window;
-        let suspects = suspects + window.suspicions + self.before.suspicions;
         let exchanged = window.exchanged + self.before.exchanged;
-        let bound = initiated_max(config, elapsed, suspects, exchanged, window.leaving.then_some(live_max));
+        let bound = initiated_max(config, elapsed, window.suspicions, exchanged, window.leaving.then_some(live_max));
         self.before = window;
-        self.window = Window { start: clock, leaving, ..Window::default() };
+        self.window = Window { start: clock, suspicions: suspects, leaving, ..Window::default() };
         if window.initiated <= bound {
             return Ok(());
         }
         let what = format!(
-            "sent {} datagrams of its own accord in {elapsed:?}; {bound} are explained ({suspects} suspects, {exchanged} members exchanged)",
-            window.initiated
+            "sent {} datagrams of its own accord in {elapsed:?}; {bound} are explained ({} suspects, {exchanged} members exchanged)",
+            window.initiated, window.suspicions
         );
         fault(Rule::S9, what)
     }

@@ -132,7 +132,6 @@ pub(super) fn subject(message: &Message<'_>) -> Option<(NodeId, Incarnation)> {
         | Message::Ack(_)
         | Message::PingReq(_)
         | Message::Nack(_)
-        | Message::From(_)
         | Message::Join(_)
         | Message::SyncRoot(_)
         | Message::SyncAgree(_)

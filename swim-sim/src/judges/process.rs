@@ -615,7 +615,9 @@ impl Process {
             return Ok(());
         }
         let config = at.view.config();
-        self.evidence.judge_accusers(id, after.incarnation, shown.accusers, self.id)?;
+        self.evidence.judge_accusers((id, after.incarnation), shown.accusers, self.id, |accuser| {
+            at.view.member(accuser).is_some()
+        })?;
         let standstill = self.standstill.total(at.clock, config);
         let case = self.cases.get_mut(&id).expect("it was begun if it was missing");
         case.judge((id, at.clock), config, &shown, standstill, at.view.stats().burials_averted)

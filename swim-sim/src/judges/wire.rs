@@ -58,7 +58,6 @@ pub(super) fn in_own_name(message: &Message<'_>, own: NodeId) -> Verdict {
     let source = match message {
         Message::Ping(m) => m.source,
         Message::PingReq(m) => m.source,
-        Message::From(m) => m.source,
         Message::Join(m) => m.source,
         Message::SyncRoot(m) => m.source,
         _ => return Ok(()),
