@@ -94,7 +94,8 @@ pub struct Config {
     /// is raised; zero: never.
     pub stall_max: Duration,
 
-    /// Most bytes of a datagram, headers of UDP and IP not counted. 576 to 65,507.
+    /// Most bytes of a datagram, headers of UDP and IP not counted. 900 (room for the longest Alive
+    /// beside an ack) to 65,507.
     pub datagram_max: u16,
 }
 
@@ -255,7 +256,7 @@ impl Config {
         time("leave_timeout", self.leave_timeout)?;
         time_or_never("stall_min", self.stall_min)?;
         time_or_never("stall_max", self.stall_max)?;
-        range("datagram_max", self.datagram_max.into(), 576.0, 65_507.0)
+        range("datagram_max", self.datagram_max.into(), 900.0, 65_507.0)
     }
 }
 

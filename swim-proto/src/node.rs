@@ -2,7 +2,7 @@
 //!
 //! The files beside this one are the stimuli and what they lead to: `commands` (asked), `datagrams` (arrived),
 //! `streams` and `exchanges` (a stream moved), `timeouts` (time passed), `claims` (heard about a member), `probing`,
-//! `suspecting`, `joining`, `leaving`; `actions` is what leaves, `views` what can be looked at. The leaves below
+//! `suspecting`, `joining`; `actions` is what leaves, `views` what can be looked at. The leaves below
 //! (`membership`, `detection`, `dissemination`) decide and know nothing of each other; only here is anything done.
 
 mod actions;
@@ -28,10 +28,10 @@ pub use error::{CommandError, DatagramError};
 use crate::action::StreamId;
 use crate::config::{Config, ConfigError};
 use crate::detection::health::Health;
-use crate::detection::probe::{Pings, Probe};
+use crate::detection::probe::{Pings, Probe, Purpose};
 use crate::detection::silence::SuspicionClock;
 use crate::detection::suspicion::Cases;
-use crate::dissemination::exchange::Stream;
+use crate::dissemination::exchange::{Step, Stream};
 use crate::dissemination::rumors::Rumors;
 use crate::membership::table::{News, Table};
 use crate::membership::{ClusterHash, Incarnation, LocalMember, METADATA_MAX, NAME_MAX, NodeId, Slot, VERSIONS};
@@ -39,7 +39,7 @@ use crate::outbox::Outbox;
 use crate::random::Random;
 use crate::stats::Stats;
 use crate::time::Instant;
-use crate::timers::{Chore, Timers};
+use crate::timers::{Chore, Timer, Timers};
 use crate::wire::{Profile, is_unicast};
 
 use joining::Joins;
@@ -74,6 +74,8 @@ pub struct Node {
     joins: Joins,
     streams: BTreeMap<StreamId, Stream>,
     stream_count: u64,
+    /// How many of the streams others opened.
+    inbound_streams: usize,
     /// The next sync follows a join, after this doubling wait; `None`: all is agreed upon.
     catching_up: Option<Duration>,
     /// Answers to outranked claims that may still be sent before the allowance is filled up again.
@@ -82,6 +84,8 @@ pub struct Node {
     told_of_self: Option<Incarnation>,
     /// Bytes that may still be sent to addresses we do not know, in answer to the datagram being handled.
     unproven_left: usize,
+    /// The datagram being handled was answered with a claim: one is enough.
+    answered: bool,
     /// When news was last gossiped.
     gossiped: Instant,
 
@@ -111,6 +115,9 @@ pub enum Status {
     /// Another process has taken its name with a newer life. It answers nothing any more; make a new `Node`.
     Superseded,
 }
+
+/// So many pointless timers are let be.
+const TIMERS_SPARE: usize = 256;
 
 /// How many echoes may be sent: at most [`EchoAllowance::MAX`] in one probe interval.
 #[derive(Clone, Copy, Debug)]
@@ -177,10 +184,12 @@ impl Node {
             joins: Joins::default(),
             streams: BTreeMap::new(),
             stream_count: 0,
+            inbound_streams: 0,
             catching_up: None,
             echoes: EchoAllowance { left: EchoAllowance::MAX, filled: now },
             told_of_self: None,
             unproven_left: 0,
+            answered: false,
             gossiped: now,
             timers: Timers::new(),
             outbox: Outbox::default(),
@@ -235,7 +244,42 @@ impl Node {
         }
         self.now = self.now.max(now);
         self.notice_lag(self.now);
+        self.bound_timers();
         self.now
+    }
+
+    /// Sets the timers of members, pings and streams anew once most of those that wait are pointless.
+    fn bound_timers(&mut self) {
+        let known = self.table.graves_len() + self.cases.len() + self.streams.len() + self.pings.len();
+        if self.timers.heap_len() <= TIMERS_SPARE + 4 * known {
+            return;
+        }
+        self.timers.clear_heap();
+        self.rearm_members();
+        for relay in self.pings.relays(self.now) {
+            if let Purpose::Relay { nack_at, .. } = relay.purpose {
+                self.timers.push(nack_at, Timer::Relay(relay.seq));
+            }
+        }
+        for (&id, stream) in &self.streams {
+            self.timers.push(stream.moved + self.config.stream_timeout, Timer::Stream(id));
+            if let Step::Admitting(joiner) = &stream.step {
+                self.timers.push(joiner.ask_at, Timer::Admit(id));
+            }
+        }
+    }
+
+    /// The timers of members, anew.
+    fn rearm_members(&mut self) {
+        let slots: Vec<Slot> = self.table.slots_from(1).map(|(_, slot, _)| slot).collect();
+        for slot in slots {
+            let record = self.table.at_mut(slot);
+            (record.reap_armed, record.suspicion_armed) = (false, None);
+            if !record.is_live() {
+                self.arm_reaping(slot);
+            }
+            self.arm_suspicion(self.now, slot);
+        }
     }
 
     /// Being late by more than a bound is a stall: what our timers would say about others is worth nothing. Noticed at

@@ -134,11 +134,10 @@ impl Outbox {
         notice
     }
 
-    /// Everything but the events is dropped.
-    pub(crate) fn clear(&mut self) {
+    /// Nothing more is sent; what was decided about streams still holds.
+    pub(crate) fn drop_datagrams(&mut self) {
         self.urgent.clear();
         self.normal.clear();
-        self.control.clear();
     }
 }
 

@@ -1,7 +1,7 @@
 //! When to come back, and why.
 //!
 //! One queue for the node. A timer is a hint, state decides: whatever fires looks at the state it concerns and finds
-//! out by itself whether there is still something to do. So nothing is ever taken out of the queue but by firing, and
+//! out by itself whether there is still something to do. So nothing is taken out of the queue but by firing, and
 //! an input that makes a timer pointless costs nothing.
 //!
 //! Timers of which there is one ([`Chore`]) have a place each and can be moved and cleared; timers of which there are
@@ -58,7 +58,7 @@ pub(crate) enum Timer {
     Relay(u32),
     /// Reset this stream if nothing has moved on it.
     Stream(StreamId),
-    /// Admit the joiner on this stream: the holder of its name has not answered.
+    /// Ask the holder of the joiner's name on this stream again, or admit the joiner.
     Admit(StreamId),
 }
 
@@ -103,6 +103,16 @@ impl Timers {
     pub(crate) fn push(&mut self, at: Instant, timer: Timer) {
         self.count += 1;
         self.heap.push(Reverse((at, self.count, timer)));
+    }
+
+    /// How many wait in the heap, those that will find nothing to do included.
+    pub(crate) fn heap_len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Empties the heap, for whoever sets anew what the state needs.
+    pub(crate) fn clear_heap(&mut self) {
+        self.heap.clear();
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {

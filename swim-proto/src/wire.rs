@@ -26,7 +26,7 @@ pub(crate) use frame::PREFIX_LEN;
 pub use frame::{FrameError, FrameReader};
 pub use header::{FLAG_SEALED, FRAME_MAX, HEADER_LEN, MAGIC, VERSION};
 pub use message::{
-    Ack, Alive, Ask, Busy, Dead, From, Grave, Held, Join, Left, Message, Nack, NameTaken, Ping, PingReq, Profile,
-    Suspect, SyncAgree, SyncBuckets, SyncEnd, SyncFilter, SyncRoot, Tombstone, Want,
+    Ack, Alive, Ask, Busy, Dead, Grave, Held, Join, Left, Message, Nack, NameTaken, Ping, PingReq, Profile, Suspect,
+    SyncAgree, SyncBuckets, SyncEnd, SyncFilter, SyncRoot, Tombstone, Want,
 };
 pub use profile::{PROFILE_MAX, ProfileBytes};

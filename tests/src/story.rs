@@ -270,7 +270,7 @@ impl Teller {
     /// `None`: everyday business.
     fn datagram_message(&self, message: &Message<'_>) -> Option<String> {
         match message {
-            Message::Ping(_) | Message::Ack(_) | Message::From(_) => None,
+            Message::Ping(_) | Message::Ack(_) => None,
             _ => Some(self.message(message)),
         }
     }
@@ -295,7 +295,6 @@ impl Teller {
             }
             Message::Dead(m) => format!("dead {} {} by {}", self.name(m.id), m.incarnation, self.name(m.accuser)),
             Message::Left(m) => format!("left {} {}", self.name(m.id), m.incarnation),
-            Message::From(m) => format!("from {}", self.name(m.source)),
             Message::Ask(m) => format!("ask {} {}", self.name(m.id), m.incarnation),
             Message::Join(m) => format!("join {}", self.name(m.source)),
             Message::SyncRoot(_) => String::from("sync-root"),

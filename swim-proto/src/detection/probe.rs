@@ -36,11 +36,11 @@ pub(crate) struct Probe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// For another member, who is to be told under its own sequence.
-    Relay { requester: SocketAddr, seq: u32 },
+    Relay { requester: SocketAddr, seq: u32, nack_at: Instant },
     /// Before a burial.
     Verify,
-    /// To tell a member that it is held dead, or accused by hearsay.
-    Obituary,
+    /// To tell a member that it is held dead, at this incarnation, or accused by hearsay.
+    Obituary { buried: Option<Incarnation> },
     /// To see whether the holder of a name answers, before somebody else is admitted under it.
     Holder { stream: StreamId },
 }
@@ -80,8 +80,13 @@ impl Pings {
         self.waiting.remove(at)
     }
 
-    /// How many wait that serve others.
-    pub(crate) fn relays(&self) -> usize {
-        self.waiting.iter().filter(|ping| matches!(ping.purpose, Purpose::Relay { .. })).count()
+    /// Those that serve others and are still waited for.
+    pub(crate) fn relays(&self, now: Instant) -> impl Iterator<Item = &Waiting> {
+        let serves = move |ping: &&Waiting| matches!(ping.purpose, Purpose::Relay { .. }) && ping.gives_up > now;
+        self.waiting.iter().filter(serves)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
     }
 }

@@ -97,7 +97,7 @@ impl SuspicionClock {
             if others_live < 2 {
                 self.run(now);
             }
-            return Finding::LookAgain(implausible.max(now + self.plausible));
+            return Finding::LookAgain(if now < implausible { implausible } else { now + self.plausible });
         }
         let since = *self.still_since.get_or_insert(now);
         let end = since + self.stall_max;
@@ -169,6 +169,6 @@ mod tests {
         assert!(!clock.stalled(at(1000), Duration::from_millis(100)));
         assert!(clock.stalled(at(9000), Duration::from_secs(8)));
         assert_eq!(clock.now(at(9000)), at(1000));
-        assert_eq!(clock.look(at(9000), 5), Finding::LookAgain(at(12_000)));
+        assert_eq!(clock.look(at(9000), 5), Finding::LookAgain(at(11_000)));
     }
 }

@@ -64,6 +64,10 @@ pub(crate) struct Joiner {
     pub(crate) id: NodeId,
     pub(crate) incarnation: Incarnation,
     pub(crate) profile: Arc<[u8]>,
+    /// How often the holder of the name was asked.
+    pub(crate) asked: u8,
+    /// When it is asked again, or the joiner let in.
+    pub(crate) ask_at: Instant,
 }
 
 /// A part of what is still to be written, with how far it got.
@@ -110,13 +114,18 @@ pub(crate) enum Part {
     NameTaken {
         holder: SocketAddr,
     },
-    Busy,
+    /// Whom to ask instead, from this place in the list of members on.
+    Busy {
+        start: u32,
+    },
 }
 
 /// One stream.
 pub(crate) struct Stream {
     pub(crate) step: Step,
     pub(crate) connected: bool,
+    /// Opened by the peer.
+    pub(crate) inbound: bool,
     pub(crate) reader: FrameReader,
     pub(crate) parts: VecDeque<Part>,
     /// Finish once the parts are written.
@@ -128,7 +137,7 @@ pub(crate) struct Stream {
     /// A write is announced to whoever polls.
     pub(crate) announced: bool,
     pub(crate) moved: Instant,
-    /// We serve an exchange on it, or began one: it counts towards the limit.
+    /// We serve an exchange on it: it counts towards the limit.
     pub(crate) exchange: bool,
     /// The first exchange of a newcomer: what it learns is not told on.
     pub(crate) newcomer: bool,
@@ -143,6 +152,7 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new(now: Instant, step: Step, connected: bool) -> Stream {
         Stream {
+            inbound: step == Step::Accepted,
             step,
             connected,
             reader: FrameReader::new(),

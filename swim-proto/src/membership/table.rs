@@ -1,8 +1,8 @@
 //! Everything known about everyone, and the lists that choose among them in O(1).
 //!
 //! A member has a slot for as long as it is known; slot 0 is the local member's, for ever. Each other member stands in
-//! one of two lists: the **live** (Alive and Suspect, with content) and the **graves** (Dead, Left, and whoever is known
-//! by id alone). The live list is also the order of probing: see [`Table::next_target`].
+//! one of three lists: the **live** (Alive and Suspect, with content), the **dead** (with content) and the **gone** (Left,
+//! and whoever is known by id alone). The live list is also the order of probing: see [`Table::next_target`].
 //!
 //! This file keeps the lists, the indexes and the digest in step with the records; which claim prevails is
 //! `precedence`'s matter, what follows from a change is `node/claims`'s.
@@ -138,6 +138,10 @@ impl Record {
         self.content.as_ref().map(|content| content.address)
     }
 
+    fn is_reachable_dead(&self) -> bool {
+        self.status.state == State::Dead && self.content.is_some()
+    }
+
     /// Alive or Suspect, and known by more than its id.
     pub(crate) fn is_live(&self) -> bool {
         self.status.state.is_live() && self.content.is_some()
@@ -156,7 +160,10 @@ pub(crate) struct Table {
     cursor: usize,
     /// Where the walk of [`Table::walk_live`] goes on.
     walked: usize,
-    graves: Vec<Slot>,
+    /// The dead of whom more is known than their id: they may be tried again. The latest are at the end.
+    dead: Vec<Slot>,
+    /// The departed, and whoever is known by id alone.
+    gone: Vec<Slot>,
     digest: Digest,
 }
 
@@ -172,7 +179,8 @@ impl Table {
             live: Vec::new(),
             cursor: 0,
             walked: 0,
-            graves: Vec::new(),
+            dead: Vec::new(),
+            gone: Vec::new(),
             digest: Digest::new(cluster),
         };
         let status = Status::new(content.incarnation, State::Alive);
@@ -230,8 +238,21 @@ impl Table {
         &self.live
     }
 
-    pub(crate) fn graves(&self) -> &[Slot] {
-        &self.graves
+    /// The dead that can be reached again, the latest at the end.
+    pub(crate) fn dead(&self) -> &[Slot] {
+        &self.dead
+    }
+
+    /// How many are known that are not live.
+    pub(crate) fn graves_len(&self) -> usize {
+        self.dead.len() + self.gone.len()
+    }
+
+    /// One of those that are not live, at random.
+    pub(crate) fn random_grave(&self, random: &mut Random) -> Option<Slot> {
+        let graves = self.graves_len();
+        let drawn = (graves > 0).then(|| random.below(graves))?;
+        self.gone.get(drawn).or_else(|| self.dead.get(drawn - self.gone.len())).copied()
     }
 
     pub(crate) fn digest(&self) -> &Digest {
@@ -295,8 +316,8 @@ impl Table {
         if self.at(slot).state() != status.state {
             self.at_mut(slot).since = now;
         }
-        let was_live = self.at(slot).is_live();
-        let stays = was_live == (status.state.is_live() && self.at(slot).content.is_some());
+        let same_list = |a: State, b: State| a.is_live() == b.is_live() && (a == State::Dead) == (b == State::Dead);
+        let stays = same_list(self.at(slot).state(), status.state);
         if stays {
             self.at_mut(slot).status = status;
         } else {
@@ -399,18 +420,21 @@ impl Table {
         if slot == Slot::LOCAL {
             return;
         }
-        if live {
-            self.at_mut(slot).place = self.live.len() as u32;
-            self.live.push(slot);
-        } else {
-            self.at_mut(slot).place = self.graves.len() as u32;
-            self.graves.push(slot);
-        }
+        let dead = self.at(slot).is_reachable_dead();
+        let list = match (live, dead) {
+            (true, _) => &mut self.live,
+            (false, true) => &mut self.dead,
+            (false, false) => &mut self.gone,
+        };
+        let place = list.len() as u32;
+        list.push(slot);
+        self.at_mut(slot).place = place;
     }
 
     fn delist(&mut self, slot: Slot) {
         let record = self.at(slot);
-        let (id, live, place) = (record.id, record.is_live(), record.place as usize);
+        let (id, live, dead) = (record.id, record.is_live(), record.is_reachable_dead());
+        let place = record.place as usize;
         if let (true, Some(content)) = (live, &record.content) {
             let incarnation = content.incarnation;
             self.digest.remove(id, incarnation);
@@ -429,8 +453,9 @@ impl Table {
             self.swap_live(hole, self.live.len() - 1);
             self.live.pop();
         } else {
-            self.graves.swap_remove(place);
-            if let Some(&moved) = self.graves.get(place) {
+            let list = if dead { &mut self.dead } else { &mut self.gone };
+            list.swap_remove(place);
+            if let Some(&moved) = list.get(place) {
                 self.at_mut(moved).place = place as u32;
             }
         }

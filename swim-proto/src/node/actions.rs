@@ -96,8 +96,9 @@ impl Node {
 
     fn limited(&self, to: SocketAddr, body: Body, len_max: usize) -> Outgoing {
         let full = self.config.datagram_max;
-        let len_max = u16::try_from(len_max).unwrap_or(u16::MAX).min(full);
-        Outgoing { to, body, len_max, piggyback: len_max == full }
+        let known = self.table.find_address(to).is_some();
+        let len_max = if known { full } else { u16::try_from(len_max).unwrap_or(u16::MAX).min(full) };
+        Outgoing { to, body, len_max, piggyback: known }
     }
 
     /// Distinct random live members into `chosen`.
@@ -121,23 +122,23 @@ impl Node {
         let mut fits = true;
         match outgoing.body {
             Body::Ping { seq, target, tell } => {
+                fits &= writer.push(&Message::Ping(Ping { seq, target, source }));
                 if tell {
                     self.accuse_to_face(target, &mut writer);
                 }
-                fits &= writer.push(&Message::Ping(Ping { seq, target, source }));
             }
             Body::Ack { seq, asker } => {
                 let incarnation = self.table.local().incarnation();
                 fits &= writer.push(&Message::Ack(Ack { seq, incarnation }));
-                self.accuse_to_face(asker, &mut writer);
+                self.add_to_answer(asker, &mut writer);
             }
             Body::Forward { seq, incarnation } => fits &= writer.push(&Message::Ack(Ack { seq, incarnation })),
             Body::Nack { seq } => fits &= writer.push(&Message::Nack(Nack { seq })),
             Body::PingReq { seq, target, address, budget_ms } => {
+                fits &= writer.push(&Message::PingReq(PingReq { seq, source, target, address, budget_ms }));
                 if self.config.buddy {
                     self.accuse_to_face(target, &mut writer);
                 }
-                fits &= writer.push(&Message::PingReq(PingReq { seq, source, target, address, budget_ms }));
             }
             Body::Gossip => {}
             Body::Claim { about } => {
@@ -180,6 +181,25 @@ impl Node {
         }
     }
 
+    /// What an answer says besides: that we departed, to whoever still probes us; or what is held against the asker.
+    fn add_to_answer(&self, asker: NodeId, writer: &mut PacketWriter<'_>) {
+        if !self.is_running() {
+            if let Some(left) = claim_of(self.table.local()) {
+                writer.push(&left);
+            }
+            return;
+        }
+        let state = self.table.find(asker).map(|slot| self.table.at(slot).state());
+        let tell = match state {
+            Some(State::Suspect) => self.config.buddy,
+            Some(State::Dead | State::Left) => self.config.echo,
+            Some(State::Alive) | None => false,
+        };
+        if tell {
+            self.accuse_to_face(asker, writer);
+        }
+    }
+
     /// Fills a datagram up with news: fewest sent first ([SWIM] 4.1). That a member is alive is no news to itself.
     fn add_rumors(&mut self, to: SocketAddr, writer: &mut PacketWriter<'_>) {
         let limit = sends_limit(self.config.retransmit_mult, self.table.live_count());
@@ -192,6 +212,10 @@ impl Node {
                 Topic::Status => {
                     let record = self.table.at(slot);
                     if record.state() == State::Alive && record.address() == Some(to) {
+                        // Where there is nobody else, nobody is to be told.
+                        if self.table.others().len() == 1 {
+                            self.drop_rumor(rumor);
+                        }
                         continue;
                     }
                     claim_of(record)

@@ -8,10 +8,11 @@ use core::time::Duration;
 
 use super::{Node, Status as Standing};
 use crate::action::StreamId;
+use crate::dissemination::exchange::Step;
 use crate::dissemination::rumors::Topic;
 use crate::event::Cause;
 use crate::membership::precedence::{Status, content_prevails};
-use crate::membership::table::{Content, News};
+use crate::membership::table::{Content, News, Record};
 use crate::membership::transition::{Change, changes};
 use crate::membership::{Incarnation, NodeId, Slot, State};
 use crate::outbox::{Body, Notice};
@@ -22,7 +23,7 @@ use crate::wire::{Alive, Dead, Left, ProfileBytes, Suspect, Tombstone};
 
 /// How long somebody known by id alone is remembered as dead or departed, at most: long enough for old news to die out,
 /// short enough that invented ids do not push out those we knew.
-const ID_ONLY_RETENTION: Duration = Duration::from_secs(600);
+pub(super) const ID_ONLY_RETENTION: Duration = Duration::from_secs(600);
 
 /// By which way a claim came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ impl Node {
             return self.hear_self_alive(now, alive, via);
         }
         let Some(slot) = self.table.find(alive.id) else {
-            if self.is_named_right(alive) && self.has_room() {
+            if self.is_named_right(alive) && self.has_room(true) {
                 let status = Status::new(alive.incarnation, State::Alive);
                 let slot = self.table.insert(alive.id, status, None, now);
                 let content = news_of(alive);
@@ -62,16 +63,24 @@ impl Node {
         if status == record.status() && !content_news {
             return self.hear_nothing_new(now, slot, claimed, via);
         }
-        let unnamed = record.content().is_none();
+        let same_name =
+            record.content().is_some_and(|held| profile_of(held).parse().name == alive.profile.parse().name);
         let buried = record.status() > claimed && record.state() == State::Dead;
-        if content_news && unnamed && !self.is_named_right(alive) {
+        let accuser = record.accuser;
+        if content_news && !same_name && !self.is_named_right(alive) {
             return;
         }
+        let content = content_news.then(|| news_of(alive));
+        // Who it was may come to light after its death: what is told then is the death.
+        let cause = match status.state {
+            State::Alive | State::Left => Cause::Itself,
+            State::Suspect => Cause::Accused { by: accuser },
+            State::Dead => Cause::DeclaredBy { by: accuser },
+        };
+        self.change(now, slot, status, content, None, cause, self.spread(via));
         if buried && matches!(via, Via::Exchange(_)) {
             self.send_obituary(now, slot);
         }
-        let content = content_news.then(|| news_of(alive));
-        self.change(now, slot, status, content, None, Cause::Itself, self.spread(via));
     }
 
     pub(super) fn hear_suspect(&mut self, now: Instant, suspect: &Suspect, via: Via) {
@@ -86,6 +95,7 @@ impl Node {
             let cause = Cause::Accused { by: accuser };
             self.change(now, slot, claimed, None, Some(accuser), cause, self.spread(via));
         } else if record.status() == claimed {
+            self.count_heard(slot, accuser);
             self.confirm(now, slot, accuser);
         } else {
             self.hear_nothing_new(now, slot, claimed, via);
@@ -158,8 +168,7 @@ impl Node {
             // Tombstones of one member die out together: the lesser remaining life holds everywhere. Small differences
             // are let be, so that no sequence of them sets timers without end.
             record.forget_at = now + remaining;
-            record.reap_armed = false;
-            self.arm_reaping(slot);
+            self.rearm_reaping(slot);
         }
     }
 
@@ -169,12 +178,8 @@ impl Node {
         let record = self.table.at(slot);
         let (held, id) = (record.status(), record.id);
         if held == claimed {
-            if self.config.count_heard
-                && let Some(rumor) = record.rumor
-            {
-                self.count_sent(rumor);
-            }
-            return;
+            let accuser = record.accuser;
+            return self.count_heard(slot, accuser);
         }
         match via {
             Via::Exchange(stream) => {
@@ -182,8 +187,11 @@ impl Node {
                 if held.state == State::Dead && claimed.state.is_live() {
                     self.send_obituary(now, slot);
                 }
+                let known = self.table.len();
                 if !held.state.is_live()
                     && let Some(stream) = self.streams.get_mut(&stream)
+                    && stream.step == Step::Listed
+                    && stream.wanted.len() < known
                 {
                     stream.wanted.push(id);
                 }
@@ -196,10 +204,19 @@ impl Node {
                     _ if accused => return,
                     _ => (from, self.len_allowed(from, len)),
                 };
-                // The same state of an older incarnation is the common case of old news still on its way: the subject
-                // need not hear that we accuse it at a newer one, it does already.
                 self.echo(now, id, to, len_max);
             }
+        }
+    }
+
+    /// Others tell what we tell: where that counts, it need not be told as often.
+    fn count_heard(&mut self, slot: Slot, accuser: NodeId) {
+        let record = self.table.at(slot);
+        if self.config.count_heard
+            && record.accuser == accuser
+            && let Some(rumor) = record.rumor
+        {
+            self.count_sent(rumor);
         }
     }
 
@@ -207,7 +224,7 @@ impl Node {
         if !self.config.echo || !self.is_running() {
             return;
         }
-        if !self.echoes.take(now, self.config.probe_interval) {
+        if core::mem::replace(&mut self.answered, true) || !self.echoes.take(now, self.config.probe_interval) {
             self.stats.drops.echoes_limited += 1;
             return;
         }
@@ -226,6 +243,10 @@ impl Node {
         let own_address = local.address();
         let own_profile = local.content().map(|content| Arc::clone(&content.profile)).unwrap_or_default();
         let profile = alive.profile.parse();
+        if profile.name != profile_name(local) {
+            self.stats.drops.misnamed += 1;
+            return;
+        }
         let elsewhere = Some(profile.address) != own_address;
         if alive.incarnation < own {
             if let Via::Datagram { from, len } = via {
@@ -266,13 +287,22 @@ impl Node {
 
     /// Raises our own incarnation past what was heard, and says so: first to whoever told us.
     fn go_past(&mut self, now: Instant, heard: Incarnation, via: Via) {
-        let incarnation = self.table.local().incarnation().max(heard).past();
+        let own = self.table.local().incarnation();
+        // A greater life of ours was an earlier process of a clock that was ahead: this process is another, and has a
+        // life of its own.
+        let incarnation = if heard.life > own.life && heard.life < Incarnation::MAX.life {
+            Incarnation::first(heard.life + 1)
+        } else {
+            own.max(heard).past()
+        };
         if incarnation == self.table.local().incarnation() {
             return;
         }
         self.stats.refutations += 1;
         self.renew_self(now, incarnation, None);
-        if let Via::Datagram { from, len } = via {
+        if let Via::Datagram { from, len } = via
+            && !core::mem::replace(&mut self.answered, true)
+        {
             let len_max = self.len_allowed(from, len);
             let about = self.local_id();
             self.send_urgent(from, Body::Claim { about }, len_max);
@@ -293,7 +323,7 @@ impl Node {
     fn give_way(&mut self, by: SocketAddr, life: u64) {
         self.status = Standing::Superseded;
         self.timers.clear_all();
-        self.outbox.clear();
+        self.outbox.drop_datagrams();
         self.probe = None;
         while let Some((&stream, _)) = self.streams.first_key_value() {
             self.reset_stream(stream);
@@ -371,7 +401,7 @@ impl Node {
             self.table.at_mut(slot).round_trip = None;
         }
 
-        self.open_case(now, slot);
+        self.open_case(now, slot, !matches!(cause, Cause::DeclaredBy { .. }));
         let in_view_now = self.table.at(slot).content().is_some();
         if in_view_now && slot != Slot::LOCAL {
             let changes = changes(in_view, status.state, greater_life, content_changed);
@@ -384,24 +414,29 @@ impl Node {
             self.tell_on(slot, spread);
         }
         self.changed.push(self.table.at(slot).id);
-        if self.status != Standing::Joined && self.is_running() && !self.table.others().is_empty() {
+        if slot != Slot::LOCAL
+            && self.status != Standing::Joined
+            && self.is_running()
+            && !self.table.others().is_empty()
+        {
             self.status = Standing::Joined;
         }
         if self.status == Standing::Leaving && self.table.others().is_empty() {
             // Nobody is left to tell.
             self.timers.set(Chore::Leave, now);
         }
-        self.trim_graves(now, slot);
+        self.trim_graves(slot);
     }
 
     /// Opens the case against a member that is now Suspect and has none.
-    fn open_case(&mut self, now: Instant, slot: Slot) {
+    /// An obituary by hearsay opens it, but is no accusation that others could confirm.
+    pub(super) fn open_case(&mut self, now: Instant, slot: Slot, accused: bool) {
         let record = self.table.at(slot);
         if record.state() != State::Suspect || record.case.is_some() || !record.is_live() {
             return;
         }
         let (incarnation, accuser) = (record.incarnation(), record.accuser);
-        let accuser = self.is_known_accuser(accuser).then_some(accuser);
+        let accuser = (accused && self.is_known_accuser(accuser)).then_some(accuser);
         let live = self.table.live_count();
         let suspicion_now = self.clock.now(now);
         let case = self.cases.open(&self.config, live, now, suspicion_now, slot, incarnation, accuser);
@@ -470,7 +505,7 @@ impl Node {
         accuser: NodeId,
         remaining: Option<Duration>,
     ) {
-        if !self.has_room() {
+        if !self.has_room(false) {
             return;
         }
         let slot = self.table.insert(id, status, None, now);
@@ -481,7 +516,7 @@ impl Node {
         self.arm_reaping(slot);
         self.changed.push(id);
         self.stats.claims_news += 1;
-        self.trim_graves(now, slot);
+        self.trim_graves(slot);
     }
 
     pub(super) fn arm_reaping(&mut self, slot: Slot) {
@@ -492,23 +527,33 @@ impl Node {
         }
     }
 
+    /// The same, after its end has come nearer.
+    pub(super) fn rearm_reaping(&mut self, slot: Slot) {
+        self.table.at_mut(slot).reap_armed = false;
+        self.arm_reaping(slot);
+    }
+
     /// Keeps the graves within their limit: of sixteen picked at random, the one nearest its end is forgotten.
-    fn trim_graves(&mut self, now: Instant, except: Slot) {
-        while self.table.graves().len() > self.config.tombstones_max as usize {
-            let graves = self.table.graves().len();
-            let picked = (0..16).map(|_| self.table.graves()[self.random.below(graves)]);
-            let Some(nearest) =
-                picked.filter(|&slot| slot != except).min_by_key(|&slot| (self.table.at(slot).forget_at, slot))
-            else {
+    fn trim_graves(&mut self, except: Slot) {
+        while self.table.graves_len() > self.config.tombstones_max as usize {
+            if !self.forget_nearest(except) {
                 return;
-            };
-            self.stats.drops.tombstones_full += 1;
-            self.forget(now, nearest);
+            }
         }
     }
 
+    /// Forgets, of sixteen graves picked at random, the one nearest its end.
+    fn forget_nearest(&mut self, except: Slot) -> bool {
+        let picked: [Option<Slot>; 16] = core::array::from_fn(|_| self.table.random_grave(&mut self.random));
+        let graves = picked.into_iter().flatten().filter(|&slot| slot != except);
+        let Some(nearest) = graves.min_by_key(|&slot| (self.table.at(slot).forget_at, slot)) else { return false };
+        self.stats.drops.tombstones_full += 1;
+        self.forget(nearest);
+        true
+    }
+
     /// Forgets a member for good.
-    pub(super) fn forget(&mut self, _now: Instant, slot: Slot) {
+    pub(super) fn forget(&mut self, slot: Slot) {
         if self.table.at(slot).content().is_some() {
             self.notify(Change::Reaped, slot, Cause::Forgotten);
         }
@@ -524,8 +569,10 @@ impl Node {
 
     // What a claim must fulfil.
 
-    fn has_room(&mut self) -> bool {
-        let room = self.table.len() < self.config.members_max as usize;
+    /// Whether one more can be known. One that lives takes the place of one that does not.
+    fn has_room(&mut self, lives: bool) -> bool {
+        let full = self.table.len() >= self.config.members_max as usize;
+        let room = !full || lives && self.forget_nearest(Slot::LOCAL);
         self.stats.drops.members_full += u64::from(!room);
         room
     }
@@ -549,6 +596,10 @@ impl Node {
 fn news_of<'a>(alive: &Alive<'a>) -> News<'a> {
     let profile = alive.profile;
     News { incarnation: alive.incarnation, profile: profile.as_bytes(), address: profile.parse().address }
+}
+
+fn profile_name(record: &Record) -> &str {
+    record.content().map_or("", |content| profile_of(content).parse().name)
 }
 
 /// The profile bytes of a record, for the wire.

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use super::claims::Spread;
 use super::{CommandError, Node, Status as Standing, encode_profile};
 use crate::action::SeedId;
+use crate::config::Config;
+use crate::detection::silence::SuspicionClock;
 use crate::event::Cause;
 use crate::membership::precedence::Status;
 use crate::membership::transition::Change;
@@ -34,9 +36,8 @@ impl Node {
         }
         let now = self.begin(now);
         if self.status == Standing::Left {
-            self.status = Standing::Alone;
-            self.start_chores();
-            self.rearm_members(now);
+            self.status = Standing::Joining;
+            self.wake(now);
             let incarnation = self.table.local().incarnation().past();
             self.renew_self(now, incarnation, None);
         }
@@ -113,23 +114,29 @@ impl Node {
         Ok(())
     }
 
-    /// The timers of members, anew: they were cleared with everything else at the departure.
-    fn rearm_members(&mut self, now: Instant) {
-        let slots: Vec<Slot> = self.table.slots_from(1).map(|(_, slot, _)| slot).collect();
+    /// Back from a departure: what was suspected then is judged anew, and silence begins now.
+    fn wake(&mut self, now: Instant) {
+        let Config { stall_min, stall_max, probe_interval, .. } = self.config;
+        self.clock = SuspicionClock::new(now, stall_min, stall_max, probe_interval);
+        self.lag_noticed = now;
+        self.start_chores();
+        let slots: Vec<Slot> = self.table.others().to_vec();
         for slot in slots {
-            let record = self.table.at_mut(slot);
-            (record.reap_armed, record.suspicion_armed) = (false, None);
-            if !record.is_live() {
-                self.arm_reaping(slot);
-            }
-            self.arm_suspicion(now, slot);
+            self.open_case(now, slot, true);
         }
+        self.rearm_members();
     }
 
     /// The departure is told: nothing is done any more but to answer pings.
     pub(super) fn finish_leaving(&mut self) {
         self.status = Standing::Left;
         self.timers.clear_all();
+        let slots: Vec<Slot> = self.cases.iter().map(|case| case.slot).collect();
+        for slot in slots {
+            if let Some(case) = self.table.at_mut(slot).case.take() {
+                self.cases.close(case);
+            }
+        }
         while let Some((&stream, _)) = self.streams.first_key_value() {
             self.reset_stream(stream);
         }

@@ -4,8 +4,8 @@ use core::net::SocketAddr;
 
 use super::claims::Via;
 use super::{DatagramError, Node, Status};
+use crate::membership::State;
 use crate::membership::precedence;
-use crate::membership::{Slot, State};
 use crate::outbox::{Body, Notice};
 use crate::time::Instant;
 use crate::wire::{Ask, Message, Messages, decode};
@@ -16,14 +16,15 @@ const DATAGRAM_LEN_MAX: usize = 65_507;
 impl Node {
     /// A datagram arrived.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), DatagramError> {
-        let now = self.begin(now);
         let messages = decode(datagram, self.cluster, DATAGRAM_LEN_MAX).inspect_err(|error| self.count_drop(error))?;
+        let now = self.begin(now);
         self.stats.datagrams_in += 1;
         self.stats.bytes_in += datagram.len() as u64;
         if self.status == Status::Superseded {
             return Ok(());
         }
         self.unproven_left = datagram.len();
+        self.answered = false;
         self.heard(now);
         if self.status == Status::Left {
             self.answer_pings_only(now, messages, from, datagram.len());
@@ -33,7 +34,7 @@ impl Node {
         for message in messages {
             match message {
                 Message::Ping(ping) => self.hear_ping(now, &ping, from, datagram.len()),
-                Message::Ack(ack) => self.hear_ack(now, &ack, true),
+                Message::Ack(ack) => self.hear_ack(now, &ack, Some(from)),
                 Message::PingReq(request) => self.hear_ping_req(now, &request, from, datagram.len()),
                 Message::Nack(nack) => self.hear_nack(&nack),
                 Message::Alive(alive) => self.hear_alive(now, &alive, via),
@@ -42,8 +43,7 @@ impl Node {
                 Message::Left(left) => self.hear_left(now, &left, via),
                 Message::Ask(ask) => self.hear_ask(&ask, from, datagram.len()),
                 // Steps of an exchange have no meaning outside their stream.
-                Message::From(_)
-                | Message::Join(_)
+                Message::Join(_)
                 | Message::SyncRoot(_)
                 | Message::SyncAgree(_)
                 | Message::SyncBuckets(_)
@@ -73,6 +73,9 @@ impl Node {
 
     /// Somebody was heard: any silence ends.
     pub(super) fn heard(&mut self, now: Instant) {
+        if !self.is_running() {
+            return;
+        }
         let (reconnected, ran_again) = self.clock.heard(now);
         if let Some(after) = reconnected {
             self.outbox.notices.push_back(Notice::Reconnected { after });
@@ -88,7 +91,7 @@ impl Node {
         let held = self.table.at(slot).status();
         let accused = precedence::Status::new(ask.incarnation, State::Suspect);
         let contradicts = held > accused && matches!(held.state, State::Alive | State::Left);
-        if contradicts && (self.is_running() || slot != Slot::LOCAL) {
+        if contradicts && !core::mem::replace(&mut self.answered, true) {
             let len_max = self.len_allowed(from, len);
             self.send_urgent(from, Body::Claim { about: ask.id }, len_max);
         }
@@ -97,7 +100,8 @@ impl Node {
     /// How long an answer to this address may be: as long as any datagram if a member we know is there, else no longer
     /// than what came from it. Nobody can use us to multiply bytes against others.
     pub(super) fn len_allowed(&self, from: SocketAddr, len: usize) -> usize {
-        if self.table.find_address(from).is_some() { self.config.datagram_max.into() } else { len }
+        let full = self.config.datagram_max.into();
+        if self.table.find_address(from).is_some() { full } else { len.min(full) }
     }
 
     pub(super) fn count_drop(&mut self, error: &DatagramError) {

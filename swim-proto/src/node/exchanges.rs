@@ -5,6 +5,8 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+use core::net::SocketAddr;
+
 use super::Node;
 use super::claims::Via;
 use super::streams::Broken;
@@ -12,10 +14,13 @@ use crate::action::StreamId;
 use crate::detection::probe::Purpose;
 use crate::dissemination::exchange::{Joiner, Part, Step, Stream};
 use crate::membership::{Incarnation, NodeId};
-use crate::outbox::Notice;
+use crate::outbox::{Body, Notice};
 use crate::time::Instant;
 use crate::timers::Timer;
 use crate::wire::{Alive, FRAME_MAX, Held, Join, Message, Ping, ProfileBytes, SyncRoot, decode};
+
+/// How often the holder of a name is asked before somebody else has it.
+const HOLDER_ASKED: u8 = 3;
 
 impl Node {
     /// One packet of a stream. Every message must be what is due at this step; anything else breaks the stream.
@@ -32,7 +37,7 @@ impl Node {
             let via = Via::Exchange(id);
             match message {
                 Message::Ping(ping) if *step == Step::Accepted => self.hear_stream_ping(id, &ping)?,
-                Message::Ack(ack) if *step == Step::Pinged => self.hear_ack(now, &ack, false),
+                Message::Ack(ack) if *step == Step::Pinged => self.hear_ack(now, &ack, None),
                 Message::Alive(alive) => match step {
                     Step::Accepted => opener = Some(alive),
                     Step::Joining | Step::Listed | Step::Answered | Step::Told => self.hear_alive(now, &alive, via),
@@ -123,7 +128,7 @@ impl Node {
 
     /// A joiner is let in, unless somebody else may hold its name, who is then asked first.
     fn hear_join(&mut self, now: Instant, id: StreamId, join: &Join, opener: Option<Alive<'_>>) -> Result<(), Broken> {
-        let alive = opener.filter(|alive| alive.id == join.source).ok_or(Broken)?;
+        let alive = opener.filter(|alive| alive.id == join.source && !self.is_self(alive)).ok_or(Broken)?;
         if !self.has_exchange_room() {
             self.turn_away(id);
             return Ok(());
@@ -132,16 +137,59 @@ impl Node {
         self.with_stream(id, |stream| stream.exchange = true);
         let address = alive.profile.parse().address;
         let holder = self.slot_of_live(alive.id).filter(|&slot| self.table.at(slot).address() != Some(address));
-        let Some(holder) = holder else {
+        if alive.id == self.local_id() {
+            let holder = self.local().address;
+            self.refuse_name(id, holder);
+            return Ok(());
+        }
+        if holder.is_none() {
             self.admit(now, id, &alive);
             return Ok(());
+        }
+        let joiner = Joiner {
+            id: alive.id,
+            incarnation: alive.incarnation,
+            profile: Arc::from(alive.profile.as_bytes()),
+            asked: 0,
+            ask_at: now,
         };
-        let joiner =
-            Joiner { id: alive.id, incarnation: alive.incarnation, profile: Arc::from(alive.profile.as_bytes()) };
         self.with_stream(id, |stream| stream.step = Step::Admitting(Box::new(joiner)));
-        self.ping_apart(now, holder, Purpose::Holder { stream: id });
-        self.timers.push(now + self.health.stretch(self.config.probe_timeout), Timer::Admit(id));
+        self.ask_holder_or_admit(now, id);
         Ok(())
+    }
+
+    /// Whether this comes from this very process, which met itself at one of its addresses.
+    fn is_self(&self, alive: &Alive<'_>) -> bool {
+        let local = self.table.local();
+        alive.id == local.id && alive.incarnation.life == local.incarnation().life
+    }
+
+    /// The holder of a joiner's name is asked a few times, by way of others too: one lost datagram takes nobody's name.
+    /// If nobody answers, the name is the joiner's.
+    pub(super) fn ask_holder_or_admit(&mut self, now: Instant, id: StreamId) {
+        let wait = self.health.stretch(self.config.probe_timeout) / 2;
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Step::Admitting(joiner) = &mut stream.step else { return };
+        let target = joiner.id;
+        if joiner.asked >= HOLDER_ASKED {
+            return self.admit_after_all(now, id);
+        }
+        joiner.asked += 1;
+        joiner.ask_at = now + wait;
+        self.timers.push(now + wait, Timer::Admit(id));
+        let Some(holder) = self.slot_of_live(target) else { return };
+        let Some(address) = self.table.at(holder).address() else { return };
+        let Some(seq) = self.ping_apart(now, holder, Purpose::Holder { stream: id }) else { return };
+        let budget_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        self.choose_others(self.config.indirect_probes.into(), Some(holder));
+        for index in 0..self.chosen.len() {
+            self.send_to_member(self.chosen[index], Body::PingReq { seq, target, address, budget_ms });
+        }
+    }
+
+    fn refuse_name(&mut self, id: StreamId, holder: SocketAddr) {
+        self.with_stream(id, |stream| stream.parts.push_back(Part::NameTaken { holder }));
+        self.end_exchange(id);
     }
 
     /// Takes a joiner in, and has it told everything.
@@ -167,13 +215,11 @@ impl Node {
             return self.admit_after_all(now, id);
         }
         if let Some(holder) = self.table.find(holder).and_then(|slot| self.table.at(slot).address()) {
-            self.with_stream(id, |stream| stream.parts.push_back(Part::NameTaken { holder }));
-            self.end_exchange(id);
+            self.refuse_name(id, holder);
         }
     }
 
-    /// The holder of a joiner's name has not answered: the name is the joiner's.
-    pub(super) fn admit_after_all(&mut self, now: Instant, id: StreamId) {
+    fn admit_after_all(&mut self, now: Instant, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         if !matches!(stream.step, Step::Admitting(_)) {
             return;
@@ -190,7 +236,7 @@ impl Node {
         root: &SyncRoot,
         opener: Option<Alive<'_>>,
     ) -> Result<(), Broken> {
-        let alive = opener.filter(|alive| alive.id == root.source).ok_or(Broken)?;
+        let alive = opener.filter(|alive| alive.id == root.source && !self.is_self(alive)).ok_or(Broken)?;
         if !self.has_exchange_room() {
             self.turn_away(id);
             return Ok(());
@@ -211,8 +257,9 @@ impl Node {
     }
 
     fn turn_away(&mut self, id: StreamId) {
+        let start = self.random.u32();
         self.with_stream(id, |stream| {
-            stream.parts.push_back(Part::Busy);
+            stream.parts.push_back(Part::Busy { start });
             stream.step = Step::Ending;
             stream.finish = true;
         });

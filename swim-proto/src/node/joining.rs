@@ -31,6 +31,8 @@ pub(super) struct Joins {
     active: bool,
     attempts: u32,
     candidates: Vec<SocketAddr>,
+    /// Asked since the seeds were last looked up.
+    asked: Vec<SocketAddr>,
     in_flight: Vec<StreamId>,
     /// A seed that is looked up only to see whether a part of the cluster is cut off.
     pub(super) healing: Option<SeedId>,
@@ -58,6 +60,7 @@ impl Node {
 
     /// Looks all seeds up, anew each time, and sets the time of the next attempt: doubling, with jitter.
     fn resolve_seeds(&mut self, now: Instant) {
+        self.joins.asked.clear();
         for index in 0..self.joins.seeds.len() {
             let seed = self.joins.seeds[index];
             self.outbox.control.push_back(Control::Resolve { seed });
@@ -99,7 +102,8 @@ impl Node {
     pub(super) fn add_candidate(&mut self, address: SocketAddr) {
         let own = self.table.local().address() == Some(address);
         let candidates = &mut self.joins.candidates;
-        if !own && is_unicast(address) && candidates.len() < CANDIDATES_MAX && !candidates.contains(&address) {
+        let known = candidates.contains(&address) || self.joins.asked.contains(&address);
+        if !own && !known && is_unicast(address) && candidates.len() + self.joins.asked.len() < CANDIDATES_MAX {
             candidates.push(address);
         }
     }
@@ -109,6 +113,7 @@ impl Node {
         while self.joins.active && self.joins.in_flight.len() < IN_FLIGHT_MAX && !self.joins.candidates.is_empty() {
             let index = self.random.below(self.joins.candidates.len());
             let address = self.joins.candidates.swap_remove(index);
+            self.joins.asked.push(address);
             let Some(stream) = self.open_stream(now, address, Opening::Join) else { return };
             self.joins.in_flight.push(stream);
         }
@@ -175,13 +180,8 @@ impl Node {
         }
     }
 
-    /// A member held dead has shown that it lives: both sides have news for each other.
-    pub(super) fn reunite(&mut self, now: Instant, slot: Slot) {
-        self.sync_with(now, slot);
-    }
-
-    /// A member that we do not know pings us: its Alive has missed us, or we were away. State is compared with it, at
-    /// most once in half a probe interval, whoever asks.
+    /// Somebody has news for us, and we for it: a member that we do not know pings us, or one that we held dead has shown
+    /// that it lives. State is compared, at most once in half a probe interval.
     pub(super) fn meet(&mut self, now: Instant, from: SocketAddr) {
         let due = self.joins.met.is_none_or(|met| now - met >= self.config.probe_interval / 2);
         if self.status == Status::Joined && due && self.open_stream(now, from, Opening::Sync).is_some() {

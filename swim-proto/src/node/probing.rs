@@ -18,8 +18,9 @@ use crate::wire::{Ack, Nack, Ping, PingReq};
 /// Most ping-reqs served at once.
 const RELAYS_MAX: usize = 128;
 
-/// No helper waits longer than this, whatever it is asked.
-const RELAY_BUDGET_MAX: Duration = Duration::from_secs(60);
+/// No helper waits longer than this many of its own probe intervals, whatever it is asked: a prober in the worst health
+/// has nine.
+const RELAY_PERIODS_MAX: u32 = 10;
 
 impl Node {
     /// The period ends: the probe that ran is judged, the next begins.
@@ -117,39 +118,40 @@ impl Node {
         self.health.probe_ended(Ended::Void);
     }
 
-    /// Where a ping's answer comes from does not matter, only that its sequence was ours and that it is not from an
+    /// `from` is `None` for an answer over a stream. Where it comes from does not matter for its worth, only that its sequence was ours and that it is not from an
     /// earlier life.
-    pub(super) fn hear_ack(&mut self, now: Instant, ack: &Ack, direct: bool) {
+    pub(super) fn hear_ack(&mut self, now: Instant, ack: &Ack, from: Option<SocketAddr>) {
         if let Some(probe) = self.probe.filter(|probe| probe.seq == ack.seq) {
-            return self.hear_probe_ack(now, &probe, ack.incarnation, direct);
+            return self.hear_probe_ack(now, &probe, ack.incarnation, from);
         }
         let Some(ping) = self.pings.take(ack.seq) else {
             self.stats.drops.unmatched += 1;
             return;
         };
         match ping.purpose {
-            Purpose::Relay { requester, seq } => {
+            Purpose::Relay { requester, seq, .. } => {
                 let len_max = self.config.datagram_max.into();
                 self.send_urgent(requester, Body::Forward { seq, incarnation: ack.incarnation }, len_max);
             }
-            Purpose::Verify | Purpose::Obituary => {
+            Purpose::Verify | Purpose::Obituary { .. } => {
                 let Some(slot) = self.table.find(ping.target) else { return };
                 let record = self.table.at(slot);
-                if ack.incarnation < record.incarnation() {
-                    return;
+                if record.state() == State::Suspect && ack.incarnation >= record.incarnation() {
+                    self.suspect_answered(slot);
                 }
-                match record.state() {
-                    State::Suspect => self.suspect_answered(slot),
-                    // It lives, and has gone past its death: what it knows and what we know are to be compared.
-                    State::Dead | State::Left if ack.incarnation > record.incarnation() => self.reunite(now, slot),
-                    State::Alive | State::Dead | State::Left => {}
+                // It lives, and has gone past its death: what it knows and what we know are to be compared.
+                if let Purpose::Obituary { buried: Some(buried) } = ping.purpose
+                    && ack.incarnation > buried
+                    && let Some(address) = self.table.at(slot).address()
+                {
+                    self.meet(now, address);
                 }
             }
             Purpose::Holder { stream } => self.holder_answered(now, stream, ping.target, ack.incarnation),
         }
     }
 
-    fn hear_probe_ack(&mut self, now: Instant, probe: &Probe, incarnation: Incarnation, direct: bool) {
+    fn hear_probe_ack(&mut self, now: Instant, probe: &Probe, incarnation: Incarnation, from: Option<SocketAddr>) {
         let Some(record) = self.table.try_at(probe.slot).filter(|record| record.id == probe.id) else { return };
         if incarnation < record.incarnation() {
             // An answer from before what we know of it: not its owner of today, or one that does not know yet what it
@@ -160,14 +162,17 @@ impl Node {
             }
             return;
         }
+        let direct = from.is_some() && from == record.address();
         if record.state() == State::Suspect {
             self.suspect_answered(probe.slot);
         }
-        if direct && !probe.indirect {
+        if direct {
             let sample = now - probe.started;
             let round_trip = &mut self.table.at_mut(probe.slot).round_trip;
             *round_trip = Some(round_trip.map_or_else(|| RoundTrip::first(sample), |known| known.with(sample)));
         } else {
+        }
+        if !direct {
             self.stats.probes_acked_indirectly += 1;
         }
         self.stats.probes_acked += 1;
@@ -227,18 +232,20 @@ impl Node {
             let len_max = self.config.datagram_max.into();
             return self.send_urgent(from, Body::Ack { seq: request.seq, asker: request.source }, len_max);
         }
-        if self.pings.relays() >= RELAYS_MAX {
+        if self.pings.relays(now).count() >= RELAYS_MAX {
             self.stats.drops.relays_full += 1;
             return;
         }
         self.stats.relays += 1;
-        let budget = Duration::from_millis(request.budget_ms.into()).min(RELAY_BUDGET_MAX);
+        let budget_max = self.config.probe_interval * RELAY_PERIODS_MAX;
+        let budget = Duration::from_millis(request.budget_ms.into()).min(budget_max);
         let seq = self.draw_seq();
-        let purpose = Purpose::Relay { requester: from, seq: request.seq };
+        // [LG] IV-A: at 80 % of what the prober has left, so that it still arrives in time.
+        let nack_at = now + budget * 4 / 5;
+        let purpose = Purpose::Relay { requester: from, seq: request.seq, nack_at };
         self.pings.push(now, Waiting { seq, target: request.target, purpose, gives_up: now + budget });
         if self.config.nack {
-            // [LG] IV-A: at 80 % of what the prober has left, so that it still arrives in time.
-            self.timers.push(now + budget * 4 / 5, Timer::Relay(seq));
+            self.timers.push(nack_at, Timer::Relay(seq));
         }
         let (tell, target) = (self.config.buddy, request.target);
         let len_max = self.len_allowed(request.address, len);
@@ -247,7 +254,7 @@ impl Node {
 
     /// The target of a ping-req has not answered at 80 % of the budget.
     pub(super) fn relay_timed_out(&mut self, seq: u32) {
-        if let Some(Waiting { purpose: Purpose::Relay { requester, seq }, .. }) = self.pings.find(seq).copied() {
+        if let Some(Waiting { purpose: Purpose::Relay { requester, seq, .. }, .. }) = self.pings.find(seq).copied() {
             self.stats.nacks_out += 1;
             let len_max = self.config.datagram_max.into();
             self.send_urgent(requester, Body::Nack { seq }, len_max);

@@ -31,9 +31,16 @@ impl Node {
     /// Somebody opened a stream to us. `None`: there is no room for it, close it.
     pub fn accept_stream(&mut self, now: Instant, _from: SocketAddr) -> Option<StreamId> {
         let now = self.begin(now);
+        // The last quarter of the room is our own: others cannot keep us from opening streams.
+        let inbound_max = usize::from(self.config.streams_max) * 3 / 4;
+        if self.inbound_streams >= inbound_max {
+            self.stats.drops.streams_full += 1;
+            return None;
+        }
         if !self.is_running() || !self.has_stream_room() {
             return None;
         }
+        self.inbound_streams += 1;
         Some(self.add_stream(now, Stream::new(now, Step::Accepted, true)))
     }
 
@@ -42,9 +49,9 @@ impl Node {
         let now = self.begin(now);
         let id = stream;
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        stream.moved = now;
         match input {
             StreamInput::Connected => {
+                stream.moved = now;
                 stream.connected = true;
                 self.announce_write(id);
             }
@@ -57,6 +64,7 @@ impl Node {
                 }
             }
             StreamInput::Written(len) => {
+                stream.moved = now;
                 stream.unwritten = stream.unwritten.saturating_sub(len);
                 self.announce_write(id);
             }
@@ -71,7 +79,7 @@ impl Node {
                 }
             }
             StreamInput::Failed => {
-                self.streams.remove(&id);
+                self.remove_stream(id);
                 self.stream_ended(now, id);
             }
         }
@@ -83,6 +91,10 @@ impl Node {
         reader.push(bytes);
         while let Some(packet) = reader.next().map_err(|_| Broken)? {
             self.heard(now);
+            // Bytes alone keep no stream open: only whole packets do.
+            if let Some(stream) = self.streams.get_mut(&id) {
+                stream.moved = now;
+            }
             self.hear_packet(now, id, packet)?;
         }
         if let Some(stream) = self.streams.get_mut(&id) {
@@ -137,13 +149,19 @@ impl Node {
     /// Forgets a stream that both sides have finished.
     pub(super) fn end_if_done(&mut self, id: StreamId) {
         if self.streams.get(&id).is_some_and(|stream| stream.finished && stream.peer_finished) {
-            self.streams.remove(&id);
+            self.remove_stream(id);
         }
+    }
+
+    fn remove_stream(&mut self, id: StreamId) -> Option<Stream> {
+        let stream = self.streams.remove(&id)?;
+        self.inbound_streams -= usize::from(stream.inbound);
+        Some(stream)
     }
 
     /// Drops a stream at once. Whoever waits for its outcome is told by the caller.
     pub(super) fn reset_stream(&mut self, id: StreamId) {
-        if self.streams.remove(&id).is_some() {
+        if self.remove_stream(id).is_some() {
             self.outbox.control.push_back(Control::Reset { stream: id });
         }
     }

@@ -1,7 +1,7 @@
 //! Accused: confirming, verifying and, if nobody contradicts, burying.
 
 use super::Node;
-use super::claims::Spread;
+use super::claims::{ID_ONLY_RETENTION, Spread};
 use crate::detection::probe::{Purpose, Waiting};
 use crate::detection::suspicion::Accusation;
 use crate::dissemination::rumors::Topic;
@@ -53,7 +53,7 @@ impl Node {
 
     /// Sets the timer of a suspicion for its next step, unless an earlier one is set already: that one will see to it.
     pub(super) fn arm_suspicion(&mut self, now: Instant, slot: Slot) {
-        let Some(case) = self.table.at(slot).case else { return };
+        let Some(case) = self.table.at(slot).case.filter(|_| self.is_running()) else { return };
         let step_at = self.next_step(case);
         let at = self.clock.real(step_at).max(now);
         let record = self.table.at_mut(slot);
@@ -124,27 +124,31 @@ impl Node {
         if incarnation.is_accusable() {
             self.change(now, slot, dead, None, Some(accuser), cause, Spread::Gossip);
         } else {
-            // Nobody can be told, and nobody could refute it: it is forgotten, and may come back at any time.
+            // Nobody can be told: each finds out for itself, and remembers it for as long as the others may need.
             self.change(now, slot, dead, None, Some(accuser), cause, Spread::Quiet);
-            self.forget(now, slot);
+            self.table.at_mut(slot).forget_at = now + ID_ONLY_RETENTION;
+            self.rearm_reaping(slot);
         }
     }
 
     /// Tells a member that it is held dead, or accused by hearsay, and waits for an answer. Limited like an echo.
     pub(super) fn send_obituary(&mut self, now: Instant, slot: Slot) {
-        if self.is_running() && self.echoes.take(now, self.config.probe_interval) {
-            self.ping_apart(now, slot, Purpose::Obituary);
+        let record = self.table.at(slot);
+        let buried = (record.state() == State::Dead).then(|| record.incarnation());
+        if self.is_running() && record.content().is_some() && self.echoes.take(now, self.config.probe_interval) {
+            self.ping_apart(now, slot, Purpose::Obituary { buried });
         }
     }
 
     /// A ping outside the regular probing, with what we hold against its target.
-    pub(super) fn ping_apart(&mut self, now: Instant, slot: Slot, purpose: Purpose) {
+    pub(super) fn ping_apart(&mut self, now: Instant, slot: Slot, purpose: Purpose) -> Option<u32> {
         let record = self.table.at(slot);
-        let (target, Some(address)) = (record.id, record.address()) else { return };
+        let (target, address) = (record.id, record.address()?);
         let seq = self.draw_seq();
         let gives_up = now + self.health.stretch(self.config.probe_interval);
         self.pings.push(now, Waiting { seq, target, purpose, gives_up });
         self.send(address, Body::Ping { seq, target, tell: true });
+        Some(seq)
     }
 
     /// Suspicion timers anew, after the suspicion clock stood still.

@@ -2,13 +2,10 @@
 
 use super::{Node, Status};
 use crate::detection::silence::Finding;
-use crate::membership::{Slot, State};
+use crate::membership::Slot;
 use crate::outbox::{Body, Control, Notice};
 use crate::time::Instant;
 use crate::timers::{Chore, Fired, Timer};
-
-/// How many of the graves are looked at, at most, to find a dead member to try.
-const HEAL_TRIES: usize = 8;
 
 impl Node {
     /// Time passed. Harmless when early, late or repeated.
@@ -29,7 +26,7 @@ impl Node {
                 Fired::Timer(Timer::Reap(slot)) => self.reap(now, slot),
                 Fired::Timer(Timer::Relay(seq)) => self.relay_timed_out(seq),
                 Fired::Timer(Timer::Stream(stream)) => self.stream_timed_out(now, stream),
-                Fired::Timer(Timer::Admit(stream)) => self.admit_after_all(now, stream),
+                Fired::Timer(Timer::Admit(stream)) => self.ask_holder_or_admit(now, stream),
             }
         }
         debug_assert!(self.deadline().is_none_or(|deadline| deadline > now), "a timer was set that is due at once");
@@ -69,15 +66,15 @@ impl Node {
 
     /// One of the recently dead, with the chance that it would be chosen among all members.
     fn recently_dead(&mut self, now: Instant) -> Option<Slot> {
-        if self.config.gossip_to_dead.is_zero() || self.table.graves().is_empty() {
+        let dead = self.table.dead().len();
+        if self.config.gossip_to_dead.is_zero() || dead == 0 {
             return None;
         }
-        let all = self.table.others().len() + self.table.graves().len();
+        let all = self.table.others().len() + dead;
         let drawn = self.random.below(all.div_ceil(self.config.gossip_fanout.into()));
-        let slot = *self.table.graves().get(drawn)?;
-        let record = self.table.at(slot);
-        let recent = record.state() == State::Dead && now - record.since <= self.config.gossip_to_dead;
-        (recent && record.content().is_some()).then_some(slot)
+        // The latest are at the end, but for holes filled since.
+        let slot = *self.table.dead().iter().rev().nth(drawn)?;
+        (now - self.table.at(slot).since <= self.config.gossip_to_dead).then_some(slot)
     }
 
     fn look_for_silence(&mut self, now: Instant) {
@@ -96,21 +93,15 @@ impl Node {
     fn heal(&mut self, now: Instant) {
         let interval = self.config.heal_interval;
         self.timers.set(Chore::Heal, now + interval - interval / 8 + self.random.duration_up_to(interval / 4));
-        let (graves, seeds) = (self.table.graves().len(), self.joins.seeds.len());
-        let try_seed = seeds > 0 && (graves == 0 || self.random.below(4) == 0);
+        let (dead, seeds) = (self.table.dead().len(), self.joins.seeds.len());
+        let try_seed = seeds > 0 && (dead == 0 || self.random.below(4) == 0);
         if try_seed {
             let seed = self.joins.seeds[self.random.below(seeds)];
             self.joins.healing = Some(seed);
             self.outbox.control.push_back(Control::Resolve { seed });
-        } else if graves > 0 {
-            let picked = (0..HEAL_TRIES).map(|_| self.table.graves()[self.random.below(graves)]);
-            let dead = |slot: &Slot| {
-                let record = self.table.at(*slot);
-                record.state() == State::Dead && record.content().is_some()
-            };
-            if let Some(slot) = picked.into_iter().find(dead) {
-                self.send_obituary(now, slot);
-            }
+        } else if dead > 0 {
+            let slot = self.table.dead()[self.random.below(dead)];
+            self.send_obituary(now, slot);
         }
     }
 
@@ -122,7 +113,7 @@ impl Node {
             return;
         }
         if forget_at <= now {
-            self.forget(now, slot);
+            self.forget(slot);
         } else {
             self.arm_reaping(slot);
         }

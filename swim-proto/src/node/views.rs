@@ -58,7 +58,7 @@ impl Node {
     pub fn stats(&self) -> Stats {
         Stats {
             live: self.table.live_count() as u32,
-            tombstones: self.table.graves().len() as u32,
+            tombstones: self.table.graves_len() as u32,
             rumors: self.rumors.len() as u32,
             suspected: self.cases.len() as u32,
             streams: self.streams.len() as u32,

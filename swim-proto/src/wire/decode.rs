@@ -117,7 +117,6 @@ fn is_rare_in_order(kind: u8, body: &[u8]) -> bool {
             | Message::Alive(_)
             | Message::Suspect(_)
             | Message::Left(_)
-            | Message::From(_)
             | Message::Ask(_)
             | Message::Join(_)
             | Message::SyncRoot(_)
@@ -148,7 +147,6 @@ fn read_rare(kind: u8, body: &[u8]) -> Option<Option<Message<'_>>> {
             let (id, incarnation) = read_subject(body, Incarnation::ACCUSED_MAX)?;
             Message::Left(Left { id, incarnation })
         }
-        kind::FROM => Message::From(read_postcard(body)?),
         kind::ASK => {
             let (id, incarnation) = read_subject(body, Incarnation::ACCUSED_MAX)?;
             Message::Ask(Ask { id, incarnation })

@@ -82,7 +82,6 @@ impl<'b> PacketWriter<'b> {
             }
             Message::PingReq(m) => head.postcard(m),
             Message::Nack(m) => head.postcard(m),
-            Message::From(m) => head.postcard(m),
             Message::Join(m) => head.postcard(m),
             Message::SyncRoot(m) => head.postcard(m),
             Message::SyncAgree(m) => head.postcard(m),

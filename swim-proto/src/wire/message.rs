@@ -33,8 +33,6 @@ pub enum Message<'a> {
     Dead(Dead),
     /// Kind 8: a member departed.
     Left(Left),
-    /// Kind 9: who sends this packet.
-    From(From),
     /// Kind 10: do you hold anything that outranks this suspicion?
     Ask(Ask),
     /// Kind 16: let me in.
@@ -73,7 +71,6 @@ impl Message<'_> {
             Message::Suspect(_) => kind::SUSPECT,
             Message::Dead(_) => kind::DEAD,
             Message::Left(_) => kind::LEFT,
-            Message::From(_) => kind::FROM,
             Message::Ask(_) => kind::ASK,
             Message::Join(_) => kind::JOIN,
             Message::SyncRoot(_) => kind::SYNC_ROOT,
@@ -100,7 +97,6 @@ pub(super) mod kind {
     pub(in crate::wire) const SUSPECT: u8 = 6;
     pub(in crate::wire) const DEAD: u8 = 7;
     pub(in crate::wire) const LEFT: u8 = 8;
-    pub(in crate::wire) const FROM: u8 = 9;
     pub(in crate::wire) const ASK: u8 = 10;
     pub(in crate::wire) const JOIN: u8 = 16;
     pub(in crate::wire) const SYNC_ROOT: u8 = 17;
@@ -216,13 +212,6 @@ pub struct Left {
     pub id: NodeId,
     /// The incarnation that departed, at most [`Incarnation::ACCUSED_MAX`].
     pub incarnation: Incarnation,
-}
-
-/// Names the sender of a packet that has no ping in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct From {
-    /// The sender.
-    pub source: NodeId,
 }
 
 /// Before a burial: whoever holds more than this suspicion says so (`docs/protocol.md` 4.5).

@@ -9,7 +9,7 @@ fn stream(draw: &mut Draw, frames: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
     let mut bytes = Vec::new();
     let mut packets = Vec::new();
     for _ in 0..frames {
-        let messages: Vec<_> = (0..draw.below(5)).map(|_| KINDS[draw.below(21)]).collect();
+        let messages: Vec<_> = (0..draw.below(5)).map(|_| KINDS[draw.below(KINDS.len())]).collect();
         let messages: Vec<_> = messages.into_iter().map(|kind| draw.message(kind)).collect();
         let mut frame = PacketWriter::frame(&mut bytes, CLUSTER, FRAME_MAX);
         assert!(messages.iter().all(|message| frame.push(message)));

@@ -31,7 +31,6 @@ fn expected(kind: u8, body: &[u8]) -> Option<Message<'_>> {
         6 => Message::Suspect(exact(body)?),
         7 => Message::Dead(exact(body)?),
         8 => Message::Left(exact(body)?),
-        9 => Message::From(exact(body)?),
         10 => Message::Ask(exact(body)?),
         16 => Message::Join(exact(body)?),
         17 => Message::SyncRoot(exact(body)?),

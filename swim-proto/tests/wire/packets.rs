@@ -9,7 +9,7 @@ use super::samples::{CLUSTER, Draw, KINDS, decoded, fix_checksum, packet, packet
 fn messages_come_out_as_they_went_in() {
     let mut draw = Draw::new(3);
     for _ in 0..2_000 {
-        let messages: Vec<_> = (0..draw.below(12)).map(|_| KINDS[draw.below(21)]).collect();
+        let messages: Vec<_> = (0..draw.below(12)).map(|_| KINDS[draw.below(KINDS.len())]).collect();
         let messages: Vec<_> = messages.into_iter().map(|kind| draw.message(kind)).collect();
         assert_eq!(decoded(&packet(&messages)), Ok(messages));
     }

@@ -12,7 +12,7 @@ use swim_proto::*;
 pub(crate) const CLUSTER: ClusterHash = ClusterHash(0x1234_5678);
 
 /// Every kind there is.
-pub(crate) const KINDS: [u8; 21] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26];
+pub(crate) const KINDS: [u8; 20] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26];
 
 /// Draws messages. What it makes lives for ever: tests are short.
 pub(crate) struct Draw(ChaCha8Rng);
@@ -130,7 +130,6 @@ impl Draw {
             6 => Message::Suspect(Suspect { id, incarnation: accused, accuser: self.id_but(id) }),
             7 => Message::Dead(Dead { id, incarnation: accused, accuser: self.id_but(id) }),
             8 => Message::Left(Left { id, incarnation: accused }),
-            9 => Message::From(From { source: id }),
             10 => Message::Ask(Ask { id, incarnation: accused }),
             16 => Message::Join(Join { source: id }),
             17 => Message::SyncRoot(SyncRoot { source: id, root: self.number(u64::MAX) }),

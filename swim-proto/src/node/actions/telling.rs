@@ -141,7 +141,7 @@ impl Teller<'_> {
             Part::Wanted { at, count } => self.wanted(lists, at, count, writer),
             Part::LastWord => self.all([alive_of(self.table.local()), Some(end(1))], writer),
             Part::NameTaken { holder } => self.all([Some(Message::NameTaken(NameTaken { holder: *holder }))], writer),
-            Part::Busy => self.busy(writer),
+            Part::Busy { start } => self.busy(*start, writer),
         }
     }
 
@@ -266,12 +266,13 @@ impl Teller<'_> {
         self.end_step(*count, writer)
     }
 
-    fn busy(&self, writer: &mut PacketWriter<'_>) -> Progress {
+    fn busy(&self, start: u32, writer: &mut PacketWriter<'_>) -> Progress {
         if !writer.push(&Message::Busy(Busy { retry_ms: RETRY_MS })) {
             return Progress::Full;
         }
-        // The members probed last are the likeliest to answer, and in a random order already.
-        for &slot in self.table.others().iter().take(ALTERNATIVES) {
+        let others = self.table.others();
+        let start = start as usize % others.len().max(1);
+        for &slot in others[start..].iter().chain(&others[..start]).take(ALTERNATIVES) {
             if let Some(alive) = alive_of(self.table.at(slot)) {
                 writer.push(&alive);
             }
