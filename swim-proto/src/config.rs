@@ -53,7 +53,7 @@ pub struct Config {
     pub verify_burial: bool,
 
     /// `λ`: a rumor is sent at most `λ · ⌈log10(n + 1)⌉` times by each member ([SWIM] 4.1); in clusters so small that
-    /// this would not reach everybody, up to `2λ` times, once for each other member. 1 to 32.
+    /// this would not reach everybody, more often ([`Config::reach_all`]). 1 to 32.
     pub retransmit_mult: u8,
     /// How often news is gossiped while there is any.
     pub gossip_interval: Duration,
@@ -61,6 +61,9 @@ pub struct Config {
     pub gossip_fanout: u8,
     /// For how long the dead are still gossiped to, so that the falsely buried hear of it.
     pub gossip_to_dead: Duration,
+    /// In small clusters, where chance would leave somebody out: gossip to each in turn, tell each rumor at least once for
+    /// each other member (up to `2λ`), and compare state with whoever pings us and is not known.
+    pub reach_all: bool,
     /// Hearing a rumor from others counts towards its limit.
     pub count_heard: bool,
     /// A claim that our own table outranks is answered with what we hold (`docs/protocol.md` 5.4).
@@ -139,6 +142,7 @@ impl Config {
             gossip_interval: Duration::from_millis(200),
             gossip_fanout: 3,
             gossip_to_dead: Duration::from_secs(30),
+            reach_all: true,
             count_heard: false,
             echo: true,
             sync_interval: Duration::from_secs(30),
@@ -207,6 +211,7 @@ impl Config {
             buddy,
             verify_burial: false,
             echo: false,
+            reach_all: false,
             heal_interval: Duration::ZERO,
             stall_min: Duration::ZERO,
             stall_max: Duration::ZERO,

@@ -100,7 +100,7 @@ fn config(draw: &mut Draw) -> Config {
         config.streams_max = draw.between(8, 32) as u16;
     }
     if sometimes(draw) {
-        config.datagram_max = draw.between(576, 1400) as u16;
+        config.datagram_max = draw.between(900, 1400) as u16;
     }
     if sometimes(draw) {
         config.tombstone_retention = Duration::from_secs(draw.between(300, 900));

@@ -57,14 +57,14 @@ pub(crate) struct Rumors {
 
 /// `λ · ⌈log10(n + 1)⌉` ([SWIM] 4.1), or, where that is less than there are others to tell, once for each of them up to
 /// `2λ`: in a small cluster a few sends wasted on who knows already would leave somebody out.
-pub(crate) fn sends_limit(retransmit_mult: u8, live: usize) -> u8 {
+pub(crate) fn sends_limit(retransmit_mult: u8, reach_all: bool, live: usize) -> u8 {
     let (mut digits, mut reach) = (1, 10);
     while reach < live + 1 {
         digits += 1;
         reach *= 10;
     }
     let mult = usize::from(retransmit_mult);
-    let to_each = live.saturating_sub(1).min(2 * mult);
+    let to_each = if reach_all { live.saturating_sub(1).min(2 * mult) } else { 0 };
     (mult * digits).max(to_each).min(SENDS_MAX) as u8
 }
 
@@ -230,10 +230,10 @@ mod tests {
     #[test]
     fn the_limit_grows_with_the_digits_of_n() {
         // [ML-now]: 4 · ⌈log10(n + 1)⌉ is 12 at 128, 16 from 1,000 to 9,998.
-        let limits = [1, 5, 10, 128, 999, 1000, 9998, 10_000].map(|n| sends_limit(4, n));
+        let limits = [1, 5, 10, 128, 999, 1000, 9998, 10_000].map(|n| sends_limit(4, false, n));
         assert_eq!(limits, [4, 4, 8, 12, 12, 16, 16, 20]);
         // In small clusters everybody is to be reached, within reason.
-        assert_eq!([5, 6, 8, 9].map(|n| sends_limit(2, n)), [4, 4, 4, 4]);
-        assert_eq!([6, 8, 9].map(|n| sends_limit(4, n)), [5, 7, 8]);
+        assert_eq!([5, 6, 8, 9].map(|n| sends_limit(2, true, n)), [4, 4, 4, 4]);
+        assert_eq!([6, 8, 9].map(|n| sends_limit(4, true, n)), [5, 7, 8]);
     }
 }

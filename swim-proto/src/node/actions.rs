@@ -202,7 +202,7 @@ impl Node {
 
     /// Fills a datagram up with news: fewest sent first ([SWIM] 4.1). That a member is alive is no news to itself.
     fn add_rumors(&mut self, to: SocketAddr, writer: &mut PacketWriter<'_>) {
-        let limit = sends_limit(self.config.retransmit_mult, self.table.live_count());
+        let limit = self.sends_limit();
         let (mut misfits, mut next) = (0, self.rumors.first());
         let mut told = core::mem::take(&mut self.told);
         while let Some(rumor) = next {
@@ -254,8 +254,12 @@ impl Node {
 
     /// A rumor was told once more, by us or, where that counts, by others.
     pub(super) fn count_sent(&mut self, rumor: u32) {
-        let limit = sends_limit(self.config.retransmit_mult, self.table.live_count());
+        let limit = self.sends_limit();
         self.count_sent_within(rumor, limit);
+    }
+
+    fn sends_limit(&self) -> u8 {
+        sends_limit(self.config.retransmit_mult, self.config.reach_all, self.table.live_count())
     }
 
     fn count_sent_within(&mut self, rumor: u32, limit: u8) {

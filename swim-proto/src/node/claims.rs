@@ -432,7 +432,7 @@ impl Node {
     /// An obituary by hearsay opens it, but is no accusation that others could confirm.
     pub(super) fn open_case(&mut self, now: Instant, slot: Slot, accused: bool) {
         let record = self.table.at(slot);
-        if record.state() != State::Suspect || record.case.is_some() || !record.is_live() {
+        if record.state() != State::Suspect || record.case.is_some() || !record.is_live() || !self.is_running() {
             return;
         }
         let (incarnation, accuser) = (record.incarnation(), record.accuser);

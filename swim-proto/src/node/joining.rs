@@ -150,7 +150,7 @@ impl Node {
 
     /// A random member holds what we hold. Two of them in a row are believed.
     pub(super) fn agreed(&mut self) {
-        self.catching_up = self.catching_up.filter(|&next_wait| next_wait < CATCH_UP_FIRST * 4);
+        self.catching_up = self.catching_up.filter(|&next_wait| next_wait <= CATCH_UP_FIRST * 4);
     }
 
     /// The next comparison of state: soon and doubling after a join, until all is agreed upon; then at leisure.

@@ -214,7 +214,7 @@ impl Node {
         }
         let len_max = self.len_allowed(from, len);
         self.send_urgent(from, Body::Ack { seq: ping.seq, asker: ping.source }, len_max);
-        if self.table.find(ping.source).is_none() {
+        if self.config.reach_all && self.table.find(ping.source).is_none() {
             self.meet(now, from);
         }
     }

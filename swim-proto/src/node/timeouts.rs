@@ -44,7 +44,7 @@ impl Node {
         }
         self.gossiped = now;
         let fanout = usize::from(self.config.gossip_fanout);
-        if self.table.others().len() <= 4 * fanout {
+        if self.config.reach_all && self.table.others().len() <= 4 * fanout {
             // So few that chance would leave somebody out: each in turn.
             self.chosen.clear();
             self.table.walk_live(fanout, &mut self.chosen);

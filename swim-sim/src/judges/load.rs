@@ -53,6 +53,8 @@ struct Window {
     initiated: u64,
     /// Members that an exchange named, each of which may be asked.
     exchanged: u64,
+    /// Members that asked to be let in: the holder of each one's name may be asked three times, by way of helpers too.
+    joins: u64,
     /// Suspicions that ran when it began, or began in it.
     suspicions: u64,
     /// Whether it was leaving.
@@ -115,6 +117,10 @@ impl Load {
         self.window.exchanged += 1;
     }
 
+    pub(super) fn join_heard(&mut self) {
+        self.window.joins += 1;
+    }
+
     pub(super) fn suspicion_began(&mut self) {
         self.window.suspicions += 1;
     }
@@ -143,7 +149,9 @@ impl Load {
         }
         let window = self.window;
         let exchanged = window.exchanged + self.before.exchanged;
-        let bound = initiated_max(config, elapsed, window.suspicions, exchanged, window.leaving.then_some(live_max));
+        let asked = (window.joins + self.before.joins) * 3 * (1 + u64::from(config.indirect_probes));
+        let bound =
+            initiated_max(config, elapsed, window.suspicions, exchanged, window.leaving.then_some(live_max)) + asked;
         self.before = window;
         self.window = Window { start: clock, suspicions: suspects, leaving, ..Window::default() };
         if window.initiated <= bound {
@@ -168,7 +176,7 @@ pub(super) fn rumor_limit(config: &Config, live: usize) -> u32 {
     // ⌈log10(n + 1)⌉ is the number of decimal digits of n.
     let digits = live.max(1).ilog10() + 1;
     let others = live.saturating_sub(1).min(2 * usize::from(config.retransmit_mult)) as u32;
-    (mult * digits).max(others)
+    if config.reach_all { (mult * digits).max(others) } else { mult * digits }
 }
 
 /// Most datagrams that a node sends of its own accord in so long a time: for each probe a ping and `k` ping-reqs; each

@@ -213,6 +213,9 @@ impl Process {
         if let Message::PingReq(_) = message {
             self.load.ping_req_taken();
         }
+        if let Message::Join(_) = message {
+            self.load.join_heard();
+        }
         if let Message::Tombstone(m) = message {
             // The clock is still that of the input before: the node's own end of it can only be later.
             self.evidence.remembered_until(m.id, at.clock + Duration::from_secs(m.remaining_s.into()));

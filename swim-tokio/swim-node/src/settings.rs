@@ -112,6 +112,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Time(|c| &mut c.gossip_to_dead),
         "For how long the dead are still gossiped to, so that the falsely buried hear of it",
     ),
+    row("reach_all", Switch(|c| &mut c.reach_all), "Small clusters are told in turn, and strangers who ping are met"),
     row("count_heard", Switch(|c| &mut c.count_heard), "News heard back from others counts as sent"),
     row("echo", Switch(|c| &mut c.echo), "Old news is answered with what is held here"),
     row(

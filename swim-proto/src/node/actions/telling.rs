@@ -197,7 +197,15 @@ impl Teller<'_> {
     ) -> Progress {
         // First what is held about the joiner, so that it can go past it in the same exchange.
         if let Some(slot) = joiner.and_then(|id| self.table.find(id)) {
-            if !self.tell_record(self.table.at(slot), true, count, writer) {
+            let record = self.table.at(slot);
+            if !self.tell_record(record, true, count, writer) {
+                return Progress::Full;
+            }
+            // A grave above the ceiling cannot be told as one; what it held of the joiner tells it as well.
+            if !record.is_live()
+                && !record.incarnation().is_accusable()
+                && alive_of(record).is_some_and(|alive| !writer.push(&alive))
+            {
                 return Progress::Full;
             }
         }
