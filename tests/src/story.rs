@@ -13,8 +13,9 @@
 //! 0.004 a told: b joined (itself)
 //! ```
 //!
-//! Told are all events; all that goes over streams; and of the datagrams those messages that are new between two nodes:
-//! pings and acks of everyday probing are left out, and so is the same claim said again. See [`play`] for the steps.
+//! Told are all events; all that goes over streams; and of the datagrams those messages that their receiver has not heard
+//! yet: pings and acks of everyday probing are left out, and so is a claim said again by whomever. See [`play`] for the
+//! steps.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -168,6 +169,11 @@ impl Stage {
     }
 }
 
+/// Whether this is no claim: each probe's requests and their answers are told.
+fn is_asking(said: &str) -> bool {
+    said.starts_with("ping-req") || said.starts_with("nack")
+}
+
 fn duration(text: &str) -> Duration {
     if let Some(millis) = text.strip_suffix("ms") {
         Duration::from_millis(millis.parse().expect("a number of milliseconds"))
@@ -183,8 +189,8 @@ struct Teller {
     quiet: bool,
     names: BTreeMap<NodeId, String>,
     addresses: BTreeMap<SocketAddr, String>,
-    /// What each has said to each already.
-    said: BTreeSet<(SocketAddr, SocketAddr, String)>,
+    /// What each has been told already; with who said it, if it was lost on the way.
+    said: BTreeSet<(Option<SocketAddr>, SocketAddr, String)>,
     streams: BTreeMap<(usize, SocketAddr), FrameReader>,
 }
 
@@ -212,7 +218,9 @@ impl Teller {
                 let mut said: Vec<String> = craft::messages(&self.cluster, bytes)
                     .filter_map(|message| self.datagram_message(&message))
                     .collect();
-                said.retain(|said| self.said.insert((from, to, said.clone())));
+                // What is lost was not heard: it is told once for each who says it.
+                let heard_from = (fate == Fate::Lost).then_some(from);
+                said.retain(|said| is_asking(said) || self.said.insert((heard_from, to, said.clone())));
                 if said.is_empty() || self.quiet {
                     return;
                 }
