@@ -1,1 +1,496 @@
 //! Nodes with one deliberate fault each: what shows that a judge sees.
+//!
+//! A [`Broken`] is the core's own [`Node`], lied to, overheard or misquoted in exactly one way ([`Flaw`]). It takes a
+//! node's place by [`World::set_maker`](crate::World::set_maker). For each rule there is a flaw that breaks it, and a
+//! test (`tests/judges.rs`) in which the judge of that rule, and no other before it, says so; the same scenario
+//! without the flaw passes.
+
+mod misquote;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use swim_proto::{
+    Action, CommandError, Config, DatagramError, Event, Instant, LocalMember, Member, MemberEvent, Node, NodeId,
+    SeedId, State, Stats, Status, StreamId, StreamInput, Suspicion,
+};
+
+use crate::judges::Rule;
+use crate::machine::{Driven, Machine};
+use crate::observe::View;
+use misquote::{Misquote, Quote};
+
+/// What is wrong with a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// It shows suspects in the life before (S1).
+    RemembersAnEarlierLife,
+    /// It accuses suspects of incarnations that they have not reached (S2).
+    AccusesTheFuture,
+    /// It takes no notice of accusations of others (S3).
+    IgnoresAccusations,
+    /// It takes the dead for alive after a while, without a word from them (S4).
+    Resurrects,
+    /// It buries suspects after an eighth of their time (S5).
+    BuriesHastily,
+    /// It keeps every third event to itself (S6).
+    SwallowsEvents,
+    /// Its datagrams have a byte too many (S7).
+    Stammers,
+    /// It sends each rumor eight times as often as it may (S8).
+    Repeats,
+    /// It pings each target sixty times (S9).
+    Pesters,
+    /// It remembers the dead for days instead of seconds (S10).
+    NeverForgets,
+    /// It suspects for four times as long as it may (S11).
+    Hesitates,
+    /// It draws lots from outside (S12).
+    Improvises,
+    /// It takes an accusation of itself for true (S13).
+    BelievesItsAccusers,
+    /// It accuses in names that nobody has (S14).
+    InventsAccusers,
+    /// It counts itself thrice among the accusers (S14).
+    CountsTwice,
+    /// It takes its own pings for answered (L1, L2).
+    AnswersItself,
+    /// It never hears that it is accused, or held dead (L4).
+    IgnoresItsObituary,
+    /// It tells nobody of its new metadata (L5).
+    KeepsToItself,
+    /// Its deadline is always now (contract).
+    NeverRests,
+    /// It miscounts its live members (contract).
+    Miscounts,
+    /// It hears no answers to its pings, and tells nobody whom it suspects (false death; L4).
+    BuriesUnheard,
+}
+
+impl Flaw {
+    /// All of them.
+    pub const ALL: [Flaw; 21] = [
+        Flaw::RemembersAnEarlierLife,
+        Flaw::AccusesTheFuture,
+        Flaw::IgnoresAccusations,
+        Flaw::Resurrects,
+        Flaw::BuriesHastily,
+        Flaw::SwallowsEvents,
+        Flaw::Stammers,
+        Flaw::Repeats,
+        Flaw::Pesters,
+        Flaw::NeverForgets,
+        Flaw::Hesitates,
+        Flaw::Improvises,
+        Flaw::BelievesItsAccusers,
+        Flaw::InventsAccusers,
+        Flaw::CountsTwice,
+        Flaw::AnswersItself,
+        Flaw::IgnoresItsObituary,
+        Flaw::KeepsToItself,
+        Flaw::NeverRests,
+        Flaw::Miscounts,
+        Flaw::BuriesUnheard,
+    ];
+
+    /// The rule that it breaks first.
+    pub fn rule(self) -> Rule {
+        match self {
+            Flaw::RemembersAnEarlierLife => Rule::S1,
+            Flaw::AccusesTheFuture => Rule::S2,
+            Flaw::IgnoresAccusations => Rule::S3,
+            Flaw::Resurrects => Rule::S4,
+            Flaw::BuriesHastily => Rule::S5,
+            Flaw::SwallowsEvents => Rule::S6,
+            Flaw::Stammers => Rule::S7,
+            Flaw::Repeats => Rule::S8,
+            Flaw::Pesters => Rule::S9,
+            Flaw::NeverForgets => Rule::S10,
+            Flaw::Hesitates => Rule::S11,
+            Flaw::Improvises => Rule::S12,
+            Flaw::BelievesItsAccusers => Rule::S13,
+            Flaw::InventsAccusers | Flaw::CountsTwice => Rule::S14,
+            Flaw::AnswersItself => Rule::L2,
+            Flaw::IgnoresItsObituary => Rule::L4,
+            Flaw::KeepsToItself => Rule::L5,
+            Flaw::NeverRests | Flaw::Miscounts => Rule::Contract,
+            Flaw::BuriesUnheard => Rule::FalseDeath,
+        }
+    }
+
+    /// The settings that the node really runs with, if they are not those it shows.
+    fn settings(self, shown: &Config) -> Option<Config> {
+        let run = |change: fn(&mut Config)| {
+            let mut config = shown.clone();
+            change(&mut config);
+            Some(config)
+        };
+        match self {
+            Flaw::BuriesHastily => run(|config| config.suspicion_alpha /= HASTE),
+            Flaw::Repeats => run(|config| config.retransmit_mult = 32),
+            Flaw::NeverForgets => run(|config| config.tombstone_retention = Duration::from_secs(72 * 3600)),
+            Flaw::Hesitates => run(|config| config.suspicion_beta *= 4.0),
+            Flaw::Improvises => run(|_| ()),
+            _ => None,
+        }
+    }
+}
+
+/// How much too short [`Flaw::BuriesHastily`] makes suspicions.
+const HASTE: f64 = 8.0;
+
+/// After how long [`Flaw::Resurrects`] does.
+const GRIEF: Duration = Duration::from_secs(2);
+
+/// How often [`Flaw::Pesters`] sends a ping.
+const PESTERING: u32 = 60;
+
+/// What no node is given, and [`Flaw::Improvises`] draws from all the same.
+static OUTSIDE: AtomicU64 = AtomicU64::new(1);
+
+/// A node with a flaw.
+pub struct Broken {
+    node: Node,
+    flaw: Flaw,
+    /// The settings that it shows.
+    config: Config,
+    own: NodeId,
+    now: Instant,
+    /// Inputs that it gives itself before the next one it is given.
+    asides: Vec<(SocketAddr, Vec<u8>)>,
+    misquote: Misquote,
+    /// Events so far.
+    events: u32,
+    /// The datagram that is sent once more, to whom, and how often yet.
+    again: Option<(SocketAddr, Vec<u8>, u32)>,
+    /// Members that died, since when, and whether they were taken for alive again.
+    mourned: Vec<(NodeId, Instant, bool)>,
+    /// Of those, who is still to be told of.
+    returned: Option<NodeId>,
+    changed: Vec<NodeId>,
+    /// Metadata that it keeps to itself.
+    metadata: Option<Bytes>,
+}
+
+impl Broken {
+    /// This node, with this flaw. To be made before it has been given anything.
+    pub fn new(node: Node, flaw: Flaw) -> Broken {
+        let config = node.config().clone();
+        let (own, now) = (node.local().id, node.local().since);
+        let misquote = Misquote::new(&config);
+        let node = match flaw.settings(&config) {
+            Some(settings) => started_anew(&node, now, settings, flaw),
+            None => node,
+        };
+        Broken {
+            node,
+            flaw,
+            config,
+            own,
+            now,
+            asides: Vec::new(),
+            misquote,
+            events: 0,
+            again: None,
+            mourned: Vec::new(),
+            returned: None,
+            changed: Vec::new(),
+            metadata: None,
+        }
+    }
+
+    /// What comes before any input: its time, and what the node tells itself.
+    fn before_input(&mut self, now: Instant) {
+        self.now = now;
+        self.changed.clear();
+        for (from, datagram) in std::mem::take(&mut self.asides) {
+            // What it tells itself is well-formed; and if it were not, it would be ignored.
+            let _ = self.node.handle_datagram(now, from, &datagram);
+        }
+        let due = |&&mut (_, since, back): &&mut (NodeId, Instant, bool)| !back && now > since + GRIEF;
+        if let Some(mourned) = self.mourned.iter_mut().find(due) {
+            mourned.2 = true;
+            self.returned = Some(mourned.0);
+        }
+    }
+
+    /// What comes after: what has changed includes whoever it made up.
+    fn after_input(&mut self) {
+        self.changed.extend(self.node.changed());
+        self.changed.extend(self.returned);
+    }
+
+    fn is_resurrected(&self, id: NodeId) -> bool {
+        self.mourned.iter().any(|&(mourned, _, back)| mourned == id && back)
+    }
+
+    /// What it shows of a member.
+    fn shown<'a>(&'a self, mut member: Member<'a>) -> Member<'a> {
+        match self.flaw {
+            Flaw::RemembersAnEarlierLife if member.state == State::Suspect => {
+                member.incarnation.life -= 1;
+            }
+            Flaw::Resurrects if self.is_resurrected(member.id) => member.state = State::Alive,
+            Flaw::BuriesHastily => member.suspicion = member.suspicion.map(stretched),
+            Flaw::BelievesItsAccusers if member.id == self.own && member.incarnation.refutation > 0 => {
+                member.state = State::Suspect;
+            }
+            Flaw::CountsTwice => {
+                member.suspicion = member.suspicion.map(|case| Suspicion { accusers: case.accusers + 2, ..case });
+            }
+            Flaw::KeepsToItself if member.id == self.own => {
+                member.metadata = self.metadata.as_deref().unwrap_or(member.metadata);
+            }
+            _ => {}
+        }
+        member
+    }
+
+    /// How it misquotes what it is told.
+    fn mishears(&self) -> Option<Quote> {
+        match self.flaw {
+            Flaw::IgnoresAccusations => Some(Quote::WithoutAccusationsOfOthersThan(self.own)),
+            Flaw::IgnoresItsObituary => Some(Quote::WithoutAccusationsOf(self.own)),
+            Flaw::BuriesUnheard => Some(Quote::WithoutAcks),
+            _ => None,
+        }
+    }
+
+    /// How it misquotes what it says.
+    fn misspeaks(&self) -> Option<Quote> {
+        match self.flaw {
+            Flaw::AccusesTheFuture => Some(Quote::AccusingTheFuture),
+            Flaw::InventsAccusers => Some(Quote::InNamesInvented),
+            Flaw::BuriesUnheard => Some(Quote::WithoutAccusationsOfOthersThan(self.own)),
+            Flaw::Stammers => Some(Quote::WithAByteTooMany),
+            _ => None,
+        }
+    }
+
+    /// Takes note of an event. `false`: it keeps it to itself.
+    fn tells(&mut self, event: &Event<'_>) -> bool {
+        self.events += 1;
+        if let Event::Died(change) = event
+            && self.flaw == Flaw::Resurrects
+        {
+            self.mourned.push((change.member.id, self.now, false));
+        }
+        self.flaw != Flaw::SwallowsEvents || !self.events.is_multiple_of(3)
+    }
+
+    /// Takes note of a datagram that it sends.
+    fn sends(&mut self, to: SocketAddr, datagram: &[u8]) {
+        let Some(target) = self.misquote.pinged(datagram) else { return };
+        match self.flaw {
+            Flaw::Pesters => self.again = Some((to, datagram.to_vec(), PESTERING)),
+            Flaw::AnswersItself => {
+                if let Some(member) = self.node.member(target) {
+                    let ack = self.misquote.ack(datagram, member.incarnation);
+                    self.asides.push((to, ack));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The same member as a node that runs with other settings, or draws other lots.
+fn started_anew(node: &Node, now: Instant, settings: Config, flaw: Flaw) -> Node {
+    let local = node.local();
+    let same = LocalMember {
+        name: local.name.to_owned(),
+        address: local.address,
+        endpoint: local.endpoint,
+        metadata: Bytes::copy_from_slice(local.metadata),
+        life: local.incarnation.life,
+    };
+    let seed = match flaw {
+        Flaw::Improvises => OUTSIDE.fetch_add(1, Ordering::Relaxed),
+        _ => local.id.as_u64(),
+    };
+    Node::new(now, same, settings, seed).expect("each flaw's settings are within their bounds")
+}
+
+/// A suspicion as it would be if it were not too short.
+fn stretched(case: Suspicion) -> Suspicion {
+    Suspicion {
+        deadline: case.since + case.deadline.saturating_since(case.since).mul_f64(HASTE),
+        timeout_min: case.timeout_min.mul_f64(HASTE),
+        timeout_max: case.timeout_max.mul_f64(HASTE),
+        ..case
+    }
+}
+
+impl From<Broken> for Machine {
+    fn from(broken: Broken) -> Machine {
+        Machine::Custom(Box::new(broken))
+    }
+}
+
+impl View for Broken {
+    fn local(&self) -> Member<'_> {
+        self.shown(self.node.local())
+    }
+    fn status(&self) -> Status {
+        self.node.status()
+    }
+    fn members(&self, each: &mut dyn FnMut(Member<'_>)) {
+        self.node.members().for_each(|member| each(self.shown(member)));
+    }
+    fn member(&self, id: NodeId) -> Option<Member<'_>> {
+        self.node.member(id).map(|member| self.shown(member))
+    }
+    fn changed(&self) -> &[NodeId] {
+        &self.changed
+    }
+    fn live(&self) -> usize {
+        self.node.live() + usize::from(self.flaw == Flaw::Miscounts)
+    }
+    fn digest(&self) -> u64 {
+        self.node.digest()
+    }
+    fn health(&self) -> u8 {
+        self.node.health()
+    }
+    fn stats(&self) -> Stats {
+        self.node.stats()
+    }
+    fn deadline(&self) -> Option<Instant> {
+        match self.flaw {
+            Flaw::NeverRests => self.node.deadline().map(|deadline| deadline.min(self.now)),
+            _ => self.node.deadline(),
+        }
+    }
+    fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
+impl Driven for Broken {
+    fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), DatagramError> {
+        self.before_input(now);
+        let handled = match self.mishears() {
+            Some(quote) => {
+                let heard = self.misquote.packet(datagram, quote);
+                self.node.handle_datagram(now, from, &heard)
+            }
+            None => self.node.handle_datagram(now, from, datagram),
+        };
+        self.after_input();
+        handled
+    }
+    fn accept_stream(&mut self, now: Instant, from: SocketAddr) -> Option<StreamId> {
+        self.before_input(now);
+        let stream = self.node.accept_stream(now, from);
+        self.after_input();
+        stream
+    }
+    fn handle_stream(&mut self, now: Instant, stream: StreamId, input: StreamInput<'_>) {
+        self.before_input(now);
+        match (self.flaw, input) {
+            // Streams bring pings and accusations too, and are not heard any better.
+            (Flaw::IgnoresItsObituary | Flaw::BuriesUnheard, StreamInput::Data(_)) => {
+                self.node.handle_stream(now, stream, StreamInput::Failed);
+            }
+            (_, input) => self.node.handle_stream(now, stream, input),
+        }
+        self.after_input();
+    }
+    fn handle_resolved(&mut self, now: Instant, seed: SeedId, addresses: &[SocketAddr]) {
+        self.before_input(now);
+        self.node.handle_resolved(now, seed, addresses);
+        self.after_input();
+    }
+    fn handle_timeout(&mut self, now: Instant) {
+        self.before_input(now);
+        self.node.handle_timeout(now);
+        self.after_input();
+    }
+    fn join(&mut self, now: Instant, seeds: &[SeedId]) -> Result<(), CommandError> {
+        self.before_input(now);
+        let joining = self.node.join(now, seeds);
+        self.after_input();
+        joining
+    }
+    fn leave(&mut self, now: Instant) -> Result<(), CommandError> {
+        self.before_input(now);
+        let leaving = self.node.leave(now);
+        self.after_input();
+        leaving
+    }
+    fn set_metadata(&mut self, now: Instant, metadata: Bytes) -> Result<(), CommandError> {
+        self.before_input(now);
+        let set = if self.flaw == Flaw::KeepsToItself {
+            self.metadata = Some(metadata);
+            self.changed.push(self.own);
+            Ok(())
+        } else {
+            self.node.set_metadata(now, metadata)
+        };
+        self.after_input();
+        set
+    }
+    fn force_leave(&mut self, now: Instant, member: NodeId) -> Result<(), CommandError> {
+        self.before_input(now);
+        let left = self.node.force_leave(now, member);
+        self.after_input();
+        left
+    }
+
+    fn poll_action<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Action<'b>> {
+        if let Some((to, datagram, times)) = self.again.take() {
+            buf.clear();
+            buf.extend_from_slice(&datagram);
+            self.again = (times > 1).then_some((to, datagram, times - 1));
+            return Some(Action::Transmit { to, datagram: buf });
+        }
+        if let Some(id) = self.returned.take() {
+            return returning(self.node.member(id)?, buf);
+        }
+        let mut swallowed = Vec::new();
+        loop {
+            let action = self.node.poll_action(&mut swallowed)?;
+            match action {
+                Action::Event(event) if !self.tells(&event) => continue,
+                Action::Transmit { to, datagram } => {
+                    self.sends(to, datagram);
+                    buf.clear();
+                    match self.misspeaks() {
+                        Some(quote) => buf.extend_from_slice(&self.misquote.packet(datagram, quote)),
+                        None => buf.extend_from_slice(datagram),
+                    }
+                    return Some(Action::Transmit { to, datagram: buf });
+                }
+                action => return Some(misquote::moved(action, buf)),
+            }
+        }
+    }
+}
+
+/// The event that a member which died is back, without its metadata.
+fn returning<'b>(member: Member<'_>, buf: &'b mut Vec<u8>) -> Option<Action<'b>> {
+    buf.clear();
+    buf.extend_from_slice(member.name.as_bytes());
+    let name = std::str::from_utf8(buf).expect("it was a name before");
+    let member = Member { name, metadata: &[], state: State::Alive, ..member_without_borrows(&member) };
+    Some(Action::Event(Event::Joined(MemberEvent { member, cause: swim_proto::Cause::Itself })))
+}
+
+/// A member without what is borrowed.
+fn member_without_borrows(member: &Member<'_>) -> Member<'static> {
+    Member {
+        id: member.id,
+        name: "",
+        address: member.address,
+        endpoint: member.endpoint,
+        metadata: &[],
+        versions: member.versions,
+        state: member.state,
+        incarnation: member.incarnation,
+        since: member.since,
+        rtt: member.rtt,
+        suspicion: member.suspicion,
+    }
+}

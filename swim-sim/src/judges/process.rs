@@ -298,7 +298,9 @@ impl Process {
         };
         let to_subject = at.oracle.ids_at(to).contains(&id);
         let asked = self.turn.kind == Kind::Datagram && self.turn.named.contains(&id);
-        if to_subject || asked || self.turn.targets.contains(&id) {
+        // Whoever departed says so with each ack, for as long as it is asked.
+        let own_departure = kind == 3 && id == self.id && self.turn.kind == Kind::Datagram;
+        if to_subject || asked || own_departure || self.turn.targets.contains(&id) {
             return None;
         }
         let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
@@ -609,6 +611,11 @@ impl Process {
             };
         }
         let Some(shown) = after.suspicion else {
+            // A leaver buries nobody: it holds no cases.
+            if matches!(at.view.status(), Status::Leaving | Status::Left | Status::Superseded) {
+                self.cases.remove(&id);
+                return Ok(());
+            }
             return fault_about(Rule::Contract, id, format!("member {id} is suspect and shows no suspicion"));
         };
         if self.cases.get(&id).is_none_or(|case| case.incarnation != after.incarnation) {
@@ -713,10 +720,12 @@ impl Process {
 
 impl Turn {
     fn begin(&mut self, view: &dyn View) {
-        let Turn { mut claims, mut named, mut accusations, targets, mut spoken, mut told, .. } = std::mem::take(self);
+        let Turn { mut claims, mut named, mut accusations, mut targets, mut spoken, mut told, .. } =
+            std::mem::take(self);
         claims.clear();
         named.clear();
         accusations.clear();
+        targets.clear();
         spoken.clear();
         told.clear();
         *self = Turn {
@@ -725,6 +734,7 @@ impl Turn {
             claims,
             named,
             accusations,
+            targets,
             spoken,
             told,
             ..Turn::default()

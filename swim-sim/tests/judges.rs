@@ -1,0 +1,153 @@
+//! Each judge catches a deliberately broken node among sound ones, and lets the same scenario pass without it.
+
+use std::time::Duration;
+
+use swim_proto::Config;
+use swim_sim::broken::{Broken, Flaw};
+use swim_sim::judges::{Fingerprint, Judges, Rule, Settings, Violation};
+use swim_sim::observe::Slot;
+use swim_sim::{Crash, Fault, Machine, Options, Partition, Report, Run, Scenario, Verdict, World};
+
+/// Where the broken node is.
+const BROKEN: u32 = 1;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Eight nodes of which one crashes and is found, suspected and buried by all.
+fn a_crash() -> Scenario {
+    Scenario::new(8, seconds(60)).at(seconds(10), Fault::Crash { slot: 5, how: Crash::Host })
+}
+
+/// Eight nodes of which one is cut off for so long that the two sides bury each other, and then linked again.
+fn a_partition() -> Scenario {
+    let partition = Partition::Isolate(vec![BROKEN]);
+    Scenario::new(8, seconds(80)).at(seconds(10), Fault::Partition { partition, lasting: seconds(60), flips: None })
+}
+
+/// Twelve nodes with nothing to do but watch each other.
+fn peace() -> Scenario {
+    Scenario::new(12, seconds(30))
+}
+
+/// Two nodes of which one crashes.
+fn a_pair() -> Scenario {
+    Scenario::new(2, seconds(150)).at(seconds(10), Fault::Crash { slot: 0, how: Crash::Host })
+}
+
+/// New metadata for the node that may be broken.
+fn metadata() -> Scenario {
+    Scenario::new(5, seconds(20)).at(seconds(10), Fault::Metadata { slot: BROKEN, len: 20 })
+}
+
+/// The scenario in which a flaw shows.
+fn scenario(flaw: Flaw) -> Scenario {
+    match flaw {
+        Flaw::RemembersAnEarlierLife
+        | Flaw::AccusesTheFuture
+        | Flaw::IgnoresAccusations
+        | Flaw::Resurrects
+        | Flaw::BuriesHastily
+        | Flaw::SwallowsEvents
+        | Flaw::Hesitates
+        | Flaw::InventsAccusers
+        | Flaw::CountsTwice => a_crash(),
+        Flaw::NeverForgets => {
+            let config = Config { tombstone_retention: seconds(12), ..Config::lan() };
+            a_crash().config(config)
+        }
+        Flaw::Stammers
+        | Flaw::Repeats
+        | Flaw::Pesters
+        | Flaw::Improvises
+        | Flaw::NeverRests
+        | Flaw::Miscounts
+        | Flaw::BuriesUnheard => peace(),
+        Flaw::BelievesItsAccusers | Flaw::IgnoresItsObituary => a_partition(),
+        Flaw::AnswersItself => a_pair(),
+        Flaw::KeepsToItself => metadata(),
+    }
+}
+
+fn judged() -> Options {
+    Options { judges: true, false_deaths_max: Some(0), ..Options::default() }
+}
+
+/// Runs a scenario, with this flaw at one node if there is one.
+fn run(scenario: Scenario, flaw: Option<Flaw>, options: Options) -> Report {
+    let mut run = Run::new(scenario, 1, options).expect("the settings are valid");
+    if let Some(flaw) = flaw {
+        run.world_mut().set_maker(Box::new(move |slot, node| match slot {
+            Slot(BROKEN) => Machine::from(Broken::new(node, flaw)),
+            Slot(_) => Machine::from(node),
+        }));
+    }
+    run.finish()
+}
+
+fn caught(report: &Report) -> &Violation {
+    report.violation.as_ref().unwrap_or_else(|| panic!("nothing was found wrong:\n{report}"))
+}
+
+/// All flaws but that which no single run can show.
+fn flaws() -> impl Iterator<Item = Flaw> {
+    Flaw::ALL.into_iter().filter(|&flaw| flaw != Flaw::Improvises)
+}
+
+#[test]
+fn each_judge_catches_a_broken_node() {
+    for flaw in flaws() {
+        let report = run(scenario(flaw), Some(flaw), judged());
+        let violation = caught(&report);
+        assert_eq!(violation.rule, flaw.rule(), "{flaw:?}: {violation}");
+        assert!(violation.slots.contains(&Slot(BROKEN)), "{flaw:?}: {violation}");
+        let verdict =
+            if matches!(violation.rule, Rule::L4 | Rule::L5) { Verdict::NotConverged } else { Verdict::Safety };
+        assert_eq!(report.verdict, verdict, "{flaw:?}: {violation}");
+    }
+}
+
+#[test]
+fn no_judge_finds_fault_with_sound_nodes_in_the_same_scenarios() {
+    for flaw in flaws() {
+        let report = run(scenario(flaw), None, judged());
+        assert_eq!(report.verdict, Verdict::Passed, "scenario of {flaw:?}:\n{report}");
+    }
+}
+
+#[test]
+fn a_death_that_is_never_noticed_is_missed_in_the_end_even_by_those_who_do_not_count_the_time() {
+    let options = Options { ignore: vec![Rule::L2], ..judged() };
+    let report = run(a_pair(), Some(Flaw::AnswersItself), options);
+    assert_eq!(caught(&report).rule, Rule::L1);
+    assert_eq!(report.verdict, Verdict::NotConverged);
+}
+
+#[test]
+fn burying_the_living_after_faults_stopped_is_no_accident() {
+    // As many false deaths as it likes; but none in a cluster to which nothing happens any more.
+    let options = Options { false_deaths_max: None, ..judged() };
+    let report = run(Scenario::new(12, seconds(2)), Some(Flaw::BuriesUnheard), options);
+    let violation = caught(&report);
+    assert_eq!(violation.rule, Rule::L4, "{violation}");
+}
+
+#[test]
+fn two_runs_of_a_node_that_draws_lots_from_outside_differ() {
+    let sound = || fingerprint(None);
+    let improvised = || fingerprint(Some(Flaw::Improvises));
+    sound().compare(&sound()).expect("the same seed is the same run");
+    let violation = improvised().compare(&improvised()).expect_err("it drew other lots");
+    assert_eq!(violation.rule, Flaw::Improvises.rule());
+}
+
+fn fingerprint(flaw: Option<Flaw>) -> Fingerprint {
+    let mut world = World::new(peace(), 1).expect("the settings are valid");
+    world.set_judges(Judges::new(Settings { fingerprint: true, ..Settings::default() }));
+    if let Some(flaw) = flaw {
+        world.set_maker(Box::new(move |_, node| Machine::from(Broken::new(node, flaw))));
+    }
+    world.run_until(seconds(10));
+    world.with_judges(|judges, _, _| judges.fingerprint().clone()).expect("judges were set")
+}
