@@ -132,7 +132,8 @@ impl Measure {
     }
 
     fn recount_full(&mut self) {
-        self.full = self.views.iter().filter(|(view, _)| view.1 == self.members).map(|(_, &count)| count as usize).sum();
+        self.full =
+            self.views.iter().filter(|(view, _)| view.1 == self.members).map(|(_, &count)| count as usize).sum();
     }
 
     fn check(&mut self, now: u64) {

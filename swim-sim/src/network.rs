@@ -12,8 +12,8 @@ use std::time::Duration;
 
 pub(crate) use latency::nanos;
 pub use latency::{Latency, Zones};
-pub(crate) use links::{Fate, Filter, Links};
 pub use links::{Carried, LinkFault, Passing, Traffic};
+pub(crate) use links::{Fate, Filter, Links};
 pub(crate) use partition::Cut;
 pub use partition::Partition;
 

@@ -72,12 +72,24 @@ impl Hold {
 pub(crate) enum Held {
     /// A datagram: the packet already has its destination.
     Datagram(PacketId),
-    Connect { stream: StreamId, to: SocketAddr },
+    Connect {
+        stream: StreamId,
+        to: SocketAddr,
+    },
     /// Bytes for a stream, kept in a packet.
-    Write { stream: StreamId, packet: PacketId },
-    Finish { stream: StreamId },
-    Reset { stream: StreamId },
-    Resolve { seed: SeedId },
+    Write {
+        stream: StreamId,
+        packet: PacketId,
+    },
+    Finish {
+        stream: StreamId,
+    },
+    Reset {
+        stream: StreamId,
+    },
+    Resolve {
+        seed: SeedId,
+    },
 }
 
 impl Process {

@@ -46,9 +46,14 @@ enum Phase {
     /// Faults may happen.
     Faults,
     /// They have stopped: by `due` it must have converged, which is asked at `ask`.
-    Liveness { ask: Duration, due: Duration },
+    Liveness {
+        ask: Duration,
+        due: Duration,
+    },
     /// It has converged, and is watched a little longer.
-    Watched { until: Duration },
+    Watched {
+        until: Duration,
+    },
     Over,
 }
 
@@ -320,7 +325,11 @@ pub struct Difference {
 
 /// Runs a scenario twice, step by step: once as `options` say, once unwatched. Gives the first's report, or where they
 /// part.
-pub fn check_determinism(scenario: &Scenario, seed: u64, options: Options) -> Result<Result<Report, Difference>, ConfigError> {
+pub fn check_determinism(
+    scenario: &Scenario,
+    seed: u64,
+    options: Options,
+) -> Result<Result<Report, Difference>, ConfigError> {
     let mut first = Run::new(scenario.clone(), seed, options)?;
     let mut second = Run::new(scenario.clone(), seed, Options::default())?;
     first.world.keep_steps();
@@ -333,7 +342,8 @@ pub fn check_determinism(scenario: &Scenario, seed: u64, options: Options) -> Re
         if first.world.trace_hash() != second.world.trace_hash() {
             let (a, b) = (first.world.last_step(), second.world.last_step());
             let at = (0..a.len().max(b.len())).find(|&at| a.get(at) != b.get(at)).unwrap_or(0);
-            let told = |items: &[crate::Item]| items.get(at).map_or_else(|| "nothing more".into(), |item| format!("{item:?}"));
+            let told =
+                |items: &[crate::Item]| items.get(at).map_or_else(|| "nothing more".into(), |item| format!("{item:?}"));
             return Ok(Err(Difference { step, first: told(a), second: told(b) }));
         }
     }

@@ -116,7 +116,8 @@ impl Scenario {
         let health = if config.lha_probe { u32::from(config.health_max) + 1 } else { 1 };
         let probes = config.probe_interval * health * 4;
         let spread = config.gossip_interval * 8 * (32 - self.nodes.leading_zeros());
-        let fixed = config.stall_max + config.stream_timeout * 2 + config.join_retry_max * 2 + config.heal_interval * 12;
+        let fixed =
+            config.stall_max + config.stream_timeout * 2 + config.join_retry_max * 2 + config.heal_interval * 12;
         suspicion_max * 2 + probes + spread + fixed + config.sync_interval * 4
     }
 }

@@ -321,7 +321,9 @@ impl Streams {
         let from_host = end.owner.host;
         let earliest = end.arrives_after;
         medium.trace.segment(medium.now, end.owner.slot, &head, bytes);
-        let Fate::Arrives { after, .. } = medium.links.fate(medium.now, from_host, to_host, carried, bytes) else { return };
+        let Fate::Arrives { after, .. } = medium.links.fate(medium.now, from_host, to_host, carried, bytes) else {
+            return;
+        };
         // One path: segments of one stream do not overtake each other.
         let arrival = (medium.now + after).max(earliest);
         let source = medium.address(from_host);

@@ -242,7 +242,8 @@ impl Maker<'_> {
     /// A few slots: often one, sometimes many.
     fn slots(&mut self) -> Vec<u32> {
         let nodes = self.scenario.nodes as usize;
-        let count = if self.draw.happens(Chance::percent(60.0)) { 1 } else { self.draw.between(1, nodes.div_ceil(4) as u64) };
+        let count =
+            if self.draw.happens(Chance::percent(60.0)) { 1 } else { self.draw.between(1, nodes.div_ceil(4) as u64) };
         self.draw.sample(count as usize, nodes).into_iter().map(|slot| slot as u32).collect()
     }
 
@@ -280,7 +281,9 @@ impl Maker<'_> {
             }
             Kind::Move => {
                 let at = self.time();
-                self.slots().into_iter().for_each(|slot| self.add(at, Fault::Restart { slot, how: Restart::NewAddress }));
+                self.slots()
+                    .into_iter()
+                    .for_each(|slot| self.add(at, Fault::Restart { slot, how: Restart::NewAddress }));
             }
             Kind::Pause => {
                 let (at, lasting) = self.spell(60);

@@ -76,7 +76,7 @@ pub struct Member<'a> {
     pub since: Instant,
     /// Smoothed round-trip time of direct probes, once measured.
     pub rtt: Option<Duration>,
-    /// While it is Suspect: the case against it.
+    /// While it is Suspect, and the local member takes part (a leaver buries nobody): the case against it.
     pub suspicion: Option<Suspicion>,
 }
 

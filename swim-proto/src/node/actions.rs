@@ -183,7 +183,7 @@ impl Node {
 
     /// What an answer says besides: that we departed, to whoever still probes us; or what is held against the asker.
     fn add_to_answer(&self, asker: NodeId, writer: &mut PacketWriter<'_>) {
-        if !self.is_running() {
+        if self.status == Standing::Left {
             if let Some(left) = claim_of(self.table.local()) {
                 writer.push(&left);
             }

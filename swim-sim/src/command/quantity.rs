@@ -37,7 +37,11 @@ pub(crate) fn chance(text: &str) -> Result<Chance, String> {
         Some(percent) => percent.trim().parse::<f64>().map_err(|_| wrong())? / 100.0,
         None => text.parse().map_err(|_| wrong())?,
     };
-    if (0.0..=1.0).contains(&fraction) { Ok(Chance::of(fraction)) } else { Err(format!("{text:?} lies outside 0% to 100%")) }
+    if (0.0..=1.0).contains(&fraction) {
+        Ok(Chance::of(fraction))
+    } else {
+        Err(format!("{text:?} lies outside 0% to 100%"))
+    }
 }
 
 /// A delay: `3ms`, `1ms..5ms` (uniform), `20ms~3ms` (bell-shaped, mean and deviation), `1ms+2ms` (exponential tail).

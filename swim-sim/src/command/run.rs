@@ -172,11 +172,8 @@ enum RestartHow {
 
 pub(crate) fn run(flags: &Flags) -> Result<u8, String> {
     let scenario = flags.scenario()?;
-    let options = Options {
-        judges: !flags.no_judges,
-        false_deaths_max: flags.false_deaths_max,
-        ignore: flags.ignore.clone(),
-    };
+    let options =
+        Options { judges: !flags.no_judges, false_deaths_max: flags.false_deaths_max, ignore: flags.ignore.clone() };
     let refused = |error: swim_proto::ConfigError| error.to_string();
     let report = if flags.check_determinism {
         match check_determinism(&scenario, flags.seed, options).map_err(refused)? {
@@ -225,7 +222,9 @@ impl Flags {
         };
         self.add_faults(&mut scenario);
         match scenario.schedule.iter().find(|timed| timed.at > self.duration) {
-            Some(late) => Err(format!("a {} at {:?} comes after the end, --for {:?}", late.fault.kind(), late.at, self.duration)),
+            Some(late) => {
+                Err(format!("a {} at {:?} comes after the end, --for {:?}", late.fault.kind(), late.at, self.duration))
+            }
             None => Ok(scenario),
         }
     }

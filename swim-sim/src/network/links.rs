@@ -381,11 +381,7 @@ mod tests {
 
     #[test]
     fn bursts_lose_in_runs() {
-        let bursts = Bursts {
-            every: Duration::from_secs(9),
-            lasting: Duration::from_secs(1),
-            loss: Chance::ALWAYS,
-        };
+        let bursts = Bursts { every: Duration::from_secs(9), lasting: Duration::from_secs(1), loss: Chance::ALWAYS };
         let mut links = links(quick().with_bursts(bursts));
         let fates: Vec<bool> =
             (0..200_000).map(|at| links.fate(at * 10 * MS, 0, 1, Carried::Datagram, &[0]) == Fate::Lost).collect();

@@ -68,7 +68,10 @@ pub(crate) struct Cut {
 enum Shape {
     /// Groups by slot; nodes of one group reach each other, and those in [`EVERYWHERE`] reach all.
     Groups(Vec<u32>),
-    Ring { nodes: u32, reach: u32 },
+    Ring {
+        nodes: u32,
+        reach: u32,
+    },
     /// By slot: whether it sends in vain ([`MUTE`]), and whether it is deaf to those ([`DEAF`]).
     OneWay(Vec<u8>),
 }

@@ -46,9 +46,10 @@ impl Connection {
 
     /// Neither end is waiting for anything.
     pub(super) fn is_over(&self) -> bool {
-        [&self.client, &self.server].into_iter().flatten().all(|end| {
-            matches!(end.phase, Phase::Over | Phase::Done) && !end.failed_untold
-        })
+        [&self.client, &self.server]
+            .into_iter()
+            .flatten()
+            .all(|end| matches!(end.phase, Phase::Over | Phase::Done) && !end.failed_untold)
     }
 }
 
