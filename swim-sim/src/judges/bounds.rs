@@ -16,6 +16,7 @@ use swim_proto::{Config, Incarnation, Instant, NodeId, Status, Suspicion};
 
 use super::Rule;
 use super::fault::{Verdict, fault, fault_about};
+use super::oneself;
 use crate::observe::View;
 
 /// What rounding and a timer's firing may cost.
