@@ -58,11 +58,13 @@ impl<T: Copy> Agenda<T> {
     }
 
     /// How many entries wait.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.heap.len()
     }
 
     /// Whether nothing is to happen any more.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.heap.is_empty()
     }
