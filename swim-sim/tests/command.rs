@@ -13,15 +13,47 @@ fn code(output: &Output) -> i32 {
 #[test]
 fn run_prints_one_json_object_with_all_its_fields() {
     let arguments = [
-        "run", "--nodes", "20", "--seed", "7", "--for", "30s", "--join-over", "2s", "--crash", "5%", "--crash-at", "10s",
-        "--loss", "5%", "--latency", "1ms..5ms", "--profile", "lan", "--json", "--no-judges",
+        "run",
+        "--nodes",
+        "20",
+        "--seed",
+        "7",
+        "--for",
+        "30s",
+        "--join-over",
+        "2s",
+        "--crash",
+        "5%",
+        "--crash-at",
+        "10s",
+        "--loss",
+        "5%",
+        "--latency",
+        "1ms..5ms",
+        "--profile",
+        "lan",
+        "--json",
+        "--no-judges",
     ];
     let output = swim_sim(&arguments);
     assert_eq!(code(&output), 0, "{output:?}");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
     for field in [
-        "seed", "nodes", "simulated_s", "wall_s", "verdict", "violation", "trace_hash", "converged_s", "detection_s",
-        "crashed", "detected", "false_deaths", "datagrams_per_node_s", "bytes_per_node_s", "events",
+        "seed",
+        "nodes",
+        "simulated_s",
+        "wall_s",
+        "verdict",
+        "violation",
+        "trace_hash",
+        "converged_s",
+        "detection_s",
+        "crashed",
+        "detected",
+        "false_deaths",
+        "datagrams_per_node_s",
+        "bytes_per_node_s",
+        "events",
     ] {
         assert!(report.get(field).is_some(), "{field} is missing: {report}");
     }

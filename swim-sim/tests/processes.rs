@@ -41,10 +41,7 @@ fn a_blocked_process_has_timers_but_neither_sends_nor_receives() {
     let (mut world, log) = stage(&[vec![send(200, 1)], vec![back(250, 9), back(260, 8)]]);
     world.inject(block(100, 900));
     world.run_until(seconds(2));
-    assert_eq!(
-        told(&log, 1),
-        [(250.0, Told::Timer), (260.0, Told::Timer), (1_000.0, Told::Datagram(vec![1]))]
-    );
+    assert_eq!(told(&log, 1), [(250.0, Told::Timer), (260.0, Told::Timer), (1_000.0, Told::Datagram(vec![1]))]);
     assert_eq!(when(&log, 0, &Told::Datagram(vec![9])), Some(1_001.0));
     assert_eq!(when(&log, 0, &Told::Datagram(vec![8])), Some(1_001.0));
 }

@@ -81,9 +81,11 @@ fn a_lost_acknowledgement_delays_nothing() {
 fn bytes_arrive_once_and_in_order_however_many_segments_are_lost() {
     let sent: Vec<u8> = (0..60_000_u32).map(|at| (at * 7 + at / 251) as u8).collect();
     for loss in [5.0, 20.0, 40.0] {
-        let network = Network::new(Latency::Uniform { least: Duration::from_millis(1), most: Duration::from_millis(9) })
-            .with_loss(Chance::percent(loss));
-        let script = vec![connect(), write(60_000, &sent), write(120_000, b"the end"), (120_000, Do::Finish { stream: 7 })];
+        let network =
+            Network::new(Latency::Uniform { least: Duration::from_millis(1), most: Duration::from_millis(9) })
+                .with_loss(Chance::percent(loss));
+        let script =
+            vec![connect(), write(60_000, &sent), write(120_000, b"the end"), (120_000, Do::Finish { stream: 7 })];
         let (mut world, log) = staged(Scenario::new(2, seconds(1_000)).network(network), &[script, vec![]]);
         world.run_until(seconds(900));
         let received = received(&log, 1);
@@ -155,10 +157,8 @@ fn a_process_that_accepts_no_more_resets_the_attempt() {
 #[test]
 fn one_direction_can_end_while_the_other_goes_on() {
     let client = vec![connect(), write(100, b"question"), (100, Do::Finish { stream: 7 })];
-    let server = vec![
-        (500, Do::Write { stream: SERVER.0, bytes: b"answer".to_vec() }),
-        (600, Do::Finish { stream: SERVER.0 }),
-    ];
+    let server =
+        vec![(500, Do::Write { stream: SERVER.0, bytes: b"answer".to_vec() }), (600, Do::Finish { stream: SERVER.0 })];
     let (mut world, log) = stage(&[client, server]);
     world.run_until(seconds(5));
     assert_eq!(when(&log, 1, &Told::Finished(SERVER)), Some(101.0));

@@ -31,11 +31,24 @@ pub(crate) enum Told {
 /// Something a puppet does.
 #[derive(Clone, Debug)]
 pub(crate) enum Do {
-    Send { to: u32, bytes: Vec<u8> },
-    Connect { stream: u64, to: u32 },
-    Write { stream: u64, bytes: Vec<u8> },
-    Finish { stream: u64 },
-    Reset { stream: u64 },
+    Send {
+        to: u32,
+        bytes: Vec<u8>,
+    },
+    Connect {
+        stream: u64,
+        to: u32,
+    },
+    Write {
+        stream: u64,
+        bytes: Vec<u8>,
+    },
+    Finish {
+        stream: u64,
+    },
+    Reset {
+        stream: u64,
+    },
     /// From now on streams are not accepted.
     Refuse,
     /// Nothing, but be woken.
