@@ -123,6 +123,7 @@ impl Node {
         let slots: Vec<Slot> = self.table.others().to_vec();
         for slot in slots {
             self.open_case(now, slot, true);
+            self.changed.push(self.table.at(slot).id);
         }
         self.rearm_members();
     }
@@ -135,6 +136,7 @@ impl Node {
         for slot in slots {
             if let Some(case) = self.table.at_mut(slot).case.take() {
                 self.cases.close(case);
+                self.changed.push(self.table.at(slot).id);
             }
         }
         while let Some((&stream, _)) = self.streams.first_key_value() {

@@ -516,7 +516,8 @@ impl Process {
         if let Some(deadline) = self.turn.deadline {
             self.standstill.late(deadline, at.clock);
         }
-        if self.turn.kind == Kind::Datagram && self.turn.messages > 0 && self.turn.from_member {
+        // A packet by whatever way, from whomever, ends a silence (protocol 10.3).
+        if matches!(self.turn.kind, Kind::Datagram | Kind::Stream) && self.turn.messages > 0 {
             self.standstill.heard(at.clock, at.view.config());
         }
     }
