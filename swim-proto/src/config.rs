@@ -18,41 +18,41 @@ pub struct Config {
     /// and counted ([`Stats::drops`](crate::Stats)).
     pub members_max: u32,
 
-    /// The protocol period `T'` ([SWIM] 3.1): how often a member is probed, before local health stretches it.
+    /// The protocol period `T'` (\[SWIM\] 3.1): how often a member is probed, before local health stretches it.
     pub probe_interval: Duration,
     /// How long a direct ping may take before others are asked to try, before local health stretches it.
     /// At most two thirds of `probe_interval`, so that an indirect probe has time to succeed.
     pub probe_timeout: Duration,
     /// The time-out follows each member's measured round trips, between an eighth of `probe_timeout` and all of it.
     pub adaptive_timeout: bool,
-    /// `k`, how many members are asked to ping one that did not answer ([SWIM] 3.1). At most 16.
+    /// `k`, how many members are asked to ping one that did not answer (\[SWIM\] 3.1). At most 16.
     pub indirect_probes: u8,
-    /// A ping over a stream in parallel with the indirect probes ([LG] III-B).
+    /// A ping over a stream in parallel with the indirect probes (\[LG\] III-B).
     pub stream_probe: bool,
-    /// Helpers that get no answer say so at 80 % of the budget they were given ([LG] IV-A).
+    /// Helpers that get no answer say so at 80 % of the budget they were given (\[LG\] IV-A).
     pub nack: bool,
-    /// LHA-Probe ([LG] IV-A): interval and time-out are multiplied by `1 + health`.
+    /// LHA-Probe (\[LG\] IV-A): interval and time-out are multiplied by `1 + health`.
     pub lha_probe: bool,
-    /// `S`, the greatest value of the local health multiplier ([LG] IV-A). At most 64.
+    /// `S`, the greatest value of the local health multiplier (\[LG\] IV-A). At most 64.
     pub health_max: u8,
-    /// A failed probe counts against our own health even when every helper's nack arrived, as published ([LG] IV-A).
+    /// A failed probe counts against our own health even when every helper's nack arrived, as published (\[LG\] IV-A).
     /// When off, nacks that arrived show that the fault is not ours.
     pub health_counts_nacked_failure: bool,
 
-    /// `α`: the least suspicion time-out is `α · max(1, log10 n) · probe_interval` ([LG] IV-B). 0.5 to 100.
+    /// `α`: the least suspicion time-out is `α · max(1, log10 n) · probe_interval` (\[LG\] IV-B). 0.5 to 100.
     pub suspicion_alpha: f64,
-    /// `β`: the greatest suspicion time-out is `β` times the least ([LG] IV-B). 1 to 100.
+    /// `β`: the greatest suspicion time-out is `β` times the least (\[LG\] IV-B). 1 to 100.
     pub suspicion_beta: f64,
-    /// `K`: how many independent confirmations shrink the time-out from greatest to least ([LG] IV-B). At most 8.
+    /// `K`: how many independent confirmations shrink the time-out from greatest to least (\[LG\] IV-B). At most 8.
     pub suspicion_confirmations: u8,
-    /// LHA-Suspicion ([LG] IV-B). When off, the time-out is the least one, always.
+    /// LHA-Suspicion (\[LG\] IV-B). When off, the time-out is the least one, always.
     pub lha_suspicion: bool,
-    /// Buddy System ([LG] IV-C): whoever pings a suspected member tells it so in the same datagram.
+    /// Buddy System (\[LG\] IV-C): whoever pings a suspected member tells it so in the same datagram.
     pub buddy: bool,
     /// Before burying a suspect, ping it once more and ask members what they hold (`docs/protocol.md` 4.5).
     pub verify_burial: bool,
 
-    /// `λ`: a rumor is sent at most `λ · ⌈log10(n + 1)⌉` times by each member ([SWIM] 4.1); in clusters so small that
+    /// `λ`: a rumor is sent at most `λ · ⌈log10(n + 1)⌉` times by each member (\[SWIM\] 4.1); in clusters so small that
     /// this would not reach everybody, more often ([`Config::reach_all`]). 1 to 32.
     pub retransmit_mult: u8,
     /// How often news is gossiped while there is any.
@@ -69,7 +69,7 @@ pub struct Config {
     /// A claim that our own table outranks is answered with what we hold (`docs/protocol.md` 5.4).
     pub echo: bool,
 
-    /// How often state is compared with a random member over a stream ([LG] III-B); zero: never.
+    /// How often state is compared with a random member over a stream (\[LG\] III-B); zero: never.
     pub sync_interval: Duration,
     /// Most exchanges served at once; beyond it a joiner is told whom to ask instead. 1 to 1,024.
     pub syncs_max: u16,
@@ -102,7 +102,7 @@ pub struct Config {
     pub datagram_max: u16,
 }
 
-/// A variant of the Lifeguard paper's ablation ([LG] III to IV, Tables IV to VI).
+/// A variant of the Lifeguard paper's ablation (\[LG\] III to IV, Tables IV to VI).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
     /// The baseline: memberlist's SWIM with all three extensions off.
@@ -194,7 +194,7 @@ impl Config {
         }
     }
 
-    /// The Lifeguard paper's configurations ([LG] III to V): α = 5, β = 6, K = 3, S = 8, nothing of ours.
+    /// The Lifeguard paper's configurations (\[LG\] III to V): α = 5, β = 6, K = 3, S = 8, nothing of ours.
     ///
     /// The baseline's fixed time-out is `α · log10 n`, that is β = 1.
     pub fn published(variant: Variant) -> Config {

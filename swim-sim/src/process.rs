@@ -1,7 +1,7 @@
 //! One slot of the world and the process in it: its machine, its clock, and the kernel between it and the network.
 //!
 //! A process can be *paused*: it does nothing at all, and its kernel keeps what arrives. Or its I/O can be *blocked*
-//! while its timers run (Lifeguard's anomaly, [LG] V-C): what it would send is held back, what arrives waits. Either way
+//! while its timers run (Lifeguard's anomaly, \[LG\] V-C): what it would send is held back, what arrives waits. Either way
 //! datagrams wait in a buffer of bounded size and those that no longer fit are lost; afterwards input is taken before
 //! timers fire.
 

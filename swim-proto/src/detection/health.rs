@@ -1,4 +1,4 @@
-//! Local Health Aware Probe ([LG] IV-A): a node whose probes fail may be the one that is slow.
+//! Local Health Aware Probe (\[LG\] IV-A): a node whose probes fail may be the one that is slow.
 //!
 //! The multiplier is a saturating counter in `[0, S]`; interval and time-out of probes are multiplied by `1 + health`.
 

@@ -1,6 +1,6 @@
 //! The probe that runs, and every other ping that may still be answered.
 //!
-//! One member at a time is probed *regularly*, once a protocol period ([SWIM] 3.1). Pings for other ends (serving a
+//! One member at a time is probed *regularly*, once a protocol period (\[SWIM\] 3.1). Pings for other ends (serving a
 //! ping-req, verifying before a burial, handing an obituary to its subject, asking for the holder of a name) have no
 //! period and no verdict: they only wait, for a while, to be answered.
 

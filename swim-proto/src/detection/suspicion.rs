@@ -1,4 +1,4 @@
-//! The cases against suspected members ([LG] IV-B).
+//! The cases against suspected members (\[LG\] IV-B).
 //!
 //! A case opens at the first accusation with the time-out at its greatest, and each further *independent* accuser
 //! brings it nearer to its least:
@@ -146,6 +146,7 @@ impl Cases {
     }
 
     /// Opens a case; `accuser` is `None` if it is nobody we know, and then counts for nothing.
+    #[expect(clippy::too_many_arguments, reason = "all that a case begins with")]
     pub(crate) fn open(
         &mut self,
         config: &Config,
@@ -218,7 +219,7 @@ impl Cases {
     }
 }
 
-/// `Min = α · max(1, log10 n) · probe_interval` ([LG] IV-B; `n` counts live members only, ourselves included: the
+/// `Min = α · max(1, log10 n) · probe_interval` (\[LG\] IV-B; `n` counts live members only, ourselves included: the
 /// recently dead do not make a small cluster wait like a large one).
 fn timeout_min(config: &Config, live: usize) -> Duration {
     let scale = libm::log10(live.max(1) as f64).max(1.0);

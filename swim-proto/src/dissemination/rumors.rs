@@ -1,8 +1,8 @@
-//! What is worth telling, and how often it was told ([SWIM] 4.1).
+//! What is worth telling, and how often it was told (\[SWIM\] 4.1).
 //!
 //! A rumor names its subject; what is said about it is looked up when it is sent, so it is never stale. There is at
 //! most one rumor about a member's present status, and besides one for each further accuser that LHA-Suspicion wants
-//! heard ([LG] IV-B). Fewest sent first, and among those the newest first; each at most `λ · ⌈log10(n + 1)⌉` times.
+//! heard (\[LG\] IV-B). Fewest sent first, and among those the newest first; each at most `λ · ⌈log10(n + 1)⌉` times.
 //!
 //! Rumors stand in one linked list per number of sends, inside a slab: adding, sending and dropping are O(1), and
 //! nothing is allocated once the slab has grown.
@@ -55,7 +55,7 @@ pub(crate) struct Rumors {
     lists: Vec<List>,
 }
 
-/// `λ · ⌈log10(n + 1)⌉` ([SWIM] 4.1), or, where that is less than there are others to tell, once for each of them up to
+/// `λ · ⌈log10(n + 1)⌉` (\[SWIM\] 4.1), or, where that is less than there are others to tell, once for each of them up to
 /// `2λ`: in a small cluster a few sends wasted on who knows already would leave somebody out.
 pub(crate) fn sends_limit(retransmit_mult: u8, reach_all: bool, live: usize) -> u8 {
     let (mut digits, mut reach) = (1, 10);

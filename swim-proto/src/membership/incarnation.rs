@@ -1,6 +1,6 @@
 //! How new a claim is: the incarnation, raised by its owner alone.
 //!
-//! [SWIM] 4.2 numbers a member's claims with one counter that starts at zero, so a restarted process is older than its
+//! \[SWIM\] 4.2 numbers a member's claims with one counter that starts at zero, so a restarted process is older than its
 //! own past. Here an incarnation is `(life, refutation)`: `life` grows with each restart and `refutation` within one.
 //!
 //! **The ceiling.** A finite counter can be driven to its end by whoever can forge a packet, and a member whose

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{Incarnation, NodeId};
 use crate::time::Instant;
 
-/// What is held about a member's condition, in order of precedence at equal incarnation ([SWIM] 4.2; `Left` ours).
+/// What is held about a member's condition, in order of precedence at equal incarnation (\[SWIM\] 4.2; `Left` ours).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// It answers, as far as is known.
@@ -80,7 +80,7 @@ pub struct Member<'a> {
     pub suspicion: Option<Suspicion>,
 }
 
-/// The case against a suspected member ([LG] IV-B).
+/// The case against a suspected member (\[LG\] IV-B).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspicion {
     /// When it began, here.

@@ -13,7 +13,7 @@
 //! | Left i | (i, Left) | none |
 //!
 //! A maximum does not care in which order, how often or by which way its arguments came, and so neither does the table:
-//! merging is commutative, associative and idempotent ([SWIM] 4.2 with `Left` and lives added; `docs/protocol.md` 2.5).
+//! merging is commutative, associative and idempotent (\[SWIM\] 4.2 with `Left` and lives added; `docs/protocol.md` 2.5).
 //! Keeping them apart matters when a Suspect of a new life arrives before the Alive that brings its new address.
 
 use super::{Incarnation, State};

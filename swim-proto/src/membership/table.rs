@@ -115,6 +115,8 @@ pub(crate) struct Record {
     pub(crate) reap_armed: bool,
     /// The earliest suspicion timer known to be set for this slot.
     pub(crate) suspicion_armed: Option<Instant>,
+    /// It has answered a probe of ours, or exchanged state with us: it is no invention.
+    pub(crate) proven: bool,
 }
 
 impl Record {
@@ -283,6 +285,7 @@ impl Table {
             forget_at: now,
             reap_armed: false,
             suspicion_armed: None,
+            proven: false,
         };
         let slot = self.free.pop().unwrap_or(Slot(self.records.len() as u32));
         if slot.0 as usize == self.records.len() {
@@ -359,7 +362,7 @@ impl Table {
     /// The next member to probe: a fresh shuffle in each round over the live list, one step of it at a time.
     ///
     /// The step swaps a random one of those not yet probed to the cursor and takes it. A round is then a uniform
-    /// random order ([SWIM] 4.3) at O(1) a probe, and since each member is taken once a round, two probes of the same
+    /// random order (\[SWIM\] 4.3) at O(1) a probe, and since each member is taken once a round, two probes of the same
     /// one are at most `2n − 1` periods apart.
     pub(crate) fn next_target(&mut self, random: &mut Random) -> Option<Slot> {
         if self.live.is_empty() {
@@ -534,7 +537,7 @@ mod tests {
     #[test]
     fn members_that_come_and_go_leave_the_round_whole() {
         let (mut table, mut random) = (table(20), Random::new(5));
-        (0..7).for_each(|_| drop(table.next_target(&mut random)));
+        (0..7).for_each(|_| _ = table.next_target(&mut random));
         let probed: Vec<Slot> = table.live[..7].to_vec();
         // One of the probed and one of the others die; the rest of the round must still reach each of the others once.
         let (dead_probed, dead_other) = (table.live[2], table.live[15]);

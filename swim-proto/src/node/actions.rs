@@ -170,7 +170,7 @@ impl Node {
         true
     }
 
-    /// Buddy System ([LG] IV-C), and more: whoever we hold suspect, dead or departed hears it from us when we talk.
+    /// Buddy System (\[LG\] IV-C), and more: whoever we hold suspect, dead or departed hears it from us when we talk.
     fn accuse_to_face(&self, member: NodeId, writer: &mut PacketWriter<'_>) {
         if let Some(slot) = self.table.find(member)
             && self.table.at(slot).state() != State::Alive
@@ -200,7 +200,7 @@ impl Node {
         }
     }
 
-    /// Fills a datagram up with news: fewest sent first ([SWIM] 4.1). That a member is alive is no news to itself.
+    /// Fills a datagram up with news: fewest sent first (\[SWIM\] 4.1). That a member is alive is no news to itself.
     fn add_rumors(&mut self, to: SocketAddr, writer: &mut PacketWriter<'_>) {
         let limit = self.sends_limit();
         let (mut misfits, mut next) = (0, self.rumors.first());

@@ -397,6 +397,10 @@ impl Node {
             self.table.at_mut(slot).forget_at = now + self.config.tombstone_retention;
             self.arm_reaping(slot);
         }
+        if !status.state.is_live() && held.is_some() && in_view.is_none() && self.table.at(slot).content().is_some() {
+            // No longer known by its id alone: it is remembered like others.
+            self.table.at_mut(slot).forget_at = now + self.config.tombstone_retention;
+        }
         if greater_life || !status.state.is_live() {
             self.table.at_mut(slot).round_trip = None;
         }
@@ -536,16 +540,16 @@ impl Node {
     /// Keeps the graves within their limit: of sixteen picked at random, the one nearest its end is forgotten.
     fn trim_graves(&mut self, except: Slot) {
         while self.table.graves_len() > self.config.tombstones_max as usize {
-            if !self.forget_nearest(except) {
+            if !self.forget_nearest(|slot, _| slot != except) {
                 return;
             }
         }
     }
 
-    /// Forgets, of sixteen graves picked at random, the one nearest its end.
-    fn forget_nearest(&mut self, except: Slot) -> bool {
+    /// Forgets, of sixteen graves picked at random, the one nearest its end that may be forgotten.
+    fn forget_nearest(&mut self, may_go: impl Fn(Slot, &Record) -> bool) -> bool {
         let picked: [Option<Slot>; 16] = core::array::from_fn(|_| self.table.random_grave(&mut self.random));
-        let graves = picked.into_iter().flatten().filter(|&slot| slot != except);
+        let graves = picked.into_iter().flatten().filter(|&slot| may_go(slot, self.table.at(slot)));
         let Some(nearest) = graves.min_by_key(|&slot| (self.table.at(slot).forget_at, slot)) else { return false };
         self.stats.drops.tombstones_full += 1;
         self.forget(nearest);
@@ -569,10 +573,13 @@ impl Node {
 
     // What a claim must fulfil.
 
-    /// Whether one more can be known. One that lives takes the place of one that does not.
+    /// Whether one more can be known. One that lives takes the place of one that does not, but not of one that we knew
+    /// and that may still contradict its death.
     fn has_room(&mut self, lives: bool) -> bool {
         let full = self.table.len() >= self.config.members_max as usize;
-        let room = !full || lives && self.forget_nearest(Slot::LOCAL);
+        let (now, contradicts_for) = (self.now, self.config.gossip_to_dead);
+        let may_go = |_, record: &Record| !record.proven || now - record.since > contradicts_for;
+        let room = !full || lives && self.forget_nearest(may_go);
         self.stats.drops.members_full += u64::from(!room);
         room
     }

@@ -1,4 +1,4 @@
-//! Getting in: seeds asked until one answers, and meeting again ([SWIM] 3.2; `docs/protocol.md` 7 and 8).
+//! Getting in: seeds asked until one answers, and meeting again (\[SWIM\] 3.2; `docs/protocol.md` 7 and 8).
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;

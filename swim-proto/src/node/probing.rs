@@ -1,4 +1,4 @@
-//! The protocol period: ping a member, ask others to, judge ([SWIM] 3.1, [LG] III-B, IV-A). And the other side of it:
+//! The protocol period: ping a member, ask others to, judge (\[SWIM\] 3.1, \[LG\] III-B, IV-A). And the other side of it:
 //! answering pings and serving ping-reqs.
 
 use core::net::SocketAddr;
@@ -171,10 +171,9 @@ impl Node {
             let round_trip = &mut self.table.at_mut(probe.slot).round_trip;
             *round_trip = Some(round_trip.map_or_else(|| RoundTrip::first(sample), |known| known.with(sample)));
         } else {
-        }
-        if !direct {
             self.stats.probes_acked_indirectly += 1;
         }
+        self.table.at_mut(probe.slot).proven = true;
         self.stats.probes_acked += 1;
         self.health.probe_ended(Ended::Acked);
         self.drop_probe_stream(probe);

@@ -30,7 +30,7 @@ impl Node {
         }
     }
 
-    /// One more accuser of a suspect ([LG] IV-B): the first `K` bring the end nearer, and are told on.
+    /// One more accuser of a suspect (\[LG\] IV-B): the first `K` bring the end nearer, and are told on.
     pub(super) fn confirm(&mut self, now: Instant, slot: Slot, accuser: NodeId) {
         let known = accuser == self.local_id() || self.is_known_accuser(accuser);
         let case = self.table.at(slot).case.filter(|_| known);

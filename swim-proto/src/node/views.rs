@@ -49,7 +49,7 @@ impl Node {
         &self.changed
     }
 
-    /// The local health multiplier ([LG] IV-A): 0 is well, up to [`Config::health_max`].
+    /// The local health multiplier (\[LG\] IV-A): 0 is well, up to [`Config::health_max`].
     pub fn health(&self) -> u8 {
         self.health.score()
     }

@@ -111,7 +111,7 @@ pub(super) mod kind {
     pub(in crate::wire) const BUSY: u8 = 26;
 }
 
-/// Asks the member `target`, and nobody else, to answer ([SWIM] 3.1).
+/// Asks the member `target`, and nobody else, to answer (\[SWIM\] 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ping {
     /// Drawn at random for each probe, echoed by the answer.
@@ -133,7 +133,7 @@ pub struct Ack {
     pub incarnation: Incarnation,
 }
 
-/// Asks a helper to ping `target` and hand the answer on ([SWIM] 3.1).
+/// Asks a helper to ping `target` and hand the answer on (\[SWIM\] 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PingReq {
     /// The asking member's probe.
@@ -145,11 +145,11 @@ pub struct PingReq {
     pub target: NodeId,
     /// Where it is.
     pub address: SocketAddr,
-    /// What remains of the probe, in milliseconds; the helper's nack goes out at 80 % of it ([LG] IV-A).
+    /// What remains of the probe, in milliseconds; the helper's nack goes out at 80 % of it (\[LG\] IV-A).
     pub budget_ms: u32,
 }
 
-/// The helper still lives, but has no answer from the target ([LG] IV-A).
+/// The helper still lives, but has no answer from the target (\[LG\] IV-A).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nack {
     /// The ping-req's.

@@ -2,7 +2,7 @@
 //!
 //! A *false death* is one that a node declares (its own suspicion ran out) although, during the whole suspicion, the
 //! member ran, in the life that is declared dead, and the two could reach each other. Lifeguard's measures are counted
-//! beside it ([LG] V): `FP`, burials of members that ran throughout, whoever declares them; `FP−`, those of them declared
+//! beside it (\[LG\] V): `FP`, burials of members that ran throughout, whoever declares them; `FP−`, those of them declared
 //! by nodes that ran throughout themselves.
 //!
 //! Deaths by hearsay are not counted again. A suspicion that began before the member could be reached is not false,
@@ -20,9 +20,9 @@ pub struct Accuracy {
     pub declared: u64,
     /// Of these, of members that were up and connected to the accuser during the suspicion.
     pub false_deaths: u64,
-    /// Of these declared, of members that ran throughout ([LG] FP).
+    /// Of these declared, of members that ran throughout (\[LG\] FP).
     pub false_positives: u64,
-    /// Of the false positives, by nodes that ran throughout themselves ([LG] FP−).
+    /// Of the false positives, by nodes that ran throughout themselves (\[LG\] FP−).
     pub false_positives_at_healthy: u64,
     /// The first false deaths, for whoever looks into them.
     pub first: Vec<FalseDeath>,

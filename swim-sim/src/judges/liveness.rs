@@ -44,7 +44,7 @@ fn suspicion_max(config: &Config, n: usize) -> Duration {
 /// the member, on the node's own clock.
 ///
 /// The member stands in the probe list; between two probes of it lie at most `2n − 1` periods, of which one may just
-/// have begun and one is the probe itself: `2n + 1` periods of at most `T'·(S + 1)` each ([SWIM] 4.3, [LG] IV-A). A
+/// have begun and one is the probe itself: `2n + 1` periods of at most `T'·(S + 1)` each (\[SWIM\] 4.3, \[LG\] IV-A). A
 /// period's probe may be void once, when the node was just stalled: one more. The probe fails, and the suspicion
 /// lasts as long as it can.
 pub fn completeness_max(config: &Config, n: usize) -> Duration {

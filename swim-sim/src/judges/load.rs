@@ -170,7 +170,7 @@ impl Load {
     }
 }
 
-/// `λ · ⌈log10(n + 1)⌉` ([SWIM] 4.1), or once for each of the others up to `2λ` ([`Config::retransmit_mult`]).
+/// `λ · ⌈log10(n + 1)⌉` (\[SWIM\] 4.1), or once for each of the others up to `2λ` ([`Config::retransmit_mult`]).
 pub(super) fn rumor_limit(config: &Config, live: usize) -> u32 {
     let mult = u32::from(config.retransmit_mult);
     // ⌈log10(n + 1)⌉ is the number of decimal digits of n.
