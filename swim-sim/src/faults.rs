@@ -48,6 +48,23 @@ pub enum Fault {
         /// For how long.
         lasting: Duration,
     },
+    /// A process is short of CPU for a while: it takes inputs one after the other, each so long.
+    Slow {
+        /// Whose.
+        slot: u32,
+        /// For how long.
+        lasting: Duration,
+        /// How long each input takes it, and each firing of its timers.
+        each: Duration,
+    },
+    /// A process is killed and started again at the address of another slot, whose process is gone: an address is used
+    /// again. Does nothing while that process runs.
+    TakeAddress {
+        /// Whose.
+        slot: u32,
+        /// Whose address.
+        of: u32,
+    },
     /// Nodes cannot reach each other for a while.
     Partition {
         /// Which.
@@ -130,6 +147,8 @@ impl Fault {
             Fault::Restart { .. } => "restart",
             Fault::Pause { .. } => "pause",
             Fault::Block { .. } => "block",
+            Fault::Slow { .. } => "slow",
+            Fault::TakeAddress { .. } => "address taken",
             Fault::Partition { flips: Some(_), .. } => "flip-flop",
             Fault::Partition { partition: Partition::OneWay { .. }, .. } => "one-way partition",
             Fault::Partition { .. } => "partition",
@@ -148,10 +167,12 @@ impl Fault {
         match self {
             Fault::Pause { lasting, .. }
             | Fault::Block { lasting, .. }
+            | Fault::Slow { lasting, .. }
             | Fault::Partition { lasting, .. }
             | Fault::Link { lasting, .. } => *lasting,
             Fault::Crash { .. }
             | Fault::Restart { .. }
+            | Fault::TakeAddress { .. }
             | Fault::BreakStreams { .. }
             | Fault::Network(_)
             | Fault::Leave { .. }

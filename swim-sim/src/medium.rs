@@ -19,6 +19,8 @@ pub(crate) enum Due {
     Start { slot: u32 },
     /// A node's deadline.
     Wake { slot: u32 },
+    /// A slow process is through with an input.
+    Idle { slot: u32, boot: u32 },
     /// A packet arrives.
     Packet(PacketId),
     /// A timer of a simulated kernel's end of a stream.
@@ -81,6 +83,17 @@ impl Medium {
 
     pub(crate) fn set_up(&mut self, host: u32, up: bool) {
         self.hosts[host as usize].up = up;
+    }
+
+    /// Gives a host to another slot.
+    pub(crate) fn set_slot(&mut self, host: u32, slot: u32) {
+        self.hosts[host as usize].slot = slot;
+        self.links.set_slot(host, slot);
+    }
+
+    /// The slot whose host this is, whether it is up or not.
+    pub(crate) fn holder(&self, host: u32) -> u32 {
+        self.hosts[host as usize].slot
     }
 
     /// The slot whose host this is, if it is up.

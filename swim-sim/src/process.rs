@@ -3,7 +3,7 @@
 //! A process can be *paused*: it does nothing at all, and its kernel keeps what arrives. Or its I/O can be *blocked*
 //! while its timers run (Lifeguard's anomaly, \[LG\] V-C): what it would send is held back, what arrives waits. Either way
 //! datagrams wait in a buffer of bounded size and those that no longer fit are lost; afterwards input is taken before
-//! timers fire.
+//! timers fire. A process may also be *slow*: then each input keeps it busy for a while, and the next one waits.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -20,6 +20,9 @@ pub(crate) const RECEIVE_BUFFER: usize = 212_992;
 
 /// What one datagram costs of that besides its bytes (Linux counts the packet's whole memory).
 pub(crate) const RECEIVE_OVERHEAD: usize = 768;
+
+/// How many inputs a slow process takes before it lets its timers fire, as a driver's loop does.
+pub(crate) const INPUT_BUDGET: u32 = 32;
 
 /// Bytes of datagrams held back while I/O is blocked; what is more, the socket does not take.
 pub(crate) const SEND_BUFFER: usize = 212_992;
@@ -41,6 +44,13 @@ pub(crate) struct Process {
     pub(crate) wake: u64,
     pub(crate) paused: Hold,
     pub(crate) blocked: Hold,
+    pub(crate) slowed: Hold,
+    /// While it is slow: how long each input keeps it busy.
+    pub(crate) each: u64,
+    /// Whether an input keeps it busy now.
+    pub(crate) busy: bool,
+    /// Inputs taken since its timers last fired, while it is slow.
+    pub(crate) taken: u32,
     /// When what [`Process::condition`] says last changed.
     pub(crate) condition_since: u64,
     /// Datagrams waiting in the kernel.
@@ -106,6 +116,10 @@ impl Process {
             wake: u64::MAX,
             paused: Hold::default(),
             blocked: Hold::default(),
+            slowed: Hold::default(),
+            each: 0,
+            busy: false,
+            taken: 0,
             condition_since: 0,
             inbox: VecDeque::new(),
             inbox_bytes: 0,
@@ -121,7 +135,7 @@ impl Process {
             Condition::Down
         } else if self.paused.is_on() {
             Condition::Paused
-        } else if self.blocked.is_on() {
+        } else if self.blocked.is_on() || self.slowed.is_on() {
             Condition::Blocked
         } else {
             Condition::Running
@@ -134,12 +148,12 @@ impl Process {
 
     /// Whether input reaches it now.
     pub(crate) fn takes_input(&self) -> bool {
-        self.machine.is_some() && !self.paused.is_on() && !self.blocked.is_on()
+        self.runs() && !self.blocked.is_on()
     }
 
     /// Whether its timers fire now.
     pub(crate) fn runs(&self) -> bool {
-        self.machine.is_some() && !self.paused.is_on()
+        self.machine.is_some() && !self.paused.is_on() && !self.busy
     }
 
     pub(crate) fn owner(&self, slot: u32) -> Owner {
@@ -149,6 +163,12 @@ impl Process {
     /// Its end of the stream that it calls so.
     pub(crate) fn end_of(&self, stream: StreamId) -> Option<EndId> {
         self.streams.iter().find(|(named, _)| *named == Some(stream)).map(|&(_, end)| end)
+    }
+
+    /// As it is for a process just started: nothing holds it up.
+    pub(crate) fn unhindered(&mut self) {
+        (self.paused, self.blocked, self.slowed) = Default::default();
+        (self.each, self.busy, self.taken) = (0, false, 0);
     }
 
     /// How many streams wait to be accepted.

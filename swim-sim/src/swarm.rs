@@ -144,6 +144,11 @@ fn network(draw: &mut Draw) -> Network {
         network.reorder = Chance::percent(draw.between(1, 30) as f64);
         network.reorder_by = ms(draw.between(5, 2_000));
     }
+    if draw.happens(Chance::percent(10.0)) {
+        // Rarely, and very late: what arrives was overtaken by whole protocol periods.
+        network.reorder = Chance::percent(1.0);
+        network.reorder_by = Duration::from_secs(draw.between(5, 120));
+    }
     if draw.happens(Chance::percent(20.0)) {
         network.corrupt = Chance::percent(draw.between(1, 10) as f64);
     }
@@ -165,6 +170,8 @@ enum Kind {
     Move,
     Pause,
     Block,
+    Slow,
+    TakeAddress,
     Partition,
     FlipFlop,
     OneWay,
@@ -177,13 +184,15 @@ enum Kind {
     ForceLeave,
 }
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 18] = [
     Kind::Crash,
     Kind::CrashAndRestart,
     Kind::RollingRestart,
     Kind::Move,
     Kind::Pause,
     Kind::Block,
+    Kind::Slow,
+    Kind::TakeAddress,
     Kind::Partition,
     Kind::FlipFlop,
     Kind::OneWay,
@@ -292,6 +301,23 @@ impl Maker<'_> {
             Kind::Block => {
                 let (at, lasting) = self.spell(60);
                 self.slots().into_iter().for_each(|slot| self.add(at, Fault::Block { slot, lasting }));
+            }
+            Kind::Slow => {
+                let (at, lasting) = self.spell(60);
+                let each = Duration::from_micros(self.draw.between(100, 300_000));
+                self.slots().into_iter().for_each(|slot| self.add(at, Fault::Slow { slot, lasting, each }));
+            }
+            Kind::TakeAddress => {
+                let (at, slot, of) = (self.time(), self.slot(), self.slot());
+                let left = self.scenario.duration - at;
+                let later = at + left.mul_f64(self.draw.below(100) as f64 / 100.0);
+                if slot != of {
+                    self.add(at, Fault::Crash { slot: of, how: Crash::Host });
+                    self.add(later, Fault::TakeAddress { slot, of });
+                    if of == 0 || self.draw.happens(Chance::percent(50.0)) {
+                        self.add(later, Fault::Restart { slot: of, how: Restart::WithoutState });
+                    }
+                }
             }
             Kind::Partition | Kind::FlipFlop | Kind::OneWay => self.part(kind),
             Kind::Link => {

@@ -128,6 +128,7 @@ impl World {
         match due {
             Due::Start { slot } => self.start(slot, 0),
             Due::Wake { slot } => self.wake(slot),
+            Due::Idle { slot, boot } => self.idle(slot, boot),
             Due::Packet(packet) => self.packet_arrived(packet),
             Due::Stream(end) => self.streams.timer(&mut self.medium, end),
             Due::Resolved { slot, boot, seed } => self.resolved(slot, boot, seed),
@@ -162,11 +163,15 @@ impl World {
         if process.is_up() {
             return;
         }
+        if self.medium.holder(process.host) != slot {
+            // Its address is somebody else's by now.
+            process.host = self.medium.add_host(slot, self.seeds);
+        }
         process.boot += 1;
         process.life = if life == 0 { 1 + now / 1_000_000 } else { life };
         process.local_now = process.clock.shows(now);
         process.wake = u64::MAX;
-        (process.paused, process.blocked) = Default::default();
+        process.unhindered();
         process.condition_since = now;
         process.member = true;
         self.medium.set_up(process.host, true);

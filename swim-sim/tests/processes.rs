@@ -156,3 +156,29 @@ fn datagrams_can_be_blocked_while_streams_pass() {
     assert_eq!(told(&log, 1).len(), 1);
     assert!(when(&log, 0, &Told::Connected(swim_proto::StreamId(7))).is_some());
 }
+
+#[test]
+fn a_slow_process_takes_one_input_after_the_other() {
+    let script = (0..5).map(|at| send(200 + at, at as u8)).collect();
+    let (mut world, log) = stage(&[script, vec![(210, Do::Wake)]]);
+    let each = Duration::from_millis(100);
+    world.inject(Timed { at: seconds(0), fault: Fault::Slow { slot: 1, lasting: seconds(10), each } });
+    world.run_until(seconds(5));
+    let expected: Vec<f64> = [201.0, 301.0, 401.0, 501.0, 601.0, 701.0].to_vec();
+    let told = told(&log, 1);
+    assert_eq!(told.iter().map(|(at, _)| *at).collect::<Vec<_>>(), expected);
+    assert_eq!(told[5].1, Told::Timer, "input comes before timers");
+}
+
+#[test]
+fn an_address_can_become_anothers() {
+    let (mut world, log) = stage(&[vec![send(5_000, 1)], vec![], vec![]]);
+    let crash = Fault::Crash { slot: 1, how: swim_sim::Crash::Host };
+    world.inject(Timed { at: seconds(1), fault: crash });
+    world.inject(Timed { at: seconds(2), fault: Fault::TakeAddress { slot: 2, of: 1 } });
+    world.inject(Timed { at: seconds(3), fault: Fault::Restart { slot: 1, how: Restart::WithoutState } });
+    world.run_until(seconds(10));
+    assert_eq!(when(&log, 2, &Told::Datagram(vec![1])), Some(5_001.0));
+    assert_eq!(when(&log, 1, &Told::Datagram(vec![1])), None);
+    assert_eq!((world.address(2), world.address(1)), (puppet::address(1), puppet::address(3)));
+}

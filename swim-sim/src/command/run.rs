@@ -113,6 +113,9 @@ pub(crate) struct Flags {
     /// Processes whose I/O is blocked for a while, timers running: WHO@AT..UNTIL
     #[arg(long, value_name = "WHO@SPAN", value_parser = spell, help_heading = "Faults")]
     block: Vec<Spell>,
+    /// Processes short of CPU for a while, each input taking them 50 ms: WHO@AT..UNTIL
+    #[arg(long, value_name = "WHO@SPAN", value_parser = spell, help_heading = "Faults")]
+    slow: Vec<Spell>,
     /// Nodes whose own link loses half of all packets for a while: WHO@AT..UNTIL
     #[arg(long, value_name = "WHO@SPAN", value_parser = spell, help_heading = "Faults")]
     flaky: Vec<Spell>,
@@ -271,6 +274,8 @@ impl Flags {
         each(4, &moments(&self.set_metadata), &mut |at, slot, _| add(at, Fault::Metadata { slot, len: 64 }));
         each(5, &spells(&self.pause), &mut |at, slot, lasting| add(at, Fault::Pause { slot, lasting }));
         each(6, &spells(&self.block), &mut |at, slot, lasting| add(at, Fault::Block { slot, lasting }));
+        let slowly = Duration::from_millis(50);
+        each(9, &spells(&self.slow), &mut |at, slot, lasting| add(at, Fault::Slow { slot, lasting, each: slowly }));
         let half = Chance::percent(50.0);
         let fault = LinkFault { outbound: half, inbound: half, ..LinkFault::default() };
         each(7, &spells(&self.flaky), &mut |at, slot, lasting| add(at, Fault::Link { slot, fault, lasting }));

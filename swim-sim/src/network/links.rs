@@ -162,6 +162,11 @@ impl Links {
         number
     }
 
+    /// Gives a host to another slot.
+    pub(crate) fn set_slot(&mut self, host: u32, slot: u32) {
+        self.hosts[host as usize].slot = slot;
+    }
+
     /// What becomes of a packet from one host to another.
     pub(crate) fn fate(&mut self, now: u64, from: u32, to: u32, carried: Carried, bytes: &[u8]) -> Fate {
         let (sender, receiver) = (self.hosts[from as usize].slot, self.hosts[to as usize].slot);

@@ -7,9 +7,9 @@ use swim_proto::{Action, Cause, Event, Instant, NodeId, SeedId, StreamId, Stream
 
 use super::World;
 use crate::medium::Due;
-use crate::observe::{Command, Input, Observation, Slot};
+use crate::observe::{Command, Condition, Input, Observation, Slot};
 use crate::packets::{PacketId, PacketKind};
-use crate::process::{Held, RECEIVE_BUFFER, RECEIVE_OVERHEAD, SEND_BUFFER};
+use crate::process::{Held, Process, RECEIVE_BUFFER, RECEIVE_OVERHEAD, SEND_BUFFER};
 use crate::streams::{Arrived, EndId, Listening, Moved, Segment, StreamNews};
 
 /// How long looking up a name takes.
@@ -84,6 +84,26 @@ impl World {
             Given::Command(_, Order::ForceLeave(member)) => drop(node.force_leave(now, member)),
         }
         self.drain(slot);
+        self.keep_busy(slot);
+    }
+
+    /// An input keeps a slow process busy for a while.
+    fn keep_busy(&mut self, slot: u32) {
+        let process = &mut self.processes[slot as usize];
+        if process.each > 0 && process.is_up() && !process.busy {
+            process.busy = true;
+            process.taken += 1;
+            self.medium.agenda.add(self.medium.now + process.each, Due::Idle { slot, boot: process.boot });
+        }
+    }
+
+    /// A slow process is through with an input and takes up the next thing.
+    pub(super) fn idle(&mut self, slot: u32, boot: u32) {
+        let process = &mut self.processes[slot as usize];
+        if process.boot == boot {
+            process.busy = false;
+            self.catch_up(slot);
+        }
     }
 
     /// Does what a node wants done, until it wants nothing more.
@@ -165,9 +185,9 @@ impl World {
             return;
         }
         let since = by.clock.time_of(since);
-        let well = by.takes_input() && of.takes_input() && by.condition_since <= since && of.condition_since <= since;
+        let well = |process: &Process| process.condition() == Condition::Running && process.condition_since <= since;
         let linked = self.medium.links.linked_since(by.host, of.host).is_some_and(|linked| linked <= since);
-        self.measure.buried_alive(well && linked);
+        self.measure.buried_alive(well(by) && well(of) && linked);
     }
 
     fn held_or(&mut self, slot: u32, held: Held) {
@@ -267,6 +287,7 @@ impl World {
         let process = &self.processes[slot as usize];
         let Some(deadline) = process.machine.as_ref().and_then(|machine| machine.view().deadline()) else { return };
         if deadline <= process.clock.shows(self.medium.now) {
+            self.processes[slot as usize].taken = 0;
             self.medium.trace.words(self.medium.now, slot, "timeout", &[]);
             self.give(slot, Given::Timeout);
             // A node that broke its contract and wants to be woken at once is woken a little later.
@@ -352,7 +373,9 @@ impl World {
     }
 
     fn tell_stream(&mut self, slot: u32, end: EndId) {
-        while let Some(news) = self.streams.next_input(&mut self.medium, end) {
+        while self.processes[slot as usize].takes_input()
+            && let Some(news) = self.streams.next_input(&mut self.medium, end)
+        {
             let now = self.medium.now;
             let (stream, moved) = match news {
                 StreamNews::Moved(stream, moved) => (stream, moved),

@@ -10,7 +10,7 @@ use crate::faults::{Crash, Fault, Restart, Timed};
 use crate::medium::Due;
 use crate::network::{Cut, LinkFault, Network, nanos};
 use crate::observe::{Command, Observation, Slot};
-use crate::process::Hold;
+use crate::process::{Held, Hold, INPUT_BUDGET, Process, RECEIVE_OVERHEAD};
 
 /// A fault of the schedule that has begun: what must be undone at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub(super) enum Active {
         boot: u32,
     },
     Blocked {
+        slot: u32,
+        boot: u32,
+    },
+    Slowed {
         slot: u32,
         boot: u32,
     },
@@ -85,6 +89,12 @@ impl World {
                 active = Active::Blocked { slot, boot: self.processes[slot as usize].boot };
                 self.hold(slot, |process| &mut process.blocked);
             }
+            Fault::Slow { slot, each, .. } => {
+                active = Active::Slowed { slot, boot: self.processes[slot as usize].boot };
+                self.processes[slot as usize].each = nanos(each);
+                self.hold(slot, |process| &mut process.slowed);
+            }
+            Fault::TakeAddress { slot, of } => self.take_address(slot, of),
             Fault::Partition { partition, flips, .. } => {
                 let cut = self.medium.links.add_cut(Cut::new(&partition, self.processes.len() as u32));
                 self.medium.links.switch_cut(now, cut, true);
@@ -149,6 +159,7 @@ impl World {
             Active::No => {}
             Active::Paused { slot, boot } => self.let_go(slot, boot, |process| &mut process.paused),
             Active::Blocked { slot, boot } => self.let_go(slot, boot, |process| &mut process.blocked),
+            Active::Slowed { slot, boot } => self.let_go(slot, boot, |process| &mut process.slowed),
             Active::Cut { cut, .. } => {
                 self.medium.links.switch_cut(self.medium.now, cut, false);
                 self.observe(Observation::LinksChanged);
@@ -209,8 +220,7 @@ impl World {
         self.observe(Observation::Stopped { slot: Slot(slot) });
     }
 
-    fn forget(&mut self, held: crate::process::Held) {
-        use crate::process::Held;
+    fn forget(&mut self, held: Held) {
         if let Held::Datagram(packet) | Held::Write { packet, .. } = held {
             self.medium.packets.end(packet);
         }
@@ -219,7 +229,7 @@ impl World {
     /// Who holds this slot's member live.
     fn holders_of(&self, slot: u32) -> Vec<bool> {
         let id = self.processes[slot as usize].id;
-        let holds = |process: &crate::process::Process| {
+        let holds = |process: &Process| {
             let member = process.machine.as_ref().and_then(|machine| machine.view().member(id));
             member.is_some_and(|member| member.state.is_live())
         };
@@ -247,7 +257,23 @@ impl World {
         self.start(slot, life);
     }
 
-    fn hold(&mut self, slot: u32, which: impl Fn(&mut crate::process::Process) -> &mut Hold) {
+    /// A process moves to the address that another slot's process had.
+    fn take_address(&mut self, slot: u32, of: u32) {
+        if slot == of || self.processes[of as usize].is_up() {
+            return;
+        }
+        self.crash(slot, Crash::Host);
+        self.medium.set_up(self.processes[slot as usize].host, false);
+        let host = self.processes[of as usize].host;
+        self.medium.set_slot(host, slot);
+        self.processes[slot as usize].host = host;
+        let clock = 1 + self.medium.now / 1_000_000;
+        let life = clock.max(self.processes[slot as usize].life + 1);
+        self.measure.returned(slot);
+        self.start(slot, life);
+    }
+
+    fn hold(&mut self, slot: u32, which: impl Fn(&mut Process) -> &mut Hold) {
         let now = self.medium.now;
         let process = &mut self.processes[slot as usize];
         if !process.is_up() {
@@ -261,7 +287,7 @@ impl World {
         }
     }
 
-    fn let_go(&mut self, slot: u32, boot: u32, which: impl Fn(&mut crate::process::Process) -> &mut Hold) {
+    fn let_go(&mut self, slot: u32, boot: u32, which: impl Fn(&mut Process) -> &mut Hold) {
         let now = self.medium.now;
         let process = &mut self.processes[slot as usize];
         if process.boot != boot || !process.is_up() {
@@ -270,6 +296,9 @@ impl World {
         let before = process.condition();
         let hold = which(process);
         hold.reasons = hold.reasons.saturating_sub(1);
+        if !process.slowed.is_on() {
+            process.each = 0;
+        }
         if process.condition() != before {
             process.condition_since = now;
             self.observe(Observation::ConditionChanged { slot: Slot(slot) });
@@ -278,25 +307,26 @@ impl World {
     }
 
     /// What waited happens now, in the order of a driver's loop: what was to be sent, then input, then timers.
-    fn catch_up(&mut self, slot: u32) {
+    pub(super) fn catch_up(&mut self, slot: u32) {
         let at = slot as usize;
-        while !self.processes[at].blocked.is_on()
-            && !self.processes[at].paused.is_on()
+        while self.processes[at].takes_input()
             && let Some(held) = self.processes[at].held.pop_front()
         {
             self.release(slot, held);
         }
+        if self.processes[at].taken >= INPUT_BUDGET && self.processes[at].runs() {
+            self.fire_timers(slot);
+        }
         while self.processes[at].takes_input()
             && let Some(packet) = self.processes[at].inbox.pop_front()
         {
-            self.processes[at].inbox_bytes -=
-                self.medium.packets.at(packet).bytes.len() + crate::process::RECEIVE_OVERHEAD;
+            self.processes[at].inbox_bytes -= self.medium.packets.at(packet).bytes.len() + RECEIVE_OVERHEAD;
             self.deliver_datagram(slot, packet);
         }
-        for (_, end) in self.processes[at].streams.clone() {
-            self.medium.pokes.push_back(end);
+        if self.processes[at].takes_input() {
+            self.medium.pokes.extend(self.processes[at].streams.iter().map(|&(_, end)| end));
+            self.tell_streams();
         }
-        self.tell_streams();
         if self.processes[at].runs() {
             self.fire_timers(slot);
         }
