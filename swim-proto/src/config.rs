@@ -14,8 +14,9 @@ use crate::membership::NAME_MAX;
 pub struct Config {
     /// The cluster's name; packets of any other cluster are dropped. 1 to 255 bytes.
     pub cluster: String,
-    /// Most members known at once, live and dead together, the local one included. A claim about one more is dropped
-    /// and counted ([`Stats::drops`](crate::Stats)).
+    /// Most members known at once, live and dead together, the local one included. One more that lives may take the
+    /// place of one that does not; any other claim about one more is dropped and counted
+    /// ([`Stats::drops`](crate::Stats)).
     pub members_max: u32,
 
     /// The protocol period `T'` (\[SWIM\] 3.1): how often a member is probed, before local health stretches it.
@@ -73,9 +74,10 @@ pub struct Config {
     pub sync_interval: Duration,
     /// Most exchanges served at once; beyond it a joiner is told whom to ask instead. 1 to 1,024.
     pub syncs_max: u16,
-    /// Most streams open at once, both ways. A stream more is refused. 2 to 65,535.
+    /// Most streams open at once, both ways; others may open three quarters of them. A stream more is refused. 2 to
+    /// 65,535.
     pub streams_max: u16,
-    /// A stream that moves nothing for this long is reset.
+    /// A stream that moves nothing for this long, neither a whole packet in nor a byte out, is reset.
     pub stream_timeout: Duration,
 
     /// The first wait before a failed join is tried again; it doubles with each attempt, with jitter.

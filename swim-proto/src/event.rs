@@ -91,7 +91,7 @@ pub enum Cause {
     },
     /// An operator here called [`Node::force_leave`](crate::Node::force_leave).
     Operator,
-    /// It was remembered for [`Config::tombstone_retention`](crate::Config::tombstone_retention), or pushed out by
-    /// [`Config::tombstones_max`](crate::Config::tombstones_max).
+    /// Its time ended ([`Config::tombstone_retention`](crate::Config::tombstone_retention)), or it was pushed out at
+    /// [`Config::tombstones_max`](crate::Config::tombstones_max) or [`Config::members_max`](crate::Config::members_max).
     Forgotten,
 }

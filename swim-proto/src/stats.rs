@@ -43,7 +43,7 @@ pub struct Stats {
     pub suspicions_expired: u64,
     /// Of these, ended by a death or departure declared elsewhere.
     pub suspicions_overtaken: u64,
-    /// Burials put off because somebody contradicted.
+    /// Burials put off because the suspect answered.
     pub burials_averted: u64,
     /// Times this node raised its own incarnation to contradict others.
     pub refutations: u64,
@@ -104,7 +104,8 @@ pub struct Drops {
     pub members_full: u64,
     /// Alive claims whose id is not that of their name.
     pub misnamed: u64,
-    /// Tombstones pushed out at [`Config::tombstones_max`](crate::Config::tombstones_max).
+    /// Tombstones pushed out at [`Config::tombstones_max`](crate::Config::tombstones_max), or by live members at
+    /// [`Config::members_max`](crate::Config::members_max).
     pub tombstones_full: u64,
     /// Streams refused at [`Config::streams_max`](crate::Config::streams_max).
     pub streams_full: u64,

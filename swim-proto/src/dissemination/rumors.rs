@@ -2,7 +2,8 @@
 //!
 //! A rumor names its subject; what is said about it is looked up when it is sent, so it is never stale. There is at
 //! most one rumor about a member's present status, and besides one for each further accuser that LHA-Suspicion wants
-//! heard (\[LG\] IV-B). Fewest sent first, and among those the newest first; each at most `λ · ⌈log10(n + 1)⌉` times.
+//! heard (\[LG\] IV-B). Fewest sent first, of those not sent yet the newest first, of others the one that waited longest;
+//! each at most [`sends_limit`] times.
 //!
 //! Rumors stand in one linked list per number of sends, inside a slab: adding, sending and dropping are O(1), and
 //! nothing is allocated once the slab has grown.

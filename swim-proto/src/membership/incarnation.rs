@@ -34,7 +34,8 @@ impl Incarnation {
         Incarnation { life, refutation: 0 }
     }
 
-    /// The least incarnation greater than this one: what an owner takes to go past what it heard.
+    /// The least incarnation greater than this one: what an owner takes to go past what it heard, unless that was of a
+    /// greater life than its own (`docs/protocol.md` 2.3).
     ///
     /// A spent `refutation` carries over into `life`. [`Incarnation::MAX`] alone has nothing above it and stays.
     #[must_use]
@@ -50,7 +51,8 @@ impl Incarnation {
 
     /// Whether an accusation of this incarnation can be put on the wire.
     ///
-    /// A member above cannot be buried by hearsay; each node judges it by its own probes and forgets it when they fail.
+    /// A member above cannot be buried by hearsay; each node judges it by its own probes, and when they fail holds it dead
+    /// for a while and tells nobody.
     pub fn is_accusable(self) -> bool {
         self <= Self::ACCUSED_MAX
     }

@@ -115,7 +115,7 @@ pub(crate) struct Record {
     pub(crate) reap_armed: bool,
     /// The earliest suspicion timer known to be set for this slot.
     pub(crate) suspicion_armed: Option<Instant>,
-    /// It has answered a probe of ours, or exchanged state with us: it is no invention.
+    /// It has answered a probe of ours: it is no invention.
     pub(crate) proven: bool,
 }
 

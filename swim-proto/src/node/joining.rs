@@ -148,7 +148,7 @@ impl Node {
         self.schedule_sync(now);
     }
 
-    /// A random member holds what we hold. Two of them in a row are believed.
+    /// A member holds what we hold. The first that is asked after a join is not believed alone; any after it is.
     pub(super) fn agreed(&mut self) {
         self.catching_up = self.catching_up.filter(|&next_wait| next_wait <= CATCH_UP_FIRST * 4);
     }
