@@ -40,7 +40,7 @@ use process::{Moment, Process};
 const SCAN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// From how many slots on a cluster is large.
-const SCAN_SLOTS: usize = 64;
+const SCAN_SLOTS: usize = 32;
 
 /// All judges of one run.
 #[derive(Debug)]

@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use swim_proto::{Config, Incarnation, Instant, NodeId, Status, Suspicion};
+use swim_proto::{Config, Incarnation, Instant, NodeId, Suspicion};
 
 use super::Rule;
 use super::fault::{Verdict, fault, fault_about};
@@ -235,8 +235,7 @@ pub(super) fn census(census: &Census, view: &dyn View) -> Verdict {
         return disagree("live members (live())", live, stats.live as usize);
     }
     // A leaver buries nobody: it holds no cases.
-    let takes_part = matches!(view.status(), Status::Alone | Status::Joining | Status::Joined);
-    if takes_part && stats.suspected as usize != census.suspects {
+    if oneself::takes_part(view.status()) && stats.suspected as usize != census.suspects {
         return disagree("suspects", census.suspects, stats.suspected as usize);
     }
     if census.gone > stats.tombstones as usize {

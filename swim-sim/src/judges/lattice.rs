@@ -21,6 +21,13 @@ pub(super) struct Claim {
     pub(super) state: State,
 }
 
+impl Claim {
+    /// Whether a record with this status is at least as high.
+    pub(super) fn is_absorbed_by(&self, incarnation: Incarnation, state: State) -> bool {
+        (incarnation, state) >= (self.incarnation, self.state)
+    }
+}
+
 /// A record before and after an input, without the member having been forgotten in between. S1 and S4 were judged.
 pub(super) fn record(before: &Held, after: &Member<'_>) -> Verdict {
     if (after.incarnation, after.state) < (before.incarnation, before.state) {
@@ -33,7 +40,7 @@ pub(super) fn record(before: &Held, after: &Member<'_>) -> Verdict {
 
 /// The record after a datagram that brought this claim.
 pub(super) fn absorbed(claim: &Claim, after: &Member<'_>) -> Verdict {
-    if (after.incarnation, after.state) < (claim.incarnation, claim.state) {
+    if !claim.is_absorbed_by(after.incarnation, after.state) {
         let what = format!(
             "member {} is {} at {} after the claim that it is {} at {}",
             claim.id, after.state, after.incarnation, claim.state, claim.incarnation

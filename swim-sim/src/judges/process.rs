@@ -645,12 +645,15 @@ impl Process {
         if !oneself::takes_part(status) {
             return Ok(());
         }
-        for claim in &self.turn.claims {
-            if claim.id == self.id {
+        for index in 0..self.turn.claims.len() {
+            let claim = self.turn.claims[index];
+            // What the shadow holds spares looking at the table: it says no more than the table does.
+            let absorbed = self.record(claim.id).is_some_and(|held| claim.is_absorbed_by(held.incarnation, held.state));
+            if absorbed || claim.id == self.id {
                 continue;
             }
             if let Some(member) = at.view.member(claim.id) {
-                lattice::absorbed(claim, &member)?;
+                lattice::absorbed(&claim, &member)?;
             } else if matches!(claim.state, State::Dead | State::Left) {
                 // Known by id alone from here on (protocol 2.9).
                 let until = at.clock + at.view.config().tombstone_retention;
@@ -698,24 +701,24 @@ impl Process {
             return fault_about(Rule::Contract, id, format!("members() shows {member:?} and member() does not"));
         }
         let held = self.record(id).copied();
+        let profile = mirror::profile_of(member);
         let told_of = held.is_some_and(|held| {
-            (held.incarnation, held.state, held.profile)
-                == (member.incarnation, member.state, mirror::profile_of(member))
+            (held.incarnation, held.state, held.profile) == (member.incarnation, member.state, profile)
         });
         if !told_of {
-            return fault_about(
-                Rule::Contract,
-                id,
-                format!("changed() did not name member {id}, which was {held:?} and is {member:?}"),
-            );
+            let what = format!("changed() did not name member {id}, which was {held:?} and is {member:?}");
+            return fault_about(Rule::Contract, id, what);
         }
-        if let (Some(held), false, true) = (held, member.state.is_live(), id != self.id) {
+        if id == self.id {
+            return Ok(());
+        }
+        if let (Some(held), false) = (held, member.state.is_live()) {
             let kept = at.clock.saturating_since(held.since);
             if rested > at.view.config().tombstone_retention / 8 && !self.standstill.is_resting() {
                 bounds::retention(id, kept, at.view.config())?;
             }
         }
-        if id == self.id { Ok(()) } else { self.judge_record(at, id) }
+        self.judge_case(at, member)
     }
 }
 
