@@ -399,7 +399,8 @@ fn a_death_is_false_if_the_member_ran_and_could_be_reached_all_the_while() {
     let resumed = |stage: &mut Stage| stage.conditions[1] = (Condition::Running, stage.now + seconds(1.0));
     let deaf = |stage: &mut Stage| stage.conditions[0] = (Condition::Running, stage.now + seconds(1.0));
     let apart = |stage: &mut Stage| stage.linked_since = None;
-    let cases: [(fn(&mut Stage), [u64; 3]); 6] = [
+    type Befalls = fn(&mut Stage);
+    let cases: [(Befalls, [u64; 3]); 6] = [
         (ran, [1, 1, 1]),
         (crashed, [0, 0, 0]),
         (paused, [0, 0, 0]),
