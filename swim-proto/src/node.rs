@@ -2,7 +2,7 @@
 //!
 //! The files beside this one are the stimuli and what they lead to: `commands` (asked), `datagrams` (arrived),
 //! `streams` and `exchanges` (a stream moved), `timeouts` (time passed), `claims` (heard about a member), `probing`,
-//! `suspecting`, `joining`; `actions` is what leaves, `views` what can be looked at. The leaves below
+//! `suspecting`, `joining`, `oneself`, `graves`; `actions` is what leaves, `views` what can be looked at. The leaves below
 //! (`membership`, `detection`, `dissemination`) decide and know nothing of each other; only here is anything done.
 
 mod actions;
@@ -11,7 +11,9 @@ mod commands;
 mod datagrams;
 mod error;
 mod exchanges;
+mod graves;
 mod joining;
+mod oneself;
 mod probing;
 mod streams;
 mod suspecting;
@@ -238,6 +240,7 @@ impl Node {
     /// Begins an input: nothing has changed yet, and time has come to `now`.
     fn begin(&mut self, now: Instant) -> Instant {
         self.changed.clear();
+        (self.answered, self.unproven_left) = (false, 0);
         // A large exchange may have named thousands; that memory is not kept for the next ping.
         if self.changed.capacity() > 256 {
             self.changed.shrink_to(64);

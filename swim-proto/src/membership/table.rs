@@ -115,8 +115,6 @@ pub(crate) struct Record {
     pub(crate) reap_armed: bool,
     /// The earliest suspicion timer known to be set for this slot.
     pub(crate) suspicion_armed: Option<Instant>,
-    /// It has answered a probe of ours: it is no invention.
-    pub(crate) proven: bool,
 }
 
 impl Record {
@@ -285,7 +283,6 @@ impl Table {
             forget_at: now,
             reap_armed: false,
             suspicion_armed: None,
-            proven: false,
         };
         let slot = self.free.pop().unwrap_or(Slot(self.records.len() as u32));
         if slot.0 as usize == self.records.len() {

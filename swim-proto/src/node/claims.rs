@@ -2,10 +2,10 @@
 //!
 //! Every claim, by whatever way it came, ends in [`Node::change`], the only place where a member's state changes.
 
-use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use super::graves::ID_ONLY_RETENTION;
 use super::{Node, Status as Standing};
 use crate::action::StreamId;
 use crate::dissemination::exchange::Step;
@@ -14,16 +14,12 @@ use crate::event::Cause;
 use crate::membership::precedence::{Status, content_prevails};
 use crate::membership::table::{Content, News, Record};
 use crate::membership::transition::{Change, changes};
-use crate::membership::{Incarnation, NodeId, Slot, State};
+use crate::membership::{NodeId, Slot, State};
 use crate::outbox::{Body, Notice};
 use crate::time::Instant;
-use crate::timers::{Chore, Timer};
+use crate::timers::Chore;
 use crate::wire::message::Grave;
 use crate::wire::{Alive, Dead, Left, ProfileBytes, Suspect, Tombstone};
-
-/// How long somebody known by id alone is remembered as dead or departed, at most: long enough for old news to die out,
-/// short enough that invented ids do not push out those we knew.
-pub(super) const ID_ONLY_RETENTION: Duration = Duration::from_secs(600);
 
 /// By which way a claim came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,105 +228,6 @@ impl Node {
         self.send_limited(to, Body::Claim { about }, len_max);
     }
 
-    // What is said about ourselves.
-
-    fn hear_self_alive(&mut self, now: Instant, alive: &Alive<'_>, via: Via) {
-        if !self.is_running() {
-            return;
-        }
-        let local = self.table.local();
-        let own = local.incarnation();
-        let own_address = local.address();
-        let own_profile = local.content().map(|content| Arc::clone(&content.profile)).unwrap_or_default();
-        let profile = alive.profile.parse();
-        if profile.name != profile_name(local) {
-            self.stats.drops.misnamed += 1;
-            return;
-        }
-        let elsewhere = Some(profile.address) != own_address;
-        if alive.incarnation < own {
-            if let Via::Datagram { from, len } = via {
-                let len_max = self.len_allowed(from, len);
-                self.echo(now, self.local_id(), from, len_max);
-            }
-            return;
-        }
-        if elsewhere {
-            // A newer life elsewhere has our name. At equal lives nobody can say who is newer; the bytes decide, so that
-            // exactly one of the two gives way.
-            let newer = alive.incarnation.life > own.life;
-            let tie = alive.incarnation.life == own.life && alive.profile.as_bytes() > &own_profile[..];
-            if newer || tie {
-                return self.give_way(profile.address, alive.incarnation.life);
-            }
-        }
-        if alive.incarnation > own || alive.profile.as_bytes() != &own_profile[..] {
-            self.go_past(now, alive.incarnation, via);
-        }
-    }
-
-    /// Somebody holds us suspect, dead or departed. A leaver lets it be; anybody else goes past it.
-    fn hear_self_accused(&mut self, now: Instant, incarnation: Incarnation, via: Via) {
-        if !self.is_running() {
-            return;
-        }
-        if incarnation < self.table.local().incarnation() {
-            if let Via::Datagram { from, len } = via {
-                let len_max = self.len_allowed(from, len);
-                self.echo(now, self.local_id(), from, len_max);
-            }
-            return;
-        }
-        self.health.refuted_self();
-        self.go_past(now, incarnation, via);
-    }
-
-    /// Raises our own incarnation past what was heard, and says so: first to whoever told us.
-    fn go_past(&mut self, now: Instant, heard: Incarnation, via: Via) {
-        let own = self.table.local().incarnation();
-        // A greater life of ours was an earlier process of a clock that was ahead: this process is another, and has a
-        // life of its own.
-        let incarnation = if heard.life > own.life && heard.life < Incarnation::MAX.life {
-            Incarnation::first(heard.life + 1)
-        } else {
-            own.max(heard).past()
-        };
-        if incarnation == self.table.local().incarnation() {
-            return;
-        }
-        self.stats.refutations += 1;
-        self.renew_self(now, incarnation, None);
-        if let Via::Datagram { from, len } = via
-            && !core::mem::replace(&mut self.answered, true)
-        {
-            let len_max = self.len_allowed(from, len);
-            let about = self.local_id();
-            self.send_urgent(from, Body::Claim { about }, len_max);
-        }
-    }
-
-    /// The local member is Alive with this incarnation, and with this profile if it is a new one.
-    pub(super) fn renew_self(&mut self, now: Instant, incarnation: Incarnation, profile: Option<Arc<[u8]>>) {
-        let local = self.table.local();
-        let Some(held) = local.content() else { return };
-        let address = held.address;
-        let profile = profile.unwrap_or_else(|| Arc::clone(&held.profile));
-        let content = News { incarnation, profile: &profile, address };
-        let status = Status::new(incarnation, State::Alive);
-        self.change(now, Slot::LOCAL, status, Some(content), None, Cause::Itself, Spread::Gossip);
-    }
-
-    fn give_way(&mut self, by: SocketAddr, life: u64) {
-        self.status = Standing::Superseded;
-        self.timers.clear_all();
-        self.outbox.drop_datagrams();
-        self.probe = None;
-        while let Some((&stream, _)) = self.streams.first_key_value() {
-            self.reset_stream(stream);
-        }
-        self.outbox.notices.push_back(Notice::Superseded { by, life });
-    }
-
     // The change itself.
 
     /// Brings a member's record to this status and content; everything that follows from it follows here.
@@ -392,9 +289,12 @@ impl Node {
             self.table.set_content(slot, content);
         }
         self.table.set_status(slot, status, now);
+        let id_only = self.table.at(slot).content().is_none();
+        let retention = self.config.tombstone_retention;
+        let retention = if id_only { retention.min(ID_ONLY_RETENTION) } else { retention };
         let entered_grave = held.is_none_or(|held| held.incarnation < status.incarnation || held.state.is_live());
         if !status.state.is_live() && slot != Slot::LOCAL && entered_grave {
-            self.table.at_mut(slot).forget_at = now + self.config.tombstone_retention;
+            self.table.at_mut(slot).forget_at = now + retention;
             self.arm_reaping(slot);
         }
         if !status.state.is_live() && held.is_some() && in_view.is_none() && self.table.at(slot).content().is_some() {
@@ -498,87 +398,14 @@ impl Node {
         self.outbox.notices.push_back(Notice::Member { change, record, cause });
     }
 
-    // Graves.
-
-    /// Remembers somebody by id alone, so that older news of it does not bring it to life.
-    fn remember_id_only(
-        &mut self,
-        now: Instant,
-        id: NodeId,
-        status: Status,
-        accuser: NodeId,
-        remaining: Option<Duration>,
-    ) {
-        if !self.has_room(false) {
-            return;
-        }
-        let slot = self.table.insert(id, status, None, now);
-        let retention = self.config.tombstone_retention.min(ID_ONLY_RETENTION);
-        let record = self.table.at_mut(slot);
-        record.accuser = accuser;
-        record.forget_at = now + remaining.map_or(retention, |remaining| remaining.min(retention));
-        self.arm_reaping(slot);
-        self.changed.push(id);
-        self.stats.claims_news += 1;
-        self.trim_graves(slot);
-    }
-
-    pub(super) fn arm_reaping(&mut self, slot: Slot) {
-        let record = self.table.at_mut(slot);
-        if !core::mem::replace(&mut record.reap_armed, true) {
-            let at = record.forget_at;
-            self.timers.push(at, Timer::Reap(slot));
-        }
-    }
-
-    /// The same, after its end has come nearer.
-    pub(super) fn rearm_reaping(&mut self, slot: Slot) {
-        self.table.at_mut(slot).reap_armed = false;
-        self.arm_reaping(slot);
-    }
-
-    /// Keeps the graves within their limit: of sixteen picked at random, the one nearest its end is forgotten.
-    fn trim_graves(&mut self, except: Slot) {
-        while self.table.graves_len() > self.config.tombstones_max as usize {
-            if !self.forget_nearest(|slot, _| slot != except) {
-                return;
-            }
-        }
-    }
-
-    /// Forgets, of sixteen graves picked at random, the one nearest its end that may be forgotten.
-    fn forget_nearest(&mut self, may_go: impl Fn(Slot, &Record) -> bool) -> bool {
-        let picked: [Option<Slot>; 16] = core::array::from_fn(|_| self.table.random_grave(&mut self.random));
-        let graves = picked.into_iter().flatten().filter(|&slot| may_go(slot, self.table.at(slot)));
-        let Some(nearest) = graves.min_by_key(|&slot| (self.table.at(slot).forget_at, slot)) else { return false };
-        self.stats.drops.tombstones_full += 1;
-        self.forget(nearest);
-        true
-    }
-
-    /// Forgets a member for good.
-    pub(super) fn forget(&mut self, slot: Slot) {
-        if self.table.at(slot).content().is_some() {
-            self.notify(Change::Reaped, slot, Cause::Forgotten);
-        }
-        let record = self.table.remove(slot);
-        if let Some(case) = record.case {
-            self.cases.close(case);
-        }
-        if let Some(rumor) = record.rumor {
-            self.rumors.remove(rumor);
-        }
-        self.changed.push(record.id);
-    }
-
     // What a claim must fulfil.
 
-    /// Whether one more can be known. One that lives takes the place of one that does not, but not of one that we knew
-    /// and that may still contradict its death.
-    fn has_room(&mut self, lives: bool) -> bool {
+    /// Whether one more can be known. One that lives takes the place of one that does not; but not before its death has
+    /// been told on, nor of one that we knew and that may still contradict its death.
+    pub(super) fn has_room(&mut self, lives: bool) -> bool {
         let full = self.table.len() >= self.config.members_max as usize;
         let (now, contradicts_for) = (self.now, self.config.gossip_to_dead);
-        let may_go = |_, record: &Record| !record.proven || now - record.since > contradicts_for;
+        let may_go = |_, record: &Record| record.rumor.is_none() && now - record.since > contradicts_for;
         let room = !full || lives && self.forget_nearest(may_go);
         self.stats.drops.members_full += u64::from(!room);
         room
@@ -603,10 +430,6 @@ impl Node {
 fn news_of<'a>(alive: &Alive<'a>) -> News<'a> {
     let profile = alive.profile;
     News { incarnation: alive.incarnation, profile: profile.as_bytes(), address: profile.parse().address }
-}
-
-fn profile_name(record: &Record) -> &str {
-    record.content().map_or("", |content| profile_of(content).parse().name)
 }
 
 /// The profile bytes of a record, for the wire.

@@ -24,7 +24,6 @@ impl Node {
             return Ok(());
         }
         self.unproven_left = datagram.len();
-        self.answered = false;
         self.heard(now);
         if self.status == Status::Left {
             self.answer_pings_only(now, messages, from, datagram.len());
@@ -64,6 +63,10 @@ impl Node {
 
     /// A departed member acks to the end, and takes no part in anything else.
     fn answer_pings_only(&mut self, now: Instant, messages: Messages<'_>, from: SocketAddr, len: usize) {
+        // Above the ceiling nobody would take our Left: only silence tells of it.
+        if !self.table.local().incarnation().is_accusable() {
+            return;
+        }
         for message in messages {
             if let Message::Ping(ping) = message {
                 self.hear_ping(now, &ping, from, len);

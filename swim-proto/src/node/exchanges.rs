@@ -57,6 +57,7 @@ impl Node {
                 }
                 Message::SyncBuckets(theirs) if *step == Step::Rooted => {
                     let buckets = self.table.digest().differing(theirs.sums);
+                    self.joins.agreements = 0;
                     self.with_stream(id, |stream| {
                         stream.buckets = buckets;
                         stream.step = Step::Listed;

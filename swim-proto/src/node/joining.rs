@@ -38,6 +38,8 @@ pub(super) struct Joins {
     pub(super) healing: Option<SeedId>,
     /// When state was last compared with somebody we did not know.
     met: Option<Instant>,
+    /// How many members in a row held what we hold, since we joined.
+    pub(super) agreements: u32,
 }
 
 impl Node {
@@ -144,13 +146,17 @@ impl Node {
         if self.told_of_self != Some(self.table.local().incarnation()) {
             self.tell_on(Slot::LOCAL, Spread::Gossip);
         }
+        self.joins.agreements = 0;
         self.catching_up = Some(CATCH_UP_FIRST);
         self.schedule_sync(now);
     }
 
-    /// A member holds what we hold. The first that is asked after a join is not believed alone; any after it is.
+    /// A random member holds what we hold. Two in a row are believed.
     pub(super) fn agreed(&mut self) {
-        self.catching_up = self.catching_up.filter(|&next_wait| next_wait <= CATCH_UP_FIRST * 4);
+        self.joins.agreements += 1;
+        if self.joins.agreements >= 2 {
+            self.catching_up = None;
+        }
     }
 
     /// The next comparison of state: soon and doubling after a join, until all is agreed upon; then at leisure.

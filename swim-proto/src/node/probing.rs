@@ -173,7 +173,6 @@ impl Node {
         } else {
             self.stats.probes_acked_indirectly += 1;
         }
-        self.table.at_mut(probe.slot).proven = true;
         self.stats.probes_acked += 1;
         self.health.probe_ended(Ended::Acked);
         self.drop_probe_stream(probe);

@@ -1,7 +1,8 @@
 //! Accused: confirming, verifying and, if nobody contradicts, burying.
 
 use super::Node;
-use super::claims::{ID_ONLY_RETENTION, Spread};
+use super::claims::Spread;
+use super::graves::ID_ONLY_RETENTION;
 use crate::detection::probe::{Purpose, Waiting};
 use crate::detection::suspicion::Accusation;
 use crate::dissemination::rumors::Topic;

@@ -1,0 +1,89 @@
+//! The dead and the departed: remembered so that nothing old resurrects, within bounds, and forgotten in the end.
+
+use core::time::Duration;
+
+use super::Node;
+use crate::event::Cause;
+use crate::membership::precedence::Status;
+use crate::membership::table::Record;
+use crate::membership::transition::Change;
+use crate::membership::{NodeId, Slot};
+use crate::time::Instant;
+use crate::timers::Timer;
+
+/// How long somebody known by id alone is remembered as dead or departed, at most: long enough for old news to die out,
+/// short enough that invented ids do not push out those we knew.
+pub(super) const ID_ONLY_RETENTION: Duration = Duration::from_secs(600);
+
+impl Node {
+    /// Remembers somebody by id alone, so that older news of it does not bring it to life.
+    pub(super) fn remember_id_only(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        status: Status,
+        accuser: NodeId,
+        remaining: Option<Duration>,
+    ) {
+        if !self.has_room(false) {
+            return;
+        }
+        let slot = self.table.insert(id, status, None, now);
+        let retention = self.config.tombstone_retention.min(ID_ONLY_RETENTION);
+        let record = self.table.at_mut(slot);
+        record.accuser = accuser;
+        record.forget_at = now + remaining.map_or(retention, |remaining| remaining.min(retention));
+        self.arm_reaping(slot);
+        self.changed.push(id);
+        self.stats.claims_news += 1;
+        self.trim_graves(slot);
+    }
+
+    pub(super) fn arm_reaping(&mut self, slot: Slot) {
+        let record = self.table.at_mut(slot);
+        if !core::mem::replace(&mut record.reap_armed, true) {
+            let at = record.forget_at;
+            self.timers.push(at, Timer::Reap(slot));
+        }
+    }
+
+    /// The same, after its end has come nearer.
+    pub(super) fn rearm_reaping(&mut self, slot: Slot) {
+        self.table.at_mut(slot).reap_armed = false;
+        self.arm_reaping(slot);
+    }
+
+    /// Keeps the graves within their limit: of sixteen picked at random, the one nearest its end is forgotten.
+    pub(super) fn trim_graves(&mut self, except: Slot) {
+        while self.table.graves_len() > self.config.tombstones_max as usize {
+            if !self.forget_nearest(|slot, _| slot != except) {
+                return;
+            }
+        }
+    }
+
+    /// Forgets, of sixteen graves picked at random, the one nearest its end that may be forgotten.
+    pub(super) fn forget_nearest(&mut self, may_go: impl Fn(Slot, &Record) -> bool) -> bool {
+        let picked: [Option<Slot>; 16] = core::array::from_fn(|_| self.table.random_grave(&mut self.random));
+        let graves = picked.into_iter().flatten().filter(|&slot| may_go(slot, self.table.at(slot)));
+        let Some(nearest) = graves.min_by_key(|&slot| (self.table.at(slot).forget_at, slot)) else { return false };
+        self.stats.drops.tombstones_full += 1;
+        self.forget(nearest);
+        true
+    }
+
+    /// Forgets a member for good.
+    pub(super) fn forget(&mut self, slot: Slot) {
+        if self.table.at(slot).content().is_some() {
+            self.notify(Change::Reaped, slot, Cause::Forgotten);
+        }
+        let record = self.table.remove(slot);
+        if let Some(case) = record.case {
+            self.cases.close(case);
+        }
+        if let Some(rumor) = record.rumor {
+            self.rumors.remove(rumor);
+        }
+        self.changed.push(record.id);
+    }
+}

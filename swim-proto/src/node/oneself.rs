@@ -1,0 +1,117 @@
+//! Heard about ourselves: contradicting, and giving way to a newer process of our name (\[SWIM\] 4.2).
+
+use alloc::sync::Arc;
+use core::net::SocketAddr;
+
+use super::claims::{Spread, Via, profile_of};
+use super::{Node, Status as Standing};
+use crate::event::Cause;
+use crate::membership::precedence::Status;
+use crate::membership::table::{News, Record};
+use crate::membership::{Incarnation, Slot, State};
+use crate::outbox::{Body, Notice};
+use crate::time::Instant;
+use crate::wire::Alive;
+
+impl Node {
+    pub(super) fn hear_self_alive(&mut self, now: Instant, alive: &Alive<'_>, via: Via) {
+        if !self.is_running() {
+            return;
+        }
+        let local = self.table.local();
+        let own = local.incarnation();
+        let own_address = local.address();
+        let own_profile = local.content().map(|content| Arc::clone(&content.profile)).unwrap_or_default();
+        let profile = alive.profile.parse();
+        if profile.name != profile_name(local) {
+            self.stats.drops.misnamed += 1;
+            return;
+        }
+        let elsewhere = Some(profile.address) != own_address;
+        if alive.incarnation < own {
+            if let Via::Datagram { from, len } = via {
+                let len_max = self.len_allowed(from, len);
+                self.echo(now, self.local_id(), from, len_max);
+            }
+            return;
+        }
+        if elsewhere {
+            // A newer life elsewhere has our name. At equal lives nobody can say who is newer; the bytes decide, so that
+            // exactly one of the two gives way.
+            let newer = alive.incarnation.life > own.life;
+            let tie = alive.incarnation.life == own.life && alive.profile.as_bytes() > &own_profile[..];
+            if newer || tie {
+                return self.give_way(profile.address, alive.incarnation.life);
+            }
+        }
+        if alive.incarnation > own || alive.profile.as_bytes() != &own_profile[..] {
+            self.go_past(now, alive.incarnation, via);
+        }
+    }
+
+    /// Somebody holds us suspect, dead or departed. A leaver lets it be; anybody else goes past it.
+    pub(super) fn hear_self_accused(&mut self, now: Instant, incarnation: Incarnation, via: Via) {
+        if !self.is_running() {
+            return;
+        }
+        if incarnation < self.table.local().incarnation() {
+            if let Via::Datagram { from, len } = via {
+                let len_max = self.len_allowed(from, len);
+                self.echo(now, self.local_id(), from, len_max);
+            }
+            return;
+        }
+        self.health.refuted_self();
+        self.go_past(now, incarnation, via);
+    }
+
+    /// Raises our own incarnation past what was heard, and says so: first to whoever told us.
+    fn go_past(&mut self, now: Instant, heard: Incarnation, via: Via) {
+        let own = self.table.local().incarnation();
+        // A greater life of ours was an earlier process of a clock that was ahead: this process is another, and has a
+        // life of its own.
+        let incarnation = if heard.life > own.life && heard.life < Incarnation::MAX.life {
+            Incarnation::first(heard.life + 1)
+        } else {
+            own.max(heard).past()
+        };
+        if incarnation == self.table.local().incarnation() {
+            return;
+        }
+        self.stats.refutations += 1;
+        self.renew_self(now, incarnation, None);
+        if let Via::Datagram { from, len } = via
+            && !core::mem::replace(&mut self.answered, true)
+        {
+            let len_max = self.len_allowed(from, len);
+            let about = self.local_id();
+            self.send_urgent(from, Body::Claim { about }, len_max);
+        }
+    }
+
+    /// The local member is Alive with this incarnation, and with this profile if it is a new one.
+    pub(super) fn renew_self(&mut self, now: Instant, incarnation: Incarnation, profile: Option<Arc<[u8]>>) {
+        let local = self.table.local();
+        let Some(held) = local.content() else { return };
+        let address = held.address;
+        let profile = profile.unwrap_or_else(|| Arc::clone(&held.profile));
+        let content = News { incarnation, profile: &profile, address };
+        let status = Status::new(incarnation, State::Alive);
+        self.change(now, Slot::LOCAL, status, Some(content), None, Cause::Itself, Spread::Gossip);
+    }
+
+    fn give_way(&mut self, by: SocketAddr, life: u64) {
+        self.status = Standing::Superseded;
+        self.timers.clear_all();
+        self.outbox.drop_datagrams();
+        self.probe = None;
+        while let Some((&stream, _)) = self.streams.first_key_value() {
+            self.reset_stream(stream);
+        }
+        self.outbox.notices.push_back(Notice::Superseded { by, life });
+    }
+}
+
+fn profile_name(record: &Record) -> &str {
+    record.content().map_or("", |content| profile_of(content).parse().name)
+}
