@@ -257,14 +257,15 @@ impl World {
         self.start(slot, life);
     }
 
-    /// A process moves to the address that another slot's process had.
+    /// A process moves to the address that another slot's process had, unless somebody still runs there.
     fn take_address(&mut self, slot: u32, of: u32) {
-        if slot == of || self.processes[of as usize].is_up() {
+        let host = self.processes[of as usize].host;
+        let holder = &self.processes[self.medium.holder(host) as usize];
+        if slot == of || holder.is_up() && holder.host == host {
             return;
         }
         self.crash(slot, Crash::Host);
         self.medium.set_up(self.processes[slot as usize].host, false);
-        let host = self.processes[of as usize].host;
         self.medium.set_slot(host, slot);
         self.processes[slot as usize].host = host;
         let clock = 1 + self.medium.now / 1_000_000;
