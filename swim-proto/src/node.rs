@@ -260,7 +260,7 @@ impl Node {
         self.timers.clear_heap();
         self.rearm_members();
         for relay in self.pings.relays(self.now) {
-            if let Purpose::Relay { nack_at, .. } = relay.purpose {
+            if let Purpose::Relay { nack_at: Some(nack_at), .. } = relay.purpose {
                 self.timers.push(nack_at, Timer::Relay(relay.seq));
             }
         }

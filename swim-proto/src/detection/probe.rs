@@ -36,7 +36,12 @@ pub(crate) struct Probe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// For another member, who is to be told under its own sequence.
-    Relay { requester: SocketAddr, seq: u32, nack_at: Instant },
+    Relay {
+        requester: SocketAddr,
+        seq: u32,
+        /// When it is to be told that there is no answer yet, if that is still to be done.
+        nack_at: Option<Instant>,
+    },
     /// Before a burial.
     Verify,
     /// To tell a member that it is held dead, at this incarnation, or accused by hearsay.
@@ -69,12 +74,14 @@ impl Pings {
         self.waiting.push_back(ping);
     }
 
-    /// The ping that was sent under this sequence.
-    pub(crate) fn find(&self, seq: u32) -> Option<&Waiting> {
-        self.waiting.iter().find(|ping| ping.seq == seq)
+    /// Gives whom to nack, under which sequence, for the ping that was sent under this one: once.
+    pub(crate) fn take_nack(&mut self, sent: u32) -> Option<(SocketAddr, u32)> {
+        let ping = self.waiting.iter_mut().find(|ping| ping.seq == sent)?;
+        let Purpose::Relay { requester, seq, nack_at } = &mut ping.purpose else { return None };
+        nack_at.take().map(|_| (*requester, *seq))
     }
 
-    /// The same, answered: it waits no more.
+    /// The ping that was sent under this sequence, answered: it waits no more.
     pub(crate) fn take(&mut self, seq: u32) -> Option<Waiting> {
         let at = self.waiting.iter().position(|ping| ping.seq == seq)?;
         self.waiting.remove(at)

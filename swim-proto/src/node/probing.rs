@@ -239,10 +239,10 @@ impl Node {
         let budget = Duration::from_millis(request.budget_ms.into()).min(budget_max);
         let seq = self.draw_seq();
         // [LG] IV-A: at 80 % of what the prober has left, so that it still arrives in time.
-        let nack_at = now + budget * 4 / 5;
+        let nack_at = self.config.nack.then(|| now + budget * 4 / 5);
         let purpose = Purpose::Relay { requester: from, seq: request.seq, nack_at };
         self.pings.push(now, Waiting { seq, target: request.target, purpose, gives_up: now + budget });
-        if self.config.nack {
+        if let Some(nack_at) = nack_at {
             self.timers.push(nack_at, Timer::Relay(seq));
         }
         let (tell, target) = (self.config.buddy, request.target);
@@ -252,7 +252,7 @@ impl Node {
 
     /// The target of a ping-req has not answered at 80 % of the budget.
     pub(super) fn relay_timed_out(&mut self, seq: u32) {
-        if let Some(Waiting { purpose: Purpose::Relay { requester, seq, .. }, .. }) = self.pings.find(seq).copied() {
+        if let Some((requester, seq)) = self.pings.take_nack(seq) {
             self.stats.nacks_out += 1;
             let len_max = self.config.datagram_max.into();
             self.send_urgent(requester, Body::Nack { seq }, len_max);
