@@ -7,8 +7,8 @@
 //! and go in one input, so it lies between two sizes), its Max is `β` times that, its deadline no earlier than the
 //! formula of protocol 4.2 gives for the accusers counted, and no later than Max and the time that stood still (lateness,
 //! silence, burials averted: protocol 4.5, 10). It comes nearer only when accusers are added, or when a silence ends that was
-//! shown at its full length. Silence is known to the
-//! node alone, so here every gap in what it heard that is longer than its `probe_timeout` may have stood still.
+//! shown at its full length. Silence is known
+//! to the node alone, so here every gap of more than `3 · T'` in what it heard from members may have stood still.
 
 use std::time::Duration;
 
@@ -21,6 +21,9 @@ use crate::observe::View;
 
 /// What rounding and a timer's firing may cost.
 const SLACK: Duration = Duration::from_millis(5);
+
+/// For how long a member is remembered that is known by id alone, or lies above the ceiling (protocol 2.4, 2.9).
+pub(super) const ID_RETENTION: Duration = Duration::from_secs(600);
 
 /// How much later than its retention a tombstone may be forgotten by a node that runs.
 const REAP_SLACK: Duration = Duration::from_secs(10);
@@ -38,8 +41,6 @@ pub(super) struct Case {
     pub(super) began: Instant,
     /// The cluster's size when it began lies between these.
     pub(super) live: (usize, usize),
-    /// Whether the accuser with which it began is counted among its accusers: an unknown one is not.
-    pub(super) first_known: bool,
     /// What stood still before it began.
     pub(super) standstill: Duration,
     /// Burials averted before it began.
@@ -101,7 +102,7 @@ impl Standstill {
 
     fn gap(&self, clock: Instant, config: &Config) -> Duration {
         let gap = clock.saturating_since(self.heard);
-        if gap > config.probe_timeout { gap.min(config.stall_max) } else { Duration::ZERO }
+        if gap + SLACK > config.probe_interval * 3 { gap.min(config.stall_max) } else { Duration::ZERO }
     }
 
     /// What has ended: a silence in which a suspicion begins may stand still at any time after.
@@ -121,13 +122,13 @@ impl Case {
         suspicion_min(config, self.live.0).saturating_sub(SLACK)
     }
 
-    /// The most that it may last until now: Max, and the time that stood still, and a Min for each burial averted. A
-    /// silence that has just begun may be shown at its full length.
+    /// The most that it may last until now: Max, and the time that stood still, a Min for each burial averted, and
+    /// the stretch of verification. A silence that has just begun may be shown at its full length.
     pub(super) fn max(&self, config: &Config, standstill: Duration, averted: u64) -> Duration {
         let min = suspicion_min(config, self.live.1);
         let averted = averted.saturating_sub(self.averted).min(1 << 20) as u32;
         let stood_still = standstill.saturating_sub(self.standstill) + config.stall_max;
-        min.mul_f64(config.suspicion_beta) + min * averted + stood_still + SLACK
+        min.mul_f64(config.suspicion_beta) + min * averted + stood_still + config.probe_interval + SLACK
     }
 
     /// What the node shows of it, against the bounds (S11).
@@ -142,6 +143,9 @@ impl Case {
         let wrong = |what: String| fault_about(Rule::S11, id, format!("the suspicion of member {id} {what}"));
         let least = self.min(config);
         let most = suspicion_min(config, self.live.1) + SLACK;
+        if shown.accusers > config.suspicion_confirmations + 1 {
+            return wrong(format!("keeps {} accusers", shown.accusers));
+        }
         if shown.timeout_min < least || shown.timeout_min > most {
             return wrong(format!("has Min {:?}, which should be {least:?} to {most:?}", shown.timeout_min));
         }
@@ -173,15 +177,14 @@ impl Case {
 
     /// `timeout(C)` (protocol 4.2) for the accusers that a node shows, from its own Min and Max.
     ///
-    /// The first accuser is not counted in `C`; but if it was unknown it is not among those shown, and all that are shown
-    /// are further ones.
+    /// The first accuser that counts is not counted in `C`, whether the suspicion began with it or not (protocol 4.3).
     fn timeout(&self, config: &Config, shown: &Suspicion) -> Duration {
         let k = config.suspicion_confirmations;
         let too_few = self.live.0.saturating_sub(2) < usize::from(k);
         if too_few || k == 0 || !config.lha_suspicion {
             return shown.timeout_min;
         }
-        let further = shown.accusers.saturating_sub(u8::from(self.first_known));
+        let further = shown.accusers.saturating_sub(1);
         let (min, max) = (shown.timeout_min.as_secs_f64(), shown.timeout_max.as_secs_f64());
         let timeout = max - (max - min) * (f64::from(further) + 1.0).ln() / (f64::from(k) + 1.0).ln();
         // A thousandth for logarithms in fixed point.
@@ -262,13 +265,10 @@ pub(super) fn census(census: &Census, view: &dyn View) -> Verdict {
 }
 
 /// A tombstone kept longer than its retention by a node that was able to forget it (S10).
-pub(super) fn retention(id: NodeId, kept: Duration, config: &Config) -> Verdict {
-    if kept <= config.tombstone_retention + config.tombstone_retention / 8 + REAP_SLACK {
+pub(super) fn retention(id: NodeId, incarnation: Incarnation, kept: Duration, config: &Config) -> Verdict {
+    let max = if incarnation.is_accusable() { config.tombstone_retention } else { ID_RETENTION };
+    if kept <= max + max / 8 + REAP_SLACK {
         return Ok(());
     }
-    fault_about(
-        Rule::S10,
-        id,
-        format!("remembers member {id} for {kept:?}; {:?} are allowed", config.tombstone_retention),
-    )
+    fault_about(Rule::S10, id, format!("remembers member {id} for {kept:?}; {max:?} are allowed"))
 }

@@ -21,8 +21,8 @@ use super::maps::NumberMap;
 /// Claims of one process that are counted. Past it all counts begin anew.
 const COUNTED_MAX: usize = 1 << 17;
 
-/// Datagrams that may answer a datagram besides one or two for each of its messages: an echo, a refutation.
-const ANSWERS: u64 = 4;
+/// Datagrams that may answer a datagram whatever it says: a claim (protocol 1.10), and one that nobody can explain.
+const ANSWERS: u64 = 2;
 
 /// Datagrams of a period that no formula explains: a first contact, the end of a leave.
 const SPARE: u64 = 6;
@@ -125,12 +125,16 @@ impl Load {
         self.window.suspicions += 1;
     }
 
-    /// A datagram of so many messages was answered by so many datagrams (S9).
-    pub(super) fn answered(messages: u64, datagrams: u64) -> Verdict {
-        if datagrams <= 2 * messages + ANSWERS {
+    /// A datagram was answered by so many datagrams (S9): one for each of its messages that wants an answer, one claim,
+    /// news told at once (and to one of the dead), and the verification of whom it accuses.
+    pub(super) fn answered(config: &Config, asks: u64, accusations: u64, datagrams: u64) -> Verdict {
+        let gossip = u64::from(config.gossip_fanout) + 1;
+        let verifying = accusations * (1 + u64::from(config.indirect_probes));
+        let max = asks + gossip + verifying + ANSWERS;
+        if datagrams <= max {
             return Ok(());
         }
-        fault(Rule::S9, format!("sent {datagrams} datagrams on taking one of {messages} messages"))
+        fault(Rule::S9, format!("sent {datagrams} datagrams on taking one; {max} are explained"))
     }
 
     /// The node has settled; so many suspicions run. Once a period, what it sent in it is judged (S9).

@@ -44,6 +44,8 @@ pub(super) struct Process {
     pub(super) started: Instant,
     cluster: ClusterHash,
     own: Incarnation,
+    /// Whether it took part when it last settled.
+    took_part: bool,
     mirrors: IdMap<Mirror>,
     /// How many mirrors hold a record.
     held: usize,
@@ -71,6 +73,8 @@ struct Turn {
     from_member: bool,
     bytes: usize,
     messages: u64,
+    /// Messages that each want a datagram sent: pings, ping-reqs, acks to be handed on, questions.
+    asks: u64,
     /// Whether its lateness has been counted.
     timed: bool,
     /// The deadline and the number of live members before it.
@@ -125,6 +129,7 @@ impl Process {
             started: now,
             cluster: ClusterHash::of(&view.config().cluster),
             own: local.incarnation,
+            took_part: true,
             mirrors: IdMap::default(),
             held: 0,
             mirrors_full: false,
@@ -208,6 +213,8 @@ impl Process {
     /// A message came in.
     fn hear(&mut self, at: Moment<'_>, message: &Message<'_>) {
         self.turn.messages += 1;
+        self.turn.asks +=
+            u64::from(matches!(message, Message::Ping(_) | Message::PingReq(_) | Message::Ack(_) | Message::Ask(_)));
         self.evidence.heard(message);
         self.turn.accusations.extend(causes::accusation(message));
         if let Message::PingReq(_) = message {
@@ -404,28 +411,21 @@ impl Process {
 
     fn suspected(&mut self, at: Moment<'_>, change: &MemberEvent<'_>) {
         self.load.suspicion_began();
-        let first_known = match change.cause {
-            Cause::ProbeFailed => true,
-            // Known before this input: it may also have come to be known only after its accusation was taken.
-            Cause::Accused { by } => self.record(by).is_some(),
-            _ => false,
-        };
-        self.begin_case(at, &change.member, first_known);
+        self.begin_case(at, change.member.id, change.member.incarnation);
     }
 
-    fn begin_case(&mut self, at: Moment<'_>, member: &Member<'_>, first_known: bool) {
+    fn begin_case(&mut self, at: Moment<'_>, id: NodeId, incarnation: Incarnation) {
         let case = Case {
-            incarnation: member.incarnation,
+            incarnation,
             since: at.clock,
             began: at.now,
             // Some came and some went in this input, in whatever order; and the node itself may have come or gone.
             live: (self.turn.live.saturating_sub(self.turn.gone + 1), self.turn.live + self.turn.came + 1),
-            first_known,
             standstill: self.standstill.ended(),
             averted: at.view.stats().burials_averted,
             shown: None,
         };
-        self.cases.insert(member.id, case);
+        self.cases.insert(id, case);
     }
 
     fn died(&mut self, at: Moment<'_>, change: &MemberEvent<'_>) -> Verdict {
@@ -490,6 +490,7 @@ impl Process {
         bounds::health(at.view.health(), config)?;
         // The departed and the superseded only answer: nothing runs out there any more, until they join again.
         self.standstill.rests(at.clock, matches!(status, Status::Left | Status::Superseded));
+        self.take_part(at, oneself::takes_part(status));
         if self.turn.kind == Kind::Timeout {
             bounds::deadline(at.clock, at.view.deadline())?;
         }
@@ -503,9 +504,26 @@ impl Process {
         }
         self.judge_claims(at, status)?;
         self.judge_spoken()?;
-        self.judge_answers()?;
+        self.judge_answers(at)?;
         let leaving = matches!(status, Status::Leaving | Status::Left);
         self.load.settled(at.clock, config, self.cases.len() as u64, self.live_max, leaving)
+    }
+
+    /// Whoever leaves drops its cases, and whoever comes back begins them anew (protocol 9.3, 9.4).
+    fn take_part(&mut self, at: Moment<'_>, takes_part: bool) {
+        let took_part = std::mem::replace(&mut self.took_part, takes_part);
+        if took_part && !takes_part {
+            self.cases.clear();
+        }
+        if !took_part && takes_part {
+            let mut suspects = Vec::new();
+            at.view.members(&mut |member| {
+                if member.state == State::Suspect {
+                    suspects.push((member.id, member.incarnation));
+                }
+            });
+            suspects.into_iter().for_each(|(id, incarnation)| self.begin_case(at, id, incarnation));
+        }
     }
 
     /// Counts lateness and silence, once per input.
@@ -522,12 +540,12 @@ impl Process {
         }
     }
 
-    fn judge_answers(&self) -> Verdict {
+    fn judge_answers(&self, at: Moment<'_>) -> Verdict {
         if self.turn.kind != Kind::Datagram {
             return Ok(());
         }
         wire::strangers(self.turn.to_strangers, self.turn.bytes)?;
-        Load::answered(self.turn.messages, self.turn.answers)
+        Load::answered(at.view.config(), self.turn.asks, self.turn.accusations.len() as u64, self.turn.answers)
     }
 
     /// Accusers that the process knows, now that it has taken the packet in, may be counted.
@@ -611,19 +629,15 @@ impl Process {
                 None => Ok(()),
             };
         }
+        if !self.took_part {
+            // A leaver buries nobody, whatever cases it still shows.
+            return Ok(());
+        }
         let Some(shown) = after.suspicion else {
-            // A leaver buries nobody: it holds no cases.
-            if matches!(at.view.status(), Status::Leaving | Status::Left | Status::Superseded) {
-                self.cases.remove(&id);
-                return Ok(());
-            }
             return fault_about(Rule::Contract, id, format!("member {id} is suspect and shows no suspicion"));
         };
         if self.cases.get(&id).is_none_or(|case| case.incarnation != after.incarnation) {
-            self.begin_case(at, after, false);
-        }
-        if self.standstill.is_resting() {
-            return Ok(());
+            self.begin_case(at, id, after.incarnation);
         }
         let config = at.view.config();
         self.evidence.judge_accusers((id, after.incarnation), shown.accusers, self.id, |accuser| {
@@ -656,7 +670,7 @@ impl Process {
                 lattice::absorbed(&claim, &member)?;
             } else if matches!(claim.state, State::Dead | State::Left) {
                 // Known by id alone from here on (protocol 2.9).
-                let until = at.clock + at.view.config().tombstone_retention;
+                let until = at.clock + at.view.config().tombstone_retention.min(bounds::ID_RETENTION);
                 self.evidence.buried(claim.id, claim.incarnation, until);
             }
         }
@@ -715,7 +729,7 @@ impl Process {
         if let (Some(held), false) = (held, member.state.is_live()) {
             let kept = at.clock.saturating_since(held.since);
             if rested > at.view.config().tombstone_retention / 8 && !self.standstill.is_resting() {
-                bounds::retention(id, kept, at.view.config())?;
+                bounds::retention(id, member.incarnation, kept, at.view.config())?;
             }
         }
         self.judge_case(at, member)
