@@ -162,6 +162,11 @@ impl Measure {
         self.views.len()
     }
 
+    /// The digest of the view that most members have.
+    pub(crate) fn usual_view(&self) -> Option<u64> {
+        self.views.iter().max_by_key(|(_, count)| **count).map(|((digest, _), _)| *digest)
+    }
+
     /// How many members there are: processes that are up and were not told to leave.
     pub fn members(&self) -> usize {
         self.members

@@ -7,15 +7,17 @@
 mod latency;
 mod links;
 mod partition;
+mod traffic;
 
 use std::time::Duration;
 
 pub(crate) use latency::nanos;
 pub use latency::{Latency, Zones};
-pub use links::{Carried, LinkFault, Passing, Traffic};
+pub use links::{Carried, LinkFault, Passing};
 pub(crate) use links::{Fate, Filter, Links};
 pub(crate) use partition::Cut;
 pub use partition::Partition;
+pub use traffic::Traffic;
 
 use crate::seeds::Chance;
 

@@ -37,6 +37,7 @@ impl Report {
             "simulated_s": round(self.simulated.as_secs_f64()),
             "wall_s": round(self.wall.as_secs_f64()),
             "verdict": self.verdict.word(),
+            "odd_views": self.unequal.iter().map(|(slot, live)| json!({ "node": slot, "live": live })).collect::<Vec<_>>(),
             "violation": self.violation.as_ref().map(|violation| violation_json(violation, command)),
             "trace_hash": format!("{:016x}", self.trace_hash),
             "converged_s": self.converged_s.map(round),
@@ -109,7 +110,9 @@ impl fmt::Display for Report {
             (Some(violation), Verdict::Safety) => write!(f, "VIOLATED {violation}"),
             (Some(lacking), _) => write!(f, "NOT CONVERGED {lacking}"),
             (None, Verdict::NotConverged) => {
-                write!(f, "NOT CONVERGED: {} different views", self.unequal.unwrap_or_default())
+                write!(f, "NOT CONVERGED: {} views differ from that of most:", self.unequal.len())?;
+                let first = self.unequal.iter().take(10);
+                first.into_iter().try_for_each(|(slot, live)| write!(f, " n{slot} (holds {live} live)"))
             }
             (None, _) if self.judged => write!(f, "passed"),
             (None, _) => write!(f, "passed (no judges)"),

@@ -208,7 +208,7 @@ impl Run {
             wall: self.began.elapsed(),
             verdict,
             violation,
-            unequal: (verdict == Verdict::NotConverged).then(|| measure.views()),
+            unequal: if verdict == Verdict::NotConverged { world.odd_views() } else { Vec::new() },
             trace_hash: world.trace_hash(),
             converged_s: measure.converged_s(),
             full_s: measure.full_s(),
@@ -253,8 +253,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// The rule that was broken, or what was still lacking.
     pub violation: Option<Violation>,
-    /// If it did not converge: how many different views there were.
-    pub unequal: Option<usize>,
+    /// If it did not converge: nodes whose view is not that of most, and how many members they hold live.
+    pub unequal: Vec<(u32, usize)>,
     /// The hash of all that happened.
     pub trace_hash: u64,
     /// Seconds from the last join until every live view was equal and full.

@@ -4,6 +4,7 @@
 //! there are none, then the deadline. It has no opinion about the protocol; those who have are told through
 //! [`observe`](crate::observe) or ask through [`World::view`].
 
+mod arriving;
 mod driving;
 mod happenings;
 mod truth;
@@ -375,6 +376,14 @@ impl World {
     /// The scenario it runs.
     pub fn scenario(&self) -> &Scenario {
         &self.scenario
+    }
+
+    /// The members whose view of who is live is not that of most, and how many each holds live.
+    pub fn odd_views(&self) -> Vec<(u32, usize)> {
+        let usual = self.measure.usual_view();
+        let views = (0..self.processes.len() as u32).filter(|&slot| self.measure.counts(slot));
+        let views = views.filter_map(|slot| self.view(slot).map(|view| (slot, view)));
+        views.filter(|(_, view)| Some(view.digest()) != usual).map(|(slot, view)| (slot, view.live())).collect()
     }
 
     /// How much happened: entries of the agenda that came up.

@@ -8,12 +8,12 @@ use swim_proto::{Action, Cause, Event, Instant, NodeId, SeedId, StreamId, Stream
 use super::World;
 use crate::medium::Due;
 use crate::observe::{Command, Condition, Input, Observation, Slot};
-use crate::packets::{PacketId, PacketKind};
-use crate::process::{Held, Process, RECEIVE_BUFFER, RECEIVE_OVERHEAD, SEND_BUFFER};
-use crate::streams::{Arrived, EndId, Listening, Moved, Segment, StreamNews};
+use crate::packets::PacketKind;
+use crate::process::{Held, Process, RECEIVE_OVERHEAD, SEND_BUFFER};
+use crate::streams::EndId;
 
 /// How long looking up a name takes.
-const RESOLVE_TIME: u64 = 1_000_000;
+pub(super) const RESOLVE_TIME: u64 = 1_000_000;
 
 /// What a node is given.
 pub(super) enum Given<'a> {
@@ -298,114 +298,6 @@ impl World {
             }
         } else {
             self.schedule_wake(slot, self.medium.now);
-        }
-    }
-
-    /// A seed's address was found: where its slot's process runs, or last ran.
-    pub(super) fn resolved(&mut self, slot: u32, boot: u32, seed: SeedId) {
-        let process = &self.processes[slot as usize];
-        if process.boot == boot && process.is_up() {
-            if !process.takes_input() {
-                // The answer waits, like everything else.
-                let due = Due::Resolved { slot, boot, seed };
-                return self.medium.agenda.add(self.medium.now + 100 * RESOLVE_TIME, due);
-            }
-            let address = self.processes.get(seed.0 as usize).map(|seed| self.medium.address(seed.host));
-            self.give(slot, Given::Resolved { seed, addresses: address.as_slice() });
-        }
-    }
-
-    /// A packet arrived at its host.
-    pub(super) fn packet_arrived(&mut self, packet: PacketId) {
-        let (host, kind) = (self.medium.packets.at(packet).to, self.medium.packets.at(packet).kind);
-        let Some(slot) = self.medium.slot_at(host) else { return self.medium.packets.end(packet) };
-        match kind {
-            PacketKind::Datagram => self.datagram_arrived(slot, packet),
-            PacketKind::Segment(head) => {
-                let process = &self.processes[slot as usize];
-                let listening = if !process.is_up() || process.host != host {
-                    Listening::No
-                } else if process.backlog() >= self.scenario.streams.backlog {
-                    Listening::Full
-                } else {
-                    Listening::Yes(process.owner(slot))
-                };
-                let arrived = self.streams.arrive(&mut self.medium, Segment { packet, head }, listening);
-                if let Arrived::Opening(end) = arrived {
-                    self.processes[slot as usize].streams.push((None, end));
-                }
-            }
-        }
-    }
-
-    fn datagram_arrived(&mut self, slot: u32, packet: PacketId) {
-        let process = &mut self.processes[slot as usize];
-        if process.takes_input() {
-            self.deliver_datagram(slot, packet);
-        } else {
-            let size = self.medium.packets.at(packet).bytes.len() + RECEIVE_OVERHEAD;
-            if process.is_up() && process.inbox_bytes + size <= RECEIVE_BUFFER {
-                process.inbox.push_back(packet);
-                process.inbox_bytes += size;
-            } else {
-                self.medium.packets.end(packet);
-            }
-        }
-    }
-
-    pub(super) fn deliver_datagram(&mut self, slot: u32, packet: PacketId) {
-        let from = self.medium.packets.at(packet).source;
-        let bytes = self.medium.packets.take_bytes(packet);
-        self.medium.trace.words(self.medium.now, slot, "datagram", &[bytes.len() as u64]);
-        self.give(slot, Given::Datagram { from, bytes: &bytes });
-        self.medium.packets.put_back(packet, bytes);
-    }
-
-    /// Tells applications what is new about their streams, until nothing is.
-    pub(super) fn tell_streams(&mut self) {
-        while let Some(end) = self.medium.pokes.pop_front() {
-            let Some(owner) = self.streams.owner(end) else { continue };
-            let Some(process) = self.processes.get(owner.slot as usize) else { continue };
-            if process.boot == owner.boot && process.takes_input() {
-                self.tell_stream(owner.slot, end);
-            }
-        }
-    }
-
-    fn tell_stream(&mut self, slot: u32, end: EndId) {
-        while self.processes[slot as usize].takes_input()
-            && let Some(news) = self.streams.next_input(&mut self.medium, end)
-        {
-            let now = self.medium.now;
-            let (stream, moved) = match news {
-                StreamNews::Moved(stream, moved) => (stream, moved),
-                StreamNews::Accept(from) => {
-                    self.medium.trace.words(now, slot, "accept", &[]);
-                    self.give(slot, Given::Accept { from, end });
-                    continue;
-                }
-            };
-            let input = match &moved {
-                Moved::Connected => StreamInput::Connected,
-                Moved::Written(len) => StreamInput::Written(*len),
-                Moved::Data(bytes) => StreamInput::Data(bytes),
-                Moved::Finished => StreamInput::Finished,
-                Moved::Failed => StreamInput::Failed,
-            };
-            self.medium.trace.words(now, slot, "stream", &[stream.0]);
-            self.give(slot, Given::Stream { stream, input });
-            if let Moved::Data(buffer) = moved {
-                self.streams.give_back(&mut self.medium, end, buffer);
-            }
-        }
-        if self.streams.is_gone(end) {
-            let streams = &mut self.processes[slot as usize].streams;
-            if let Some(at) = streams.iter().position(|&(_, id)| id == end) {
-                let (stream, _) = streams.remove(at);
-                if let Some(stream) = stream {
-                    self.observe(Observation::StreamClosed { slot: Slot(slot), stream });
-                }
-            }
         }
     }
 }
