@@ -168,7 +168,7 @@ impl Load {
         fault(Rule::S9, what)
     }
 
-    /// Rumors are counted anew: a member was forgotten, or this one asks to be let in.
+    /// Rumors are counted anew: a member was forgotten, or this one asks to be let in or came back.
     pub(super) fn forgotten(&mut self) {
         self.sent.clear();
     }

@@ -516,6 +516,7 @@ impl Process {
             self.cases.clear();
         }
         if !took_part && takes_part {
+            self.load.forgotten();
             let mut suspects = Vec::new();
             at.view.members(&mut |member| {
                 if member.state == State::Suspect {
