@@ -110,7 +110,7 @@ impl Scenario {
     pub fn liveness_bound(&self) -> Duration {
         let config = &self.config;
         let nodes = f64::from(self.nodes.max(2));
-        let suspicion_min = config.probe_interval.mul_f64(config.suspicion_alpha * nodes.log10().max(1.0));
+        let suspicion_min = config.probe_interval.mul_f64(config.suspicion_alpha * libm::log10(nodes).max(1.0));
         let suspicion_max = suspicion_min.mul_f64(config.suspicion_beta);
         // Everyone probes everyone once in this time, and some live node probes a given dead one much sooner.
         let health = if config.lha_probe { u32::from(config.health_max) + 1 } else { 1 };

@@ -205,3 +205,14 @@ fn segments_are_lost_with_the_probability_that_datagrams_are() {
     assert!((traffic.lost as f64 - sent as f64 * 0.1).abs() < 5.0 * deviation, "{traffic:?}");
     assert!(traffic.segments > 4_000, "{traffic:?}");
 }
+
+#[test]
+fn an_attempt_that_was_refused_unheard_succeeds_once_a_process_listens() {
+    let (mut world, log) = stage(&[vec![(2_000, Do::Connect { stream: 7, to: 1 })], vec![]]);
+    world.filter(losing(1, Carried::Reset));
+    world.inject(Timed { at: seconds(1), fault: Fault::Crash { slot: 1, how: Crash::Process } });
+    let how = swim_sim::Restart::WithState;
+    world.inject(Timed { at: Duration::from_millis(2_500), fault: Fault::Restart { slot: 1, how } });
+    world.run_until(seconds(10));
+    assert_eq!(when(&log, 0, &Told::Connected(CLIENT)), Some(3_002.0));
+}

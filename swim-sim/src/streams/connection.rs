@@ -76,6 +76,9 @@ pub(crate) struct End {
     pub(super) finish_told: bool,
 }
 
+/// The slot of an end that never was: it only has a voice to refuse with.
+const NOBODY: u32 = u32::MAX;
+
 /// Where an end stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -173,21 +176,25 @@ impl Streams {
         if connection.generation != id.generation {
             return Arrived::Nothing; // The client gave up long ago.
         }
-        if connection.server.is_some() {
+        match connection.server.as_ref().map(|end| (end.phase, end.owner.slot)) {
             // The answer was lost, or this is an old copy.
-            match connection.server.as_ref().map(|end| end.phase) {
-                Some(Phase::Opening { .. }) => self.send(medium, id, Carried::SynAck, 0, false, &[]),
-                Some(Phase::Over) => self.send_reset(medium, id),
-                Some(Phase::Open | Phase::Done) | None => {}
+            Some((Phase::Opening { .. }, _)) => {
+                self.send(medium, id, Carried::SynAck, 0, false, &[]);
+                return Arrived::Nothing;
             }
-            return Arrived::Nothing;
+            Some((Phase::Over, slot)) if slot != NOBODY => {
+                self.send_reset(medium, id);
+                return Arrived::Nothing;
+            }
+            Some((Phase::Open | Phase::Done, _)) => return Arrived::Nothing,
+            // The first, or one that was refused before, of which the client has not heard.
+            Some((Phase::Over, _)) | None => {}
         }
         match listening {
             Listening::Full => Arrived::Nothing,
             Listening::No => {
-                // An end that never was: it only has a voice to refuse with.
                 let host = connection.server_host.unwrap_or(0);
-                let nobody = Owner { slot: u32::MAX, boot: 0, host };
+                let nobody = Owner { slot: NOBODY, boot: 0, host };
                 connection.server = Some(End { phase: Phase::Over, ..End::new(nobody, settings, medium.now) });
                 self.send_reset(medium, id);
                 self.release(id);
