@@ -9,7 +9,7 @@
 //! b joins a
 //! run 1s
 //! ----
-//! 0.002 b > a stream: alive b 1000.0, join b
+//! 0.003 b > a stream: alive b 1000.0, join b
 //! 0.004 a told: b joined (itself)
 //! ```
 //!
@@ -25,7 +25,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use swim_proto::wire::{FrameReader, Message};
-use swim_proto::{Cause, ClusterHash, Config, NodeId};
+use swim_proto::{Cause, ClusterHash, Config, Instant, NodeId};
 
 use crate::cluster::{Cluster, Seen};
 use crate::craft::{self, DATAGRAM_MAX};
@@ -98,7 +98,9 @@ impl Stage {
     }
 
     fn take_output(&mut self) -> String {
-        std::mem::take(&mut self.teller.borrow_mut().output)
+        let mut teller = self.teller.borrow_mut();
+        teller.write_down();
+        std::mem::take(&mut teller.output)
     }
 
     fn node(&self, name: &str) -> usize {
@@ -128,10 +130,12 @@ impl Stage {
             ["heal"] => self.cluster.network.heal(),
             ["view"] => {
                 let views = self.cluster.views();
-                self.teller.borrow_mut().output.push_str(&views);
+                let mut teller = self.teller.borrow_mut();
+                teller.write_down();
+                teller.output.push_str(&views);
             }
-            ["quiet"] => self.teller.borrow_mut().quiet = true,
-            ["loud"] => self.teller.borrow_mut().quiet = false,
+            ["quiet"] => self.hush(true),
+            ["loud"] => self.hush(false),
             [name, "joins", ..] => {
                 let seeds: Vec<usize> = words[2..].iter().map(|seed| self.node(seed)).collect();
                 self.cluster.join(self.node(name), &seeds);
@@ -155,6 +159,12 @@ impl Stage {
             }
             _ => panic!("no such step: {step}"),
         }
+    }
+
+    fn hush(&mut self, quiet: bool) {
+        let mut teller = self.teller.borrow_mut();
+        teller.write_down();
+        teller.quiet = quiet;
     }
 
     fn start(&mut self, name: &str) {
@@ -182,10 +192,22 @@ fn duration(text: &str) -> Duration {
     }
 }
 
+/// What happens within one millisecond, in an order that does not depend on chance.
+#[derive(Default)]
+struct Moment {
+    millis: u64,
+    /// Who said what to whom.
+    said: BTreeMap<(String, String), BTreeSet<String>>,
+    streams: Vec<String>,
+    /// What was told to the applications of which nodes.
+    told: BTreeMap<String, BTreeSet<String>>,
+}
+
 /// Writes down what is worth telling.
 struct Teller {
     cluster: String,
     output: String,
+    moment: Moment,
     quiet: bool,
     names: BTreeMap<NodeId, String>,
     addresses: BTreeMap<SocketAddr, String>,
@@ -199,6 +221,7 @@ impl Teller {
         Teller {
             cluster: cluster.to_owned(),
             output: String::new(),
+            moment: Moment::default(),
             quiet: false,
             names: BTreeMap::new(),
             addresses: BTreeMap::new(),
@@ -208,11 +231,13 @@ impl Teller {
     }
 
     fn see(&mut self, seen: Seen<'_>) {
-        let (at, line) = match seen {
-            Seen::Told { node: _, told } if self.quiet || told.what == What::Other => return,
+        match seen {
             Seen::Told { node, told } => {
                 let name = self.addresses.get(&Cluster::address_of(node)).cloned().unwrap_or_default();
-                (told.at, format!("{name} told: {}", self.event(told)))
+                let event = self.event(told);
+                if told.what != What::Other {
+                    self.moment(told.at).told.entry(event).or_default().insert(name);
+                }
             }
             Seen::Datagram { at, from, to, bytes, fate } => {
                 let mut said: Vec<String> = craft::messages(&self.cluster, bytes)
@@ -221,11 +246,12 @@ impl Teller {
                 // What is lost was not heard: it is told once for each who says it.
                 let heard_from = (fate == Fate::Lost).then_some(from);
                 said.retain(|said| is_asking(said) || self.said.insert((heard_from, to, said.clone())));
-                if said.is_empty() || self.quiet {
-                    return;
-                }
+                let (from, to) = (self.place(from), self.place(to));
                 let lost = if fate == Fate::Lost { " (lost)" } else { "" };
-                (at, format!("{} > {} {}{lost}", self.place(from), self.place(to), said.join(", ")))
+                for said in said {
+                    let said = format!("{said}{lost}");
+                    self.moment(at).said.entry((from.clone(), said)).or_default().insert(to.clone());
+                }
             }
             Seen::Stream { at, from, to, link, bytes } => {
                 let mut reader = self.streams.remove(&(link, from)).unwrap_or_default();
@@ -236,13 +262,35 @@ impl Teller {
                     said.extend(messages.expect("nodes write packets").map(|message| self.message(&message)));
                 }
                 self.streams.insert((link, from), reader);
-                if said.is_empty() || self.quiet {
-                    return;
+                if !said.is_empty() {
+                    let line = format!("{} > {} stream: {}", self.place(from), self.place(to), said.join(", "));
+                    self.moment(at).streams.push(line);
                 }
-                (at, format!("{} > {} stream: {}", self.place(from), self.place(to), said.join(", ")))
             }
-        };
-        let _ = writeln!(self.output, "{:.3} {line}", at.as_secs_f64());
+        }
+    }
+
+    /// What happens at this moment; what happened before it is written down.
+    fn moment(&mut self, at: Instant) -> &mut Moment {
+        let millis = at.as_nanos() / 1_000_000;
+        if self.moment.millis != millis {
+            self.write_down();
+            self.moment.millis = millis;
+        }
+        &mut self.moment
+    }
+
+    fn write_down(&mut self) {
+        let Moment { millis, said, streams, told } = std::mem::take(&mut self.moment);
+        if self.quiet {
+            return;
+        }
+        let names = |names: BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(" ");
+        let said = said.into_iter().map(|((from, said), to)| format!("{from} > {}: {said}", names(to)));
+        let told = told.into_iter().map(|(event, nodes)| format!("{} told: {event}", names(nodes)));
+        for line in said.chain(streams).chain(told) {
+            let _ = writeln!(self.output, "{}.{:03} {line}", millis / 1000, millis % 1000);
+        }
     }
 
     fn name(&self, id: NodeId) -> String {
