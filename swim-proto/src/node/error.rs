@@ -55,7 +55,7 @@ pub enum CommandError {
     /// No such member is known.
     #[error("no member {0} is known")]
     UnknownMember(NodeId),
-    /// The local member leaves by [`Node::leave`].
+    /// The local member leaves by [`Node::leave`](crate::Node::leave).
     #[error("the local member leaves by leave(), not by force")]
     Itself,
     /// The metadata is too long.

@@ -1,7 +1,7 @@
 //! L1, L2, L4, L5: what must come to hold, and by when.
 //!
 //! L2 is judged all the time, at each node that is able to act, for each member whose processes are all down. The others
-//! are judged once faults have stopped: [`lacking`] says what does not hold yet, [`due`] by when it must.
+//! are judged once faults have stopped: `lacking` says what does not hold yet, `due` by when it must.
 //!
 //! The bounds are generous where the protocol draws lots (which member is asked, which is tried); they are missed with a
 //! probability that no number of runs will see. They follow from the settings and the number of members `n`, and are
@@ -54,7 +54,7 @@ pub fn completeness_max(config: &Config, n: usize) -> Duration {
 
 /// L1: by when everyone holds every crashed member dead, counted from when faults stopped.
 ///
-/// Somebody among `n` members probes it within [`PERIODS_FIRST`] periods, or everybody within L2's bound, whichever is
+/// Somebody among `n` members probes it within `PERIODS_FIRST` periods, or everybody within L2's bound, whichever is
 /// less; its suspicion lasts as long as it can; then the news spreads, and whom gossip misses learns of it by a sync as
 /// of a suspicion, which again lasts as long as it can.
 pub fn strong_completeness_max(config: &Config, n: usize) -> Duration {
@@ -74,7 +74,7 @@ pub fn spreading_max(config: &Config, n: usize) -> Duration {
 ///
 /// A joiner's next attempt comes within `join_retry_max`, and the second one finds everything healed. Whoever is buried
 /// alive is met again by healing: each interval each member tries one of its dead, of whom at least one in a few is
-/// alive and answers, [`ATTEMPTS`] times. What is wrongly suspected is refuted or, if its owner cannot be told in time,
+/// alive and answers, `ATTEMPTS` times. What is wrongly suspected is refuted or, if its owner cannot be told in time,
 /// buried and met again. Then the news spreads.
 pub fn accuracy_max(config: &Config, n: usize) -> Duration {
     config.join_retry_max * 4

@@ -1,0 +1,107 @@
+//! What a process tells of its members, event by event.
+
+use super::*;
+
+impl Process {
+    /// The node tells its application something.
+    pub(in crate::judges) fn event(&mut self, at: Moment<'_>, event: &Event<'_>) -> Verdict {
+        let Some(change) = mirror::change(event) else { return Ok(()) };
+        let id = change.member.id;
+        if id == self.id {
+            return Ok(());
+        }
+        self.keep_time(at);
+        self.turn.told.push(id);
+        let mirror = self.mirrors.entry(id).or_default();
+        let was = mirror.told;
+        events::replay(&mut mirror.told, event)?;
+        let (was_live, is_live) = (is_live(was), is_live(mirror.told));
+        self.turn.came += usize::from(is_live && !was_live);
+        self.turn.gone += usize::from(was_live && !is_live);
+        match event {
+            Event::Suspected(change) => self.suspected(at, change),
+            Event::Died(change) => self.died(at, change)?,
+            Event::Left(change) => {
+                self.cases.remove(&id);
+                self.evidence.judge_left(id, change.member.incarnation, "holds")?;
+            }
+            Event::Reaped(change) => self.reaped(at, change)?,
+            Event::Refuted(_) | Event::Restarted(_) | Event::Joined(_) => {
+                self.cases.remove(&id);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn suspected(&mut self, at: Moment<'_>, change: &MemberEvent<'_>) {
+        self.load.suspicion_began();
+        self.begin_case(at, change.member.id, change.member.incarnation);
+    }
+
+    pub(super) fn begin_case(&mut self, at: Moment<'_>, id: NodeId, incarnation: Incarnation) {
+        let case = Case {
+            incarnation,
+            since: at.clock,
+            began: at.now,
+            // Some came and some went in this input, in whatever order; and the node itself may have come or gone.
+            live: (self.turn.live.saturating_sub(self.turn.gone + 1), self.turn.live + self.turn.came + 1),
+            standstill: self.standstill.ended(),
+            averted: at.view.stats().burials_averted,
+            shown: None,
+        };
+        self.cases.insert(id, case);
+    }
+
+    pub(super) fn died(&mut self, at: Moment<'_>, change: &MemberEvent<'_>) -> Verdict {
+        let Member { id, incarnation, .. } = change.member;
+        let case = self.cases.remove(&id);
+        if !matches!(change.cause, Cause::SuspicionExpired { .. }) {
+            return self.evidence.judge_dead(id, incarnation, "holds");
+        }
+        self.evidence.dead(id, incarnation);
+        let Some(case) = case.filter(|case| case.incarnation == incarnation) else {
+            return fault_about(
+                Rule::S5,
+                id,
+                format!("declared member {id} dead at {incarnation}, which was not suspected here"),
+            );
+        };
+        let (config, held) = (at.view.config(), at.clock.saturating_since(case.since));
+        if held < case.min(config) {
+            let what = format!(
+                "declared member {id} dead at {incarnation} after a suspicion of {held:?}; Min is {:?}",
+                case.min(config)
+            );
+            return fault_about(Rule::S5, id, what);
+        }
+        let max = case.max(config, self.standstill.total(at.clock, config), at.view.stats().burials_averted);
+        if held > max {
+            let what =
+                format!("declared member {id} dead after a suspicion of {held:?}; at most {max:?} are explained");
+            return fault_about(Rule::S11, id, what);
+        }
+        Ok(())
+    }
+
+    pub(super) fn reaped(&mut self, at: Moment<'_>, change: &MemberEvent<'_>) -> Verdict {
+        let id = change.member.id;
+        let burial = self.evidence.burial(id);
+        self.evidence.exhumed(id);
+        self.cases.remove(&id);
+        self.load.forgotten();
+        if let Some(mirror) = self.mirrors.get_mut(&id)
+            && mirror.held.take().is_some()
+        {
+            self.held -= 1;
+        }
+        let pushed_out = at.view.stats().drops.tombstones_full > 0;
+        match burial {
+            Some(burial) if at.clock + Duration::from_secs(2) < burial.until && !pushed_out => {
+                let what = format!("forgot member {id} at {:?}, to be remembered until {:?}", at.clock, burial.until);
+                fault_about(Rule::S4, id, what)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
