@@ -1,4 +1,8 @@
 //! The command line. Values are taken as text and judged in [`crate::config`] with those of file and environment.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "doc comments here are the text of --help, where [NAME] is a variable"
+)]
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
