@@ -285,7 +285,9 @@ impl Process {
             }
             if let Some(claim) = self.rumor(at, to, &message) {
                 let (id, _) = subject(&message).expect("a claim has a subject");
-                self.load.rumor(at.clock, config, claim, id, self.live_max)?;
+                // What the input taught counts already: it may have been an exchange with all there is.
+                let live_max = self.live_max.max(at.view.live());
+                self.load.rumor(at.clock, config, claim, id, live_max)?;
             }
         }
         if self.turn.kind != Kind::Datagram && !nacks {
