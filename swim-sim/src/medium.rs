@@ -81,8 +81,16 @@ impl Medium {
         self.links.attach(slot, seeds)
     }
 
-    pub(crate) fn set_up(&mut self, host: u32, up: bool) {
-        self.hosts[host as usize].up = up;
+    pub(crate) fn set_up(&mut self, host: u32) {
+        self.hosts[host as usize].up = true;
+    }
+
+    /// The slot's host loses power, unless it is another slot's by now.
+    pub(crate) fn take_down(&mut self, host: u32, slot: u32) {
+        let host = &mut self.hosts[host as usize];
+        if host.slot == slot {
+            host.up = false;
+        }
     }
 
     /// Gives a host to another slot.

@@ -175,7 +175,7 @@ impl World {
         process.unhindered();
         process.condition_since = now;
         process.member = true;
-        self.medium.set_up(process.host, true);
+        self.medium.set_up(process.host);
         let local = LocalMember {
             name: process.name.clone(),
             address: self.medium.address(process.host),

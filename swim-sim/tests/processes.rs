@@ -182,3 +182,22 @@ fn an_address_can_become_anothers() {
     assert_eq!(when(&log, 1, &Told::Datagram(vec![1])), None);
     assert_eq!((world.address(2), world.address(1)), (puppet::address(1), puppet::address(3)));
 }
+
+#[test]
+fn whoever_moves_on_does_not_take_down_the_host_that_another_has_taken_over() {
+    let late = |of, at| (at, Do::Send { to: of, bytes: vec![1] });
+    for then in [
+        Fault::TakeAddress { slot: 1, of: 3 },
+        Fault::Restart { slot: 1, how: Restart::NewAddress },
+        Fault::Crash { slot: 1, how: swim_sim::Crash::Host },
+    ] {
+        let (mut world, log) = stage(&[vec![late(1, 5_000)], vec![], vec![], vec![]]);
+        for slot in [1, 3] {
+            world.inject(Timed { at: seconds(1), fault: Fault::Crash { slot, how: swim_sim::Crash::Host } });
+        }
+        world.inject(Timed { at: seconds(2), fault: Fault::TakeAddress { slot: 2, of: 1 } });
+        world.inject(Timed { at: seconds(3), fault: then.clone() });
+        world.run_until(seconds(10));
+        assert_eq!(when(&log, 2, &Told::Datagram(vec![1])), Some(5_001.0), "{then:?}");
+    }
+}

@@ -209,7 +209,7 @@ impl World {
             }
         }
         if how == Crash::Host {
-            self.medium.set_up(self.processes[slot as usize].host, false);
+            self.medium.take_down(self.processes[slot as usize].host, slot);
         }
         let id = self.processes[slot as usize].id;
         if was_member {
@@ -249,7 +249,7 @@ impl World {
             Restart::ClockBack => last.saturating_sub(self.chance.between(1, 10_000)).max(1),
         };
         if how == Restart::NewAddress {
-            self.medium.set_up(self.processes[slot as usize].host, false);
+            self.medium.take_down(self.processes[slot as usize].host, slot);
             let host = self.medium.add_host(slot, self.seeds);
             self.processes[slot as usize].host = host;
         }
@@ -265,7 +265,7 @@ impl World {
             return;
         }
         self.crash(slot, Crash::Host);
-        self.medium.set_up(self.processes[slot as usize].host, false);
+        self.medium.take_down(self.processes[slot as usize].host, slot);
         self.medium.set_slot(host, slot);
         self.processes[slot as usize].host = host;
         let clock = 1 + self.medium.now / 1_000_000;
