@@ -20,6 +20,7 @@ mod reader;
 mod varint;
 
 pub use address::is_unicast;
+pub(crate) use decode::decode_news;
 pub use decode::{Messages, decode};
 pub use encode::PacketWriter;
 pub(crate) use frame::PREFIX_LEN;

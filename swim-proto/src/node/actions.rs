@@ -80,7 +80,8 @@ impl Node {
         }
     }
 
-    /// A datagram of at most `len_max` bytes; news is added only if that is a full datagram.
+    /// A datagram as long as any if a member we know is at this address, news added; to others at most `len_max` bytes,
+    /// as many as came from there: nobody can use us to multiply bytes against others.
     pub(super) fn send_limited(&mut self, to: SocketAddr, body: Body, len_max: usize) {
         let outgoing = self.limited(to, body, len_max);
         let pushed = self.outbox.push(outgoing);

@@ -198,7 +198,7 @@ impl Node {
                 let (to, len_max) = match self.table.at(slot).address() {
                     Some(subject) if accused => (subject, usize::from(self.config.datagram_max)),
                     _ if accused => return,
-                    _ => (from, self.len_allowed(from, len)),
+                    _ => (from, len),
                 };
                 self.echo(now, id, to, len_max);
             }

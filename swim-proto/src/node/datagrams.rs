@@ -4,11 +4,11 @@ use core::net::SocketAddr;
 
 use super::claims::Via;
 use super::{DatagramError, Node, Status};
-use crate::membership::State;
-use crate::membership::precedence;
+use crate::membership::table::Content;
+use crate::membership::{Slot, State, precedence};
 use crate::outbox::{Body, Notice};
 use crate::time::Instant;
-use crate::wire::{Ask, Message, Messages, decode};
+use crate::wire::{Alive, Ask, Message, Messages, decode_news};
 
 /// The longest datagram taken in: others may be configured to send larger ones than we do.
 const DATAGRAM_LEN_MAX: usize = 65_507;
@@ -16,7 +16,8 @@ const DATAGRAM_LEN_MAX: usize = 65_507;
 impl Node {
     /// A datagram arrived.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), DatagramError> {
-        let messages = decode(datagram, self.cluster, DATAGRAM_LEN_MAX).inspect_err(|error| self.count_drop(error))?;
+        let decoded = decode_news(datagram, self.cluster, DATAGRAM_LEN_MAX, |alive| self.is_known(alive));
+        let messages = decoded.inspect_err(|error| self.count_drop(error))?;
         let now = self.begin(now);
         self.stats.datagrams_in += 1;
         self.stats.bytes_in += datagram.len() as u64;
@@ -29,6 +30,7 @@ impl Node {
             self.answer_pings_only(now, messages, from, datagram.len());
             return Ok(());
         }
+        self.stats.claims_old += u64::from(messages.known());
         let via = Via::Datagram { from, len: datagram.len() };
         for message in messages {
             match message {
@@ -95,16 +97,20 @@ impl Node {
         let accused = precedence::Status::new(ask.incarnation, State::Suspect);
         let contradicts = held > accused && matches!(held.state, State::Alive | State::Left);
         if contradicts && !core::mem::replace(&mut self.answered, true) {
-            let len_max = self.len_allowed(from, len);
-            self.send_urgent(from, Body::Claim { about: ask.id }, len_max);
+            self.send_urgent(from, Body::Claim { about: ask.id }, len);
         }
     }
 
-    /// How long an answer to this address may be: as long as any datagram if a member we know is there, else no longer
-    /// than what came from it. Nobody can use us to multiply bytes against others.
-    pub(super) fn len_allowed(&self, from: SocketAddr, len: usize) -> usize {
-        let full = self.config.datagram_max.into();
-        if self.table.find_address(from).is_some() { full } else { len.min(full) }
+    /// Whether this is what we hold, and to hear it from others does not count.
+    fn is_known(&self, alive: &Alive<'_>) -> bool {
+        let Some(slot) = self.table.find(alive.id).filter(|&slot| slot != Slot::LOCAL) else { return false };
+        let record = self.table.at(slot);
+        let holds = |content: &Content| {
+            content.incarnation == alive.incarnation && *content.profile == *alive.profile.as_bytes()
+        };
+        record.status() == precedence::Status::new(alive.incarnation, State::Alive)
+            && record.content().is_some_and(holds)
+            && !self.config.count_heard
     }
 
     pub(super) fn count_drop(&mut self, error: &DatagramError) {

@@ -30,8 +30,7 @@ impl Node {
         let elsewhere = Some(profile.address) != own_address;
         if alive.incarnation < own {
             if let Via::Datagram { from, len } = via {
-                let len_max = self.len_allowed(from, len);
-                self.echo(now, self.local_id(), from, len_max);
+                self.echo(now, self.local_id(), from, len);
             }
             return;
         }
@@ -56,8 +55,7 @@ impl Node {
         }
         if incarnation < self.table.local().incarnation() {
             if let Via::Datagram { from, len } = via {
-                let len_max = self.len_allowed(from, len);
-                self.echo(now, self.local_id(), from, len_max);
+                self.echo(now, self.local_id(), from, len);
             }
             return;
         }
@@ -83,9 +81,8 @@ impl Node {
         if let Via::Datagram { from, len } = via
             && !core::mem::replace(&mut self.answered, true)
         {
-            let len_max = self.len_allowed(from, len);
             let about = self.local_id();
-            self.send_urgent(from, Body::Claim { about }, len_max);
+            self.send_urgent(from, Body::Claim { about }, len);
         }
     }
 

@@ -210,8 +210,7 @@ impl Node {
             self.stats.drops.misdirected += 1;
             return;
         }
-        let len_max = self.len_allowed(from, len);
-        self.send_urgent(from, Body::Ack { seq: ping.seq, asker: ping.source }, len_max);
+        self.send_urgent(from, Body::Ack { seq: ping.seq, asker: ping.source }, len);
         if self.config.reach_all && self.table.find(ping.source).is_none() {
             self.meet(now, from);
         }
@@ -246,8 +245,7 @@ impl Node {
             self.timers.push(nack_at, Timer::Relay(seq));
         }
         let (tell, target) = (self.config.buddy, request.target);
-        let len_max = self.len_allowed(request.address, len);
-        self.send_limited(request.address, Body::Ping { seq, target, tell }, len_max);
+        self.send_limited(request.address, Body::Ping { seq, target, tell }, len);
     }
 
     /// The target of a ping-req has not answered at 80 % of the budget.

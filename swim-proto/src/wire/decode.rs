@@ -25,16 +25,31 @@ use crate::membership::{ClusterHash, Incarnation, NodeId};
 /// `len_max` is the most bytes it may have: [`FRAME_MAX`](super::FRAME_MAX) from a stream. Messages of unknown kinds
 /// are passed over; one of a known kind that is malformed refuses the whole packet.
 pub fn decode(packet: &[u8], cluster: ClusterHash, len_max: usize) -> Result<Messages<'_>, DatagramError> {
+    decode_news(packet, cluster, len_max, |_| false)
+}
+
+/// Takes a packet apart and leaves out the Alives of which `is_known` says that they tell nothing new: most of all that
+/// is heard was heard before, and needs no second look. What is known was in order when it came, so `is_known` may be
+/// asked about a profile that nobody has looked at, and must compare its bytes alone.
+pub(crate) fn decode_news<'a>(
+    packet: &'a [u8],
+    cluster: ClusterHash,
+    len_max: usize,
+    is_known: impl Fn(&Alive<'_>) -> bool,
+) -> Result<Messages<'a>, DatagramError> {
     let messages = header::strip(packet, cluster, len_max)?;
-    let mut rest = messages;
+    let (mut rest, mut known, mut this) = (messages, 0, 1);
     while !rest.is_empty() {
         let (kind, body, after) = split_message(rest).ok_or(DatagramError::Malformed { kind: 0 })?;
-        if !is_in_order(kind, body) {
+        if kind == kind::ALIVE && this != 0 && read_alive(body).is_some_and(|alive| is_known(&alive)) {
+            known |= this;
+        } else if !is_in_order(kind, body) {
             return Err(DatagramError::Malformed { kind });
         }
+        this <<= 1;
         rest = after;
     }
-    Ok(Messages { rest: messages })
+    Ok(Messages { rest: messages, known })
 }
 
 /// The messages of one packet that are of known kinds, in their order.
@@ -42,6 +57,15 @@ pub fn decode(packet: &[u8], cluster: ClusterHash, len_max: usize) -> Result<Mes
 pub struct Messages<'a> {
     /// Looked at by [`decode`] before.
     rest: &'a [u8],
+    /// Which of the first messages of the rest tell nothing new, the next one by the lowest bit.
+    known: u64,
+}
+
+impl Messages<'_> {
+    /// How many of those still to come are left out.
+    pub(crate) fn known(&self) -> u32 {
+        self.known.count_ones()
+    }
 }
 
 impl<'a> Iterator for Messages<'a> {
@@ -53,6 +77,11 @@ impl<'a> Iterator for Messages<'a> {
             // `None` is the end and no broken frame: decode() looked at all of them.
             let (kind, body, after) = split_message(self.rest)?;
             self.rest = after;
+            let is_known = self.known & 1 == 1;
+            self.known >>= 1;
+            if is_known {
+                continue;
+            }
             // Each is returned from where it is made, and not moved about.
             match kind {
                 kind::PING => return Some(Message::Ping(read_ping(body).expect(CHECKED))),
