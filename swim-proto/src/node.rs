@@ -21,7 +21,6 @@ mod timeouts;
 mod views;
 
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -172,7 +171,7 @@ impl Node {
             metadata: &local.metadata,
         };
         let profile = encode_profile(&profile);
-        let content = News { incarnation: Incarnation::first(local.life), profile: &profile, address: local.address };
+        let content = News { incarnation: Incarnation::first(local.life), profile: &profile };
         let id = NodeId::of(&config.cluster, &local.name);
         let mut node = Node {
             cluster,
@@ -276,9 +275,11 @@ impl Node {
     fn rearm_members(&mut self) {
         let slots: Vec<Slot> = self.table.slots_from(1).map(|(_, slot, _)| slot).collect();
         for slot in slots {
-            let record = self.table.at_mut(slot);
-            (record.reap_armed, record.suspicion_armed) = (false, None);
-            if !record.is_live() {
+            self.table.at_mut(slot).set_suspicion_armed(None);
+            if let Some(plight) = self.table.plight_mut(slot) {
+                plight.reap_armed = false;
+            }
+            if !self.table.at(slot).is_live() {
                 self.arm_reaping(slot);
             }
             self.arm_suspicion(self.now, slot);
@@ -305,8 +306,8 @@ impl Node {
     }
 }
 
-fn encode_profile(profile: &Profile<'_>) -> Arc<[u8]> {
+fn encode_profile(profile: &Profile<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     profile.encode_into(&mut bytes);
-    Arc::from(bytes)
+    bytes
 }

@@ -8,13 +8,14 @@
 //! cause at most.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use crate::action::{SeedId, StreamId};
 use crate::event::Cause;
-use crate::membership::table::Record;
+use crate::membership::record::{Entry, RoundTrip};
 use crate::membership::transition::Change;
-use crate::membership::{Incarnation, NodeId};
+use crate::membership::{Incarnation, NodeId, State};
 use crate::time::Instant;
 use core::time::Duration;
 
@@ -81,10 +82,11 @@ pub(crate) enum Control {
 /// An event until it is polled.
 #[derive(Clone, Debug)]
 pub(crate) enum Notice {
-    /// With the member as it was after the change.
+    /// With the member as it was after the change; so many bytes of [`Outbox::profiles`] are its profile.
     Member {
         change: Change,
-        record: Record,
+        seen: Seen,
+        profile_len: u16,
         cause: Cause,
     },
     Superseded {
@@ -102,12 +104,38 @@ pub(crate) enum Notice {
     },
 }
 
+/// What the application may see of a member besides its profile, at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) id: NodeId,
+    pub(crate) state: State,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) since: Instant,
+    pub(crate) round_trip: RoundTrip,
+    pub(crate) case: Option<u32>,
+}
+
+impl Seen {
+    pub(crate) fn of(entry: Entry<'_>) -> Seen {
+        Seen {
+            id: entry.id,
+            state: entry.state(),
+            incarnation: entry.incarnation(),
+            since: entry.since,
+            round_trip: entry.round_trip,
+            case: entry.case(),
+        }
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Outbox {
     urgent: VecDeque<Outgoing>,
     normal: VecDeque<Outgoing>,
     pub(crate) control: VecDeque<Control>,
     pub(crate) notices: VecDeque<Notice>,
+    /// The profiles of the members that wait in `notices`, in their order.
+    profiles: VecDeque<u8>,
 }
 
 impl Outbox {
@@ -125,11 +153,25 @@ impl Outbox {
         self.urgent.pop_front().or_else(|| self.normal.pop_front())
     }
 
+    /// An event about a member, as it is now.
+    pub(crate) fn notify(&mut self, change: Change, entry: Entry<'_>, cause: Cause) {
+        let profile = entry.content().map_or(&[][..], |content| content.profile);
+        self.profiles.extend(profile);
+        let notice = Notice::Member { change, seen: Seen::of(entry), profile_len: profile.len() as u16, cause };
+        self.notices.push_back(notice);
+    }
+
+    /// Appends the profile of the event just polled.
+    pub(crate) fn take_profile(&mut self, len: u16, buf: &mut Vec<u8>) {
+        buf.extend(self.profiles.drain(..usize::from(len)));
+    }
+
     /// The next event. A join may bring thousands at once; their room is given back after them.
     pub(crate) fn pop_notice(&mut self) -> Option<Notice> {
         let notice = self.notices.pop_front();
         if notice.is_none() && self.notices.capacity() > NOTICES_KEPT {
             self.notices.shrink_to(NOTICES_KEPT);
+            self.profiles.shrink_to(NOTICES_KEPT * 64);
         }
         notice
     }

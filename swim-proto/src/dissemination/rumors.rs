@@ -37,10 +37,19 @@ pub(crate) enum Topic {
 #[derive(Clone, Copy, Debug)]
 struct Rumor {
     subject: Slot,
-    topic: Topic,
+    /// Where in `accusations` the topic stands; [`NONE`]: it is the subject's status.
+    accusation: u32,
     sends: u8,
     previous: u32,
     next: u32,
+}
+
+/// A [`Topic::Accuser`]. Few rumors are, and those that are not should not pay for its size.
+#[derive(Clone, Copy, Debug)]
+struct Accusation {
+    of: NodeId,
+    incarnation: Incarnation,
+    by: NodeId,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +62,13 @@ struct List {
 pub(crate) struct Rumors {
     slab: Vec<Rumor>,
     free: Vec<u32>,
+    accusations: Vec<Accusation>,
+    free_accusations: Vec<u32>,
     lists: Vec<List>,
 }
+
+/// Room for so many rumors is kept when there are none.
+const KEPT: usize = 256;
 
 /// `λ · ⌈log10(n + 1)⌉` (\[SWIM\] 4.1), or, where that is less than there are others to tell, once for each of them up to
 /// `2λ`: in a small cluster a few sends wasted on who knows already would leave somebody out.
@@ -71,7 +85,13 @@ pub(crate) fn sends_limit(retransmit_mult: u8, reach_all: bool, live: usize) -> 
 
 impl Rumors {
     pub(crate) fn new() -> Rumors {
-        Rumors { slab: Vec::new(), free: Vec::new(), lists: Vec::new() }
+        Rumors {
+            slab: Vec::new(),
+            free: Vec::new(),
+            accusations: Vec::new(),
+            free_accusations: Vec::new(),
+            lists: Vec::new(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -86,11 +106,23 @@ impl Rumors {
     pub(crate) fn add(&mut self, subject: Slot, topic: Topic) -> (u32, Option<(u32, Slot, Topic)>) {
         let given_up = (self.len() >= RUMORS_MAX).then(|| self.most_sent()).flatten();
         let given_up = given_up.map(|index| {
-            let rumor = self.slab[index as usize];
+            let (subject, topic) = self.about(index);
             self.remove(index);
-            (index, rumor.subject, rumor.topic)
+            (index, subject, topic)
         });
-        let rumor = Rumor { subject, topic, sends: 0, previous: NONE, next: NONE };
+        let accusation = match topic {
+            Topic::Status => NONE,
+            Topic::Accuser { of, incarnation, by } => {
+                let accusation = Accusation { of, incarnation, by };
+                let index = self.free_accusations.pop().unwrap_or(self.accusations.len() as u32);
+                match self.accusations.get_mut(index as usize) {
+                    Some(place) => *place = accusation,
+                    None => self.accusations.push(accusation),
+                }
+                index
+            }
+        };
+        let rumor = Rumor { subject, accusation, sends: 0, previous: NONE, next: NONE };
         let index = self.free.pop().unwrap_or(self.slab.len() as u32);
         match self.slab.get_mut(index as usize) {
             Some(place) => *place = rumor,
@@ -102,7 +134,22 @@ impl Rumors {
 
     pub(crate) fn remove(&mut self, index: u32) {
         self.unlink(index);
+        let accusation = self.slab[index as usize].accusation;
+        if accusation != NONE {
+            self.free_accusations.push(accusation);
+        }
         self.free.push(index);
+        // A join may have told of thousands; that memory is not kept for the next news.
+        if self.is_empty() && self.slab.capacity() > KEPT {
+            for list in [&mut self.free, &mut self.free_accusations] {
+                list.clear();
+                list.shrink_to(KEPT);
+            }
+            self.slab.clear();
+            self.slab.shrink_to(KEPT);
+            self.accusations.clear();
+            self.accusations.shrink_to(KEPT);
+        }
     }
 
     /// The subject has news again: the rumor begins anew.
@@ -114,7 +161,11 @@ impl Rumors {
 
     pub(crate) fn about(&self, index: u32) -> (Slot, Topic) {
         let rumor = &self.slab[index as usize];
-        (rumor.subject, rumor.topic)
+        if rumor.accusation == NONE {
+            return (rumor.subject, Topic::Status);
+        }
+        let Accusation { of, incarnation, by } = self.accusations[rumor.accusation as usize];
+        (rumor.subject, Topic::Accuser { of, incarnation, by })
     }
 
     /// It was told once more. Whether it has now been told often enough, and is gone.

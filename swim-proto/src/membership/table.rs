@@ -7,18 +7,19 @@
 //! This file keeps the lists, the indexes and the digest in step with the records; which claim prevails is
 //! `precedence`'s matter, what follows from a change is `node/claims`'s.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use core::time::Duration;
 
 use hashbrown::HashTable;
 
 use super::digest::Digest;
 use super::precedence::Status;
-use super::{ClusterHash, Incarnation, NodeId, State};
+use super::profiles::Profiles;
+use super::record::{Entry, List, NONE, Plight, Record};
+use super::{ClusterHash, Incarnation, NodeId, State, grow_gently};
 use crate::random::{Random, mix};
 use crate::time::Instant;
+use crate::wire::ProfileBytes;
 
 /// A member's place in the table. Reused once the member is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,128 +30,20 @@ impl Slot {
     pub(crate) const LOCAL: Slot = Slot(0);
 }
 
-/// What only an Alive claim brings: who the member is, as canonical bytes of its profile.
-#[derive(Clone, Debug)]
-pub(crate) struct Content {
-    pub(crate) incarnation: Incarnation,
-    pub(crate) profile: Arc<[u8]>,
-    /// Where it is reached, read once from the profile.
-    pub(crate) address: SocketAddr,
-}
-
-/// The same before it is taken in: borrowed from whoever brings it.
+/// Content before it is taken in: borrowed from whoever brings it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct News<'a> {
     pub(crate) incarnation: Incarnation,
     pub(crate) profile: &'a [u8],
-    pub(crate) address: SocketAddr,
-}
-
-impl Content {
-    fn new(news: News<'_>) -> Content {
-        Content { incarnation: news.incarnation, profile: Arc::from(news.profile), address: news.address }
-    }
-
-    fn take_in(&mut self, news: News<'_>) {
-        (self.incarnation, self.address) = (news.incarnation, news.address);
-        if *self.profile != *news.profile {
-            match Arc::get_mut(&mut self.profile) {
-                Some(bytes) if bytes.len() == news.profile.len() => bytes.copy_from_slice(news.profile),
-                _ => self.profile = Arc::from(news.profile),
-            }
-        }
-    }
-}
-
-/// Smoothed round-trip time and its variation, as in RFC 6298, in microseconds; `None` until measured.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct RoundTrip {
-    pub(crate) smoothed_us: u32,
-    pub(crate) variation_us: u32,
-}
-
-impl RoundTrip {
-    pub(crate) fn first(sample: Duration) -> RoundTrip {
-        let us = micros(sample);
-        RoundTrip { smoothed_us: us, variation_us: us / 2 }
-    }
-
-    /// RFC 6298: `variation += (|smoothed − sample| − variation) / 4; smoothed += (sample − smoothed) / 8`.
-    #[must_use]
-    pub(crate) fn with(self, sample: Duration) -> RoundTrip {
-        let us = micros(sample);
-        let (smoothed, variation) = (u64::from(self.smoothed_us), u64::from(self.variation_us));
-        RoundTrip {
-            variation_us: ((3 * variation + smoothed.abs_diff(us.into())) / 4) as u32,
-            smoothed_us: ((7 * smoothed + u64::from(us)) / 8) as u32,
-        }
-    }
-}
-
-fn micros(duration: Duration) -> u32 {
-    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
-}
-
-/// What is known about one member.
-#[derive(Clone, Debug)]
-pub(crate) struct Record {
-    pub(crate) id: NodeId,
-    status: Status,
-    /// `None`: known by id alone.
-    content: Option<Content>,
-    /// Since when it is in its state, here.
-    pub(crate) since: Instant,
-    /// Who accuses it, while it is Suspect or Dead.
-    pub(crate) accuser: NodeId,
-    pub(crate) round_trip: Option<RoundTrip>,
-    /// Where it stands in its list.
-    place: u32,
-    /// Its rumor, if one circulates here.
-    pub(crate) rumor: Option<u32>,
-    /// The case against it, while it is Suspect.
-    pub(crate) case: Option<u32>,
-    /// Dead or Left: when it will be forgotten.
-    pub(crate) forget_at: Instant,
-    /// A timer to forget it is set.
-    pub(crate) reap_armed: bool,
-    /// The earliest suspicion timer known to be set for this slot.
-    pub(crate) suspicion_armed: Option<Instant>,
-}
-
-impl Record {
-    pub(crate) fn status(&self) -> Status {
-        self.status
-    }
-
-    pub(crate) fn state(&self) -> State {
-        self.status.state
-    }
-
-    pub(crate) fn incarnation(&self) -> Incarnation {
-        self.status.incarnation
-    }
-
-    pub(crate) fn content(&self) -> Option<&Content> {
-        self.content.as_ref()
-    }
-
-    pub(crate) fn address(&self) -> Option<SocketAddr> {
-        self.content.as_ref().map(|content| content.address)
-    }
-
-    fn is_reachable_dead(&self) -> bool {
-        self.status.state == State::Dead && self.content.is_some()
-    }
-
-    /// Alive or Suspect, and known by more than its id.
-    pub(crate) fn is_live(&self) -> bool {
-        self.status.state.is_live() && self.content.is_some()
-    }
 }
 
 pub(crate) struct Table {
     records: Vec<Option<Record>>,
     free: Vec<Slot>,
+    profiles: Profiles,
+    /// Of whoever is not Alive.
+    plights: Vec<Plight>,
+    free_plights: Vec<u32>,
     by_id: HashTable<Slot>,
     by_address: HashTable<Slot>,
     /// From the seed, so that nobody can aim at one place of the indexes.
@@ -173,6 +66,9 @@ impl Table {
         let mut table = Table {
             records: Vec::new(),
             free: Vec::new(),
+            profiles: Profiles::default(),
+            plights: Vec::new(),
+            free_plights: Vec::new(),
             by_id: HashTable::new(),
             by_address: HashTable::new(),
             hash_key,
@@ -184,7 +80,7 @@ impl Table {
             digest: Digest::new(cluster),
         };
         let status = Status::new(content.incarnation, State::Alive);
-        let slot = table.insert(id, status, Some(content), now);
+        let slot = table.insert(id, status, id, Some(content), now);
         debug_assert_eq!(slot, Slot::LOCAL);
         table
     }
@@ -196,9 +92,9 @@ impl Table {
 
     /// The member that is reached at this address: a live one if there is one.
     pub(crate) fn find_address(&self, address: SocketAddr) -> Option<Slot> {
-        let (records, mut found) = (&self.records, None);
+        let mut found = None;
         for &slot in self.by_address.iter_hash(hash_address(self.hash_key, address)) {
-            let candidate = record(records, slot);
+            let candidate = self.at(slot);
             if candidate.address() == Some(address) && (found.is_none() || candidate.is_live()) {
                 found = Some(slot);
             }
@@ -206,8 +102,8 @@ impl Table {
         found
     }
 
-    pub(crate) fn at(&self, slot: Slot) -> &Record {
-        record(&self.records, slot)
+    pub(crate) fn at(&self, slot: Slot) -> Entry<'_> {
+        Entry { record: record(&self.records, slot), table: self }
     }
 
     pub(crate) fn at_mut(&mut self, slot: Slot) -> &mut Record {
@@ -215,11 +111,26 @@ impl Table {
     }
 
     /// The record in a slot remembered from earlier: whoever has it now, if anybody.
-    pub(crate) fn try_at(&self, slot: Slot) -> Option<&Record> {
-        self.records.get(slot.0 as usize)?.as_ref()
+    pub(crate) fn try_at(&self, slot: Slot) -> Option<Entry<'_>> {
+        let record = self.records.get(slot.0 as usize)?.as_ref()?;
+        Some(Entry { record, table: self })
     }
 
-    pub(crate) fn local(&self) -> &Record {
+    pub(super) fn plight(&self, record: &Record) -> Option<&Plight> {
+        (record.plight != NONE).then(|| &self.plights[record.plight as usize])
+    }
+
+    /// What is known besides about a member that is not Alive.
+    pub(crate) fn plight_mut(&mut self, slot: Slot) -> Option<&mut Plight> {
+        let plight = self.at(slot).plight;
+        (plight != NONE).then(|| &mut self.plights[plight as usize])
+    }
+
+    pub(super) fn profile(&self, record: &Record) -> &[u8] {
+        self.profiles.at(record.profile())
+    }
+
+    pub(crate) fn local(&self) -> Entry<'_> {
         self.at(Slot::LOCAL)
     }
 
@@ -260,32 +171,28 @@ impl Table {
     }
 
     /// The taken slots from `from` on, in order: a walk that can be left and taken up again while the table changes.
-    pub(crate) fn slots_from(&self, from: usize) -> impl Iterator<Item = (usize, Slot, &Record)> {
+    pub(crate) fn slots_from(&self, from: usize) -> impl Iterator<Item = (usize, Slot, Entry<'_>)> {
         let tail = self.records.get(from..).unwrap_or_default();
         tail.iter().enumerate().filter_map(move |(index, record)| {
             let index = from + index;
-            record.as_ref().map(|record| (index, Slot(index as u32), record))
+            record.as_ref().map(|record| (index, Slot(index as u32), Entry { record, table: self }))
         })
     }
 
-    pub(crate) fn insert(&mut self, id: NodeId, status: Status, content: Option<News<'_>>, now: Instant) -> Slot {
+    /// Somebody new.
+    pub(crate) fn insert(
+        &mut self,
+        id: NodeId,
+        status: Status,
+        accuser: NodeId,
+        content: Option<News<'_>>,
+        now: Instant,
+    ) -> Slot {
         debug_assert!(self.find(id).is_none());
-        let new = Record {
-            id,
-            status,
-            content: None,
-            since: now,
-            accuser: id,
-            round_trip: None,
-            place: 0,
-            rumor: None,
-            case: None,
-            forget_at: now,
-            reap_armed: false,
-            suspicion_armed: None,
-        };
+        let new = Record::new(id, status.incarnation, now);
         let slot = self.free.pop().unwrap_or(Slot(self.records.len() as u32));
         if slot.0 as usize == self.records.len() {
+            grow_gently(&mut self.records, 1);
             self.records.push(Some(new));
         } else {
             self.records[slot.0 as usize] = Some(new);
@@ -293,66 +200,128 @@ impl Table {
         let (key, records) = (self.hash_key, &self.records);
         self.by_id.insert_unique(hash_id(key, id), slot, |slot| hash_id(key, record(records, *slot).id));
         self.enlist(slot);
-        if let Some(content) = content {
-            self.set_content(slot, content);
-        }
+        self.rise(slot, status, Some(accuser), content, now);
         slot
     }
 
-    /// Forgets a member that is not the local one.
-    pub(crate) fn remove(&mut self, slot: Slot) -> Record {
+    /// Forgets a member that is not the local one, and gives its case and its rumor, if it had any.
+    pub(crate) fn remove(&mut self, slot: Slot) -> (Option<u32>, Option<u32>) {
         debug_assert_ne!(slot, Slot::LOCAL);
-        self.delist(slot);
+        let digested = self.digested(slot);
+        self.mend_digest(slot, digested, None);
+        self.delist(slot, self.at(slot).list());
         self.unindex_address(slot);
-        let (records, id) = (&self.records, self.at(slot).id);
-        if let Ok(entry) = self.by_id.find_entry(hash_id(self.hash_key, id), |slot| record(records, *slot).id == id) {
+        let (id, left) = (self.at(slot).id, (self.at(slot).case(), self.at(slot).rumor()));
+        let (key, records) = (self.hash_key, &self.records);
+        if let Ok(entry) = self.by_id.find_entry(hash_id(key, id), |slot| record(records, *slot).id == id) {
             entry.remove();
         }
+        self.set_plight(slot, None);
+        self.profiles.remove(self.at(slot).profile());
+        self.records[slot.0 as usize] = None;
         self.free.push(slot);
-        self.records[slot.0 as usize].take().expect("it was found a moment ago")
+        self.squeeze_profiles();
+        left
     }
 
-    pub(crate) fn set_status(&mut self, slot: Slot, status: Status, now: Instant) {
-        if self.at(slot).state() != status.state {
-            self.at_mut(slot).since = now;
+    /// A member's status rises to this one, its content is replaced if some is given, and whoever is named accuses it.
+    pub(crate) fn rise(
+        &mut self,
+        slot: Slot,
+        status: Status,
+        accuser: Option<NodeId>,
+        content: Option<News<'_>>,
+        now: Instant,
+    ) {
+        let (digested, listed) = (self.digested(slot), self.at(slot).list());
+        let held_content = self.at(slot).content().map(|content| content.incarnation);
+        let content_incarnation = content.map(|news| news.incarnation).or(held_content);
+        if let Some(news) = content {
+            self.set_profile(slot, news.profile);
         }
-        let same_list = |a: State, b: State| a.is_live() == b.is_live() && (a == State::Dead) == (b == State::Dead);
-        let stays = same_list(self.at(slot).state(), status.state);
-        if stays {
-            self.at_mut(slot).status = status;
+        let record = self.at_mut(slot);
+        if record.state != status.state {
+            record.since = now;
+        }
+        (record.life, record.refutation) = (status.incarnation.life, status.incarnation.refutation);
+        record.state = status.state;
+        if status.state == State::Alive {
+            debug_assert!(slot == Slot::LOCAL || content.is_none_or(|news| news.incarnation == status.incarnation));
+            self.set_plight(slot, None);
         } else {
-            self.delist(slot);
-            self.at_mut(slot).status = status;
+            let content = content_incarnation.unwrap_or_default();
+            let accuser = accuser.unwrap_or(self.at(slot).accuser());
+            match self.plight_mut(slot) {
+                Some(plight) => (plight.accuser, plight.content) = (accuser, content),
+                None => {
+                    let plight = Plight { accuser, content, forget_at: now, reap_armed: false, case: None };
+                    self.set_plight(slot, Some(plight));
+                }
+            }
+        }
+        let now_listed = self.at(slot).list();
+        if now_listed != listed {
+            self.delist(slot, listed);
             self.enlist(slot);
         }
+        self.mend_digest(slot, digested, self.digested(slot));
     }
 
-    /// Replaces a member's content. Nothing is allocated where the bytes are the same, or as many and nowhere else in
-    /// use.
-    pub(crate) fn set_content(&mut self, slot: Slot, news: News<'_>) {
-        let was_live = self.at(slot).is_live();
-        if was_live && let Some(held) = &self.at(slot).content {
-            let (id, incarnation) = (self.at(slot).id, held.incarnation);
-            self.digest.remove(id, incarnation);
-        } else {
-            self.delist(slot);
-        };
-        if self.at(slot).address() != Some(news.address) {
-            self.unindex_address(slot);
-            let (key, records) = (self.hash_key, &self.records);
-            self.by_address.insert_unique(hash_address(key, news.address), slot, |slot| {
-                record(records, *slot).address().map_or(0, |address| hash_address(key, address))
-            });
+    /// Nothing is allocated where the new profile is as long as the old one.
+    fn set_profile(&mut self, slot: Slot, profile: &[u8]) {
+        let held = self.at(slot).profile();
+        if self.profiles.at(held) == profile {
+            return;
         }
-        let (id, incarnation) = (self.at(slot).id, news.incarnation);
-        match &mut self.at_mut(slot).content {
-            Some(content) => content.take_in(news),
-            none => *none = Some(Content::new(news)),
+        self.unindex_address(slot);
+        let place = self.profiles.replace(held, profile);
+        self.at_mut(slot).set_profile(place);
+        self.index_address(slot);
+        self.squeeze_profiles();
+    }
+
+    fn squeeze_profiles(&mut self) {
+        if !self.profiles.is_wasteful() {
+            return;
         }
-        if was_live {
-            self.digest.add(id, incarnation);
-        } else {
-            self.enlist(slot);
+        let mut squeezed = self.profiles.squeezed();
+        for record in self.records.iter_mut().flatten().filter(|record| record.has_content()) {
+            let place = squeezed.append(self.profiles.at(record.profile()));
+            record.set_profile(place);
+        }
+        self.profiles = squeezed;
+    }
+
+    fn set_plight(&mut self, slot: Slot, plight: Option<Plight>) {
+        let held = core::mem::replace(&mut self.at_mut(slot).plight, NONE);
+        if held != NONE {
+            self.free_plights.push(held);
+        }
+        let Some(plight) = plight else { return };
+        let index = self.free_plights.pop().unwrap_or(self.plights.len() as u32);
+        match self.plights.get_mut(index as usize) {
+            Some(place) => *place = plight,
+            None => self.plights.push(plight),
+        }
+        self.at_mut(slot).plight = index;
+    }
+
+    /// What the digest holds of a member: the incarnation of its content, while it is live.
+    fn digested(&self, slot: Slot) -> Option<Incarnation> {
+        let entry = self.at(slot);
+        entry.content().filter(|_| entry.is_live()).map(|content| content.incarnation)
+    }
+
+    fn mend_digest(&mut self, slot: Slot, before: Option<Incarnation>, after: Option<Incarnation>) {
+        if before == after {
+            return;
+        }
+        let id = self.at(slot).id;
+        if let Some(before) = before {
+            self.digest.remove(id, before);
+        }
+        if let Some(after) = after {
+            self.digest.add(id, after);
         }
     }
 
@@ -411,53 +380,44 @@ impl Table {
     }
 
     fn enlist(&mut self, slot: Slot) {
-        let record = self.at(slot);
-        let (id, live) = (record.id, record.is_live());
-        if let (true, Some(content)) = (live, &record.content) {
-            let incarnation = content.incarnation;
-            self.digest.add(id, incarnation);
-        }
         if slot == Slot::LOCAL {
             return;
         }
-        let dead = self.at(slot).is_reachable_dead();
-        let list = match (live, dead) {
-            (true, _) => &mut self.live,
-            (false, true) => &mut self.dead,
-            (false, false) => &mut self.gone,
+        let list = match self.at(slot).list() {
+            List::Live => &mut self.live,
+            List::Dead => &mut self.dead,
+            List::Gone => &mut self.gone,
         };
         let place = list.len() as u32;
+        grow_gently(list, 1);
         list.push(slot);
         self.at_mut(slot).place = place;
     }
 
-    fn delist(&mut self, slot: Slot) {
-        let record = self.at(slot);
-        let (id, live, dead) = (record.id, record.is_live(), record.is_reachable_dead());
-        let place = record.place as usize;
-        if let (true, Some(content)) = (live, &record.content) {
-            let incarnation = content.incarnation;
-            self.digest.remove(id, incarnation);
-        }
+    fn delist(&mut self, slot: Slot, list: List) {
         if slot == Slot::LOCAL {
             return;
         }
-        if live {
-            // The hole moves to the end of the probed, then to the end of all: both parts stay whole.
-            let mut hole = place;
-            if hole < self.cursor {
-                self.cursor -= 1;
-                self.swap_live(hole, self.cursor);
-                hole = self.cursor;
+        let place = self.at(slot).place as usize;
+        let list = match list {
+            List::Live => {
+                // The hole moves to the end of the probed, then to the end of all: both parts stay whole.
+                let mut hole = place;
+                if hole < self.cursor {
+                    self.cursor -= 1;
+                    self.swap_live(hole, self.cursor);
+                    hole = self.cursor;
+                }
+                self.swap_live(hole, self.live.len() - 1);
+                self.live.pop();
+                return;
             }
-            self.swap_live(hole, self.live.len() - 1);
-            self.live.pop();
-        } else {
-            let list = if dead { &mut self.dead } else { &mut self.gone };
-            list.swap_remove(place);
-            if let Some(&moved) = list.get(place) {
-                self.at_mut(moved).place = place as u32;
-            }
+            List::Dead => &mut self.dead,
+            List::Gone => &mut self.gone,
+        };
+        list.swap_remove(place);
+        if let Some(&moved) = list.get(place) {
+            self.at_mut(moved).place = place as u32;
         }
     }
 
@@ -466,6 +426,15 @@ impl Table {
         let (at_a, at_b) = (self.live[a], self.live[b]);
         self.at_mut(at_a).place = a as u32;
         self.at_mut(at_b).place = b as u32;
+    }
+
+    fn index_address(&mut self, slot: Slot) {
+        let Some(address) = self.at(slot).address() else { return };
+        let (key, records, profiles) = (self.hash_key, &self.records, &self.profiles);
+        self.by_address.insert_unique(hash_address(key, address), slot, |slot| {
+            let profile = profiles.at(record(records, *slot).profile());
+            hash_address(key, ProfileBytes::from_validated(profile).address())
+        });
     }
 
     fn unindex_address(&mut self, slot: Slot) {
@@ -496,18 +465,30 @@ fn hash_address(key: u64, address: SocketAddr) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Profile;
 
-    fn content(n: u16) -> News<'static> {
+    fn profile(n: u16) -> Vec<u8> {
         let address = SocketAddr::from(([10, 0, 0, 1], n));
-        News { incarnation: Incarnation::first(1), profile: b"profile", address }
+        let (endpoint, versions) = (None, crate::membership::VERSIONS);
+        let mut bytes = Vec::new();
+        Profile { address, endpoint, versions, name: "name", metadata: b"" }.encode_into(&mut bytes);
+        bytes
+    }
+
+    fn content(profile: &[u8]) -> News<'_> {
+        News { incarnation: Incarnation::first(1), profile }
+    }
+
+    fn insert(table: &mut Table, id: u64, profile: &[u8]) {
+        let (id, status) = (NodeId::from_u64(id), Status::new(Incarnation::first(1), State::Alive));
+        table.insert(id, status, id, Some(content(profile)), Instant::ZERO);
     }
 
     fn table(others: u16) -> Table {
         let now = Instant::ZERO;
-        let mut table = Table::new(ClusterHash(1), 7, NodeId::from_u64(0), content(1), now);
+        let mut table = Table::new(ClusterHash(1), 7, NodeId::from_u64(0), content(&profile(1)), now);
         for n in 1..=others {
-            let status = Status::new(Incarnation::first(1), State::Alive);
-            table.insert(NodeId::from_u64(n.into()), status, Some(content(n + 1)), now);
+            insert(&mut table, n.into(), &profile(n + 1));
         }
         table
     }
@@ -540,7 +521,7 @@ mod tests {
         let (dead_probed, dead_other) = (table.live[2], table.live[15]);
         for slot in [dead_probed, dead_other] {
             let status = Status::new(table.at(slot).incarnation(), State::Dead);
-            table.set_status(slot, status, Instant::ZERO);
+            table.rise(slot, status, None, None, Instant::ZERO);
         }
         let mut rest: Vec<Slot> = (0..12).map(|_| table.next_target(&mut random).expect("members")).collect();
         rest.sort_unstable();
@@ -555,18 +536,14 @@ mod tests {
         let slot = table.find(NodeId::from_u64(2)).expect("known");
         let address = SocketAddr::from(([10, 0, 0, 1], 3));
         assert_eq!(table.find_address(address), Some(slot));
-        table.set_content(slot, content(99));
+        let status = table.at(slot).status();
+        table.rise(slot, status, None, Some(content(&profile(99))), Instant::ZERO);
         assert_eq!(table.find_address(address), None);
         assert_eq!(table.find_address(SocketAddr::from(([10, 0, 0, 1], 99))), Some(slot));
         let root = table.digest().root();
         table.remove(slot);
         assert_eq!((table.find(NodeId::from_u64(2)), table.len()), (None, 3));
-        table.insert(
-            NodeId::from_u64(2),
-            Status::new(Incarnation::first(1), State::Alive),
-            Some(content(5)),
-            Instant::ZERO,
-        );
+        insert(&mut table, 2, &profile(5));
         assert_eq!(table.digest().root(), root);
     }
 

@@ -278,7 +278,7 @@ impl Node {
 
     fn rumor_is_gone(&mut self, slot: Slot, topic: Topic) {
         if topic == Topic::Status {
-            self.table.at_mut(slot).rumor = None;
+            self.table.at_mut(slot).set_rumor(None);
             // Our departure has been told as often as any news is. What is polled may follow a timeout, after which
             // nothing is due: so a moment later, not now.
             if slot == Slot::LOCAL && self.status == Standing::Leaving {
@@ -289,14 +289,12 @@ impl Node {
 
     // Events.
 
-    fn event<'b>(&self, notice: Notice, buf: &'b mut Vec<u8>) -> Event<'b> {
+    fn event<'b>(&mut self, notice: Notice, buf: &'b mut Vec<u8>) -> Event<'b> {
         match notice {
-            Notice::Member { change, record, cause } => {
-                if let Some(content) = record.content() {
-                    buf.extend_from_slice(&content.profile);
-                }
+            Notice::Member { change, seen, profile_len, cause } => {
+                self.outbox.take_profile(profile_len, buf);
                 let profile = ProfileBytes::from_validated(buf).parse();
-                let member: Member<'b> = self.view(&record, profile);
+                let member: Member<'b> = self.view(&seen, profile);
                 let event = MemberEvent { member, cause };
                 match change {
                     Change::Joined => Event::Joined(event),

@@ -12,14 +12,15 @@ use crate::dissemination::exchange::Step;
 use crate::dissemination::rumors::Topic;
 use crate::event::Cause;
 use crate::membership::precedence::{Status, content_prevails};
-use crate::membership::table::{Content, News, Record};
+use crate::membership::record::{Entry, RoundTrip};
+use crate::membership::table::News;
 use crate::membership::transition::{Change, changes};
 use crate::membership::{NodeId, Slot, State};
-use crate::outbox::{Body, Notice};
+use crate::outbox::Body;
 use crate::time::Instant;
 use crate::timers::Chore;
 use crate::wire::message::Grave;
-use crate::wire::{Alive, Dead, Left, ProfileBytes, Suspect, Tombstone};
+use crate::wire::{Alive, Dead, Left, Suspect, Tombstone};
 
 /// By which way a claim came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,24 +46,23 @@ impl Node {
         let Some(slot) = self.table.find(alive.id) else {
             if self.is_named_right(alive) && self.has_room(true) {
                 let status = Status::new(alive.incarnation, State::Alive);
-                let slot = self.table.insert(alive.id, status, None, now);
+                let slot = self.table.insert(alive.id, status, alive.id, None, now);
                 let content = news_of(alive);
-                self.after_change(now, slot, None, None, status, Some(content), Cause::Itself, self.spread(via));
+                self.after_change(now, slot, None, None, status, None, Some(content), Cause::Itself, self.spread(via));
             }
             return;
         };
         let record = self.table.at(slot);
         let claimed = Status::new(alive.incarnation, State::Alive);
-        let held_content = record.content().map(|content| (content.incarnation, &*content.profile));
+        let held_content = record.content().map(|content| (content.incarnation, content.profile));
         let content_news = content_prevails((alive.incarnation, alive.profile.as_bytes()), held_content);
         let status = record.status().max(claimed);
         if status == record.status() && !content_news {
             return self.hear_nothing_new(now, slot, claimed, via);
         }
-        let same_name =
-            record.content().is_some_and(|held| profile_of(held).parse().name == alive.profile.parse().name);
+        let same_name = record.content().is_some_and(|held| held.parse().name == alive.profile.parse().name);
         let buried = record.status() > claimed && record.state() == State::Dead;
-        let accuser = record.accuser;
+        let accuser = record.accuser();
         if content_news && !same_name && !self.is_named_right(alive) {
             return;
         }
@@ -156,14 +156,15 @@ impl Node {
             let cause = if state == State::Left { Cause::Itself } else { Cause::DeclaredBy { by: accuser } };
             self.change(now, slot, claimed, None, Some(accuser), cause, Spread::Quiet);
         }
-        let record = self.table.at_mut(slot);
-        if record.status().incarnation == incarnation
+        let record = self.table.at(slot);
+        let forget_at = record.forget_at();
+        if record.incarnation() == incarnation
             && !record.state().is_live()
-            && now + remaining + (record.forget_at - now) / 16 < record.forget_at
+            && now + remaining + (forget_at - now) / 16 < forget_at
         {
             // Tombstones of one member die out together: the lesser remaining life holds everywhere. Small differences
             // are let be, so that no sequence of them sets timers without end.
-            record.forget_at = now + remaining;
+            self.set_forget_at(slot, now + remaining);
             self.rearm_reaping(slot);
         }
     }
@@ -174,7 +175,7 @@ impl Node {
         let record = self.table.at(slot);
         let (held, id) = (record.status(), record.id);
         if held == claimed {
-            let accuser = record.accuser;
+            let accuser = record.accuser();
             return self.count_heard(slot, accuser);
         }
         match via {
@@ -209,8 +210,8 @@ impl Node {
     fn count_heard(&mut self, slot: Slot, accuser: NodeId) {
         let record = self.table.at(slot);
         if self.config.count_heard
-            && record.accuser == accuser
-            && let Some(rumor) = record.rumor
+            && record.accuser() == accuser
+            && let Some(rumor) = record.rumor()
         {
             self.count_sent(rumor);
         }
@@ -248,23 +249,22 @@ impl Node {
         let record = self.table.at(slot);
         let held = record.status();
         debug_assert!(status >= held, "what is held only rises: {held:?} to {status:?}");
-        let in_view = record.content().is_some().then_some(held.state);
+        let in_view = record.has_content().then_some(held.state);
         // The case is closed by anything that is not the same accusation.
-        if let Some(case) = record.case
+        if let Some(case) = record.case()
             && (status.state != State::Suspect || status.incarnation > self.cases.at(case).incarnation)
         {
             self.cases.close(case);
-            self.table.at_mut(slot).case = None;
+            if let Some(plight) = self.table.plight_mut(slot) {
+                plight.case = None;
+            }
             match (status.state, cause) {
                 (State::Alive, _) => self.stats.suspicions_refuted += 1,
                 (_, Cause::SuspicionExpired { .. }) => self.stats.suspicions_expired += 1,
                 _ => self.stats.suspicions_overtaken += 1,
             }
         }
-        if let Some(accuser) = accuser {
-            self.table.at_mut(slot).accuser = accuser;
-        }
-        self.after_change(now, slot, Some(held), in_view, status, content, cause, spread);
+        self.after_change(now, slot, Some(held), in_view, status, accuser, content, cause, spread);
     }
 
     #[expect(clippy::too_many_arguments, reason = "the second half of `change`, shared with insertion")]
@@ -275,6 +275,7 @@ impl Node {
         held: Option<Status>,
         in_view: Option<State>,
         status: Status,
+        accuser: Option<NodeId>,
         content: Option<News<'_>>,
         cause: Cause,
         spread: Spread,
@@ -282,32 +283,28 @@ impl Node {
         self.stats.claims_news += 1;
         let greater_life = held.is_some_and(|held| status.incarnation.life > held.incarnation.life);
         let content_changed = match (&content, self.table.at(slot).content()) {
-            (Some(new), Some(held)) => *new.profile != *held.profile,
+            (Some(new), Some(held)) => new.profile != held.profile,
             (new, _) => new.is_some(),
         };
-        if let Some(content) = content {
-            self.table.set_content(slot, content);
-        }
-        self.table.set_status(slot, status, now);
-        let id_only = self.table.at(slot).content().is_none();
+        self.table.rise(slot, status, accuser, content, now);
+        let id_only = !self.table.at(slot).has_content();
         let retention = self.config.tombstone_retention;
         let retention = if id_only { retention.min(ID_ONLY_RETENTION) } else { retention };
         let entered_grave = held.is_none_or(|held| held.incarnation < status.incarnation || held.state.is_live());
         if !status.state.is_live() && slot != Slot::LOCAL && entered_grave {
-            self.table.at_mut(slot).forget_at = now + retention;
+            self.set_forget_at(slot, now + retention);
             self.arm_reaping(slot);
         }
-        if !status.state.is_live() && held.is_some() && in_view.is_none() && self.table.at(slot).content().is_some() {
+        if !status.state.is_live() && held.is_some() && in_view.is_none() && self.table.at(slot).has_content() {
             // No longer known by its id alone: it is remembered like others.
-            self.table.at_mut(slot).forget_at = now + self.config.tombstone_retention;
+            self.set_forget_at(slot, now + self.config.tombstone_retention);
         }
         if greater_life || !status.state.is_live() {
-            self.table.at_mut(slot).round_trip = None;
+            self.table.at_mut(slot).round_trip = RoundTrip::default();
         }
 
         self.open_case(now, slot, !matches!(cause, Cause::DeclaredBy { .. }));
-        let in_view_now = self.table.at(slot).content().is_some();
-        if in_view_now && slot != Slot::LOCAL {
+        if self.table.at(slot).has_content() && slot != Slot::LOCAL {
             let changes = changes(in_view, status.state, greater_life, content_changed);
             for change in changes.into_iter().flatten() {
                 self.notify(change, slot, cause);
@@ -336,15 +333,17 @@ impl Node {
     /// An obituary by hearsay opens it, but is no accusation that others could confirm.
     pub(super) fn open_case(&mut self, now: Instant, slot: Slot, accused: bool) {
         let record = self.table.at(slot);
-        if record.state() != State::Suspect || record.case.is_some() || !record.is_live() || !self.is_running() {
+        if record.state() != State::Suspect || record.case().is_some() || !record.is_live() || !self.is_running() {
             return;
         }
-        let (incarnation, accuser) = (record.incarnation(), record.accuser);
+        let (incarnation, accuser) = (record.incarnation(), record.accuser());
         let accuser = (accused && self.is_known_accuser(accuser)).then_some(accuser);
         let live = self.table.live_count();
         let suspicion_now = self.clock.now(now);
         let case = self.cases.open(&self.config, live, now, suspicion_now, slot, incarnation, accuser);
-        self.table.at_mut(slot).case = Some(case);
+        if let Some(plight) = self.table.plight_mut(slot) {
+            plight.case = Some(case);
+        }
         self.stats.suspicions += 1;
         self.arm_suspicion(now, slot);
     }
@@ -360,15 +359,15 @@ impl Node {
         if slot == Slot::LOCAL && spread == Spread::Gossip {
             self.told_of_self = Some(record.incarnation());
         }
-        match (spread, record.rumor) {
+        match (spread, record.rumor()) {
             (Spread::Gossip, Some(rumor)) => self.rumors.renew(rumor),
             (Spread::Gossip, None) => {
                 let rumor = self.add_rumor(slot, Topic::Status);
-                self.table.at_mut(slot).rumor = Some(rumor);
+                self.table.at_mut(slot).set_rumor(Some(rumor));
             }
             (Spread::Quiet, Some(rumor)) => {
                 self.rumors.remove(rumor);
-                self.table.at_mut(slot).rumor = None;
+                self.table.at_mut(slot).set_rumor(None);
             }
             (Spread::Quiet, None) => {}
         }
@@ -380,7 +379,7 @@ impl Node {
         if let Some((_, subject, topic)) = given_up {
             self.stats.drops.rumors_full += 1;
             if topic == Topic::Status {
-                self.table.at_mut(subject).rumor = None;
+                self.table.at_mut(subject).set_rumor(None);
             }
         }
         rumor
@@ -394,8 +393,7 @@ impl Node {
     }
 
     pub(super) fn notify(&mut self, change: Change, slot: Slot, cause: Cause) {
-        let record = self.table.at(slot).clone();
-        self.outbox.notices.push_back(Notice::Member { change, record, cause });
+        self.outbox.notify(change, self.table.at(slot), cause);
     }
 
     // What a claim must fulfil.
@@ -405,7 +403,7 @@ impl Node {
     pub(super) fn has_room(&mut self, lives: bool) -> bool {
         let full = self.table.len() >= self.config.members_max as usize;
         let (now, contradicts_for) = (self.now, self.config.gossip_to_dead);
-        let may_go = |_, record: &Record| record.rumor.is_none() && now - record.since > contradicts_for;
+        let may_go = |_, record: Entry<'_>| record.rumor().is_none() && now - record.since > contradicts_for;
         let room = !full || lives && self.forget_nearest(may_go);
         self.stats.drops.members_full += u64::from(!room);
         room
@@ -428,11 +426,5 @@ impl Node {
 }
 
 fn news_of<'a>(alive: &Alive<'a>) -> News<'a> {
-    let profile = alive.profile;
-    News { incarnation: alive.incarnation, profile: profile.as_bytes(), address: profile.parse().address }
-}
-
-/// The profile bytes of a record, for the wire.
-pub(super) fn profile_of(content: &Content) -> ProfileBytes<'_> {
-    ProfileBytes::from_validated(&content.profile)
+    News { incarnation: alive.incarnation, profile: alive.profile.as_bytes() }
 }

@@ -89,7 +89,7 @@ impl Node {
             metadata: &metadata,
         };
         let (incarnation, profile) = (local.incarnation.past(), encode_profile(&profile));
-        self.renew_self(now, incarnation, Some(profile));
+        self.renew_self(now, incarnation, Some(&profile));
         Ok(())
     }
 
@@ -102,7 +102,7 @@ impl Node {
             return Err(CommandError::Status(self.status));
         }
         let slot = self.table.find(member).ok_or(CommandError::UnknownMember(member))?;
-        if self.table.at(slot).content().is_none() {
+        if !self.table.at(slot).has_content() {
             return Err(CommandError::UnknownMember(member));
         }
         let now = self.begin(now);
@@ -134,7 +134,7 @@ impl Node {
         self.timers.clear_all();
         let slots: Vec<Slot> = self.cases.iter().map(|case| case.slot).collect();
         for slot in slots {
-            if let Some(case) = self.table.at_mut(slot).case.take() {
+            if let Some(case) = self.table.plight_mut(slot).and_then(|plight| plight.case.take()) {
                 self.cases.close(case);
                 self.changed.push(self.table.at(slot).id);
             }

@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use super::claims::Via;
 use super::{DatagramError, Node, Status};
-use crate::membership::table::Content;
+use crate::membership::record::Content;
 use crate::membership::{Slot, State, precedence};
 use crate::outbox::{Body, Notice};
 use crate::time::Instant;
@@ -105,8 +105,8 @@ impl Node {
     fn is_known(&self, alive: &Alive<'_>) -> bool {
         let Some(slot) = self.table.find(alive.id).filter(|&slot| slot != Slot::LOCAL) else { return false };
         let record = self.table.at(slot);
-        let holds = |content: &Content| {
-            content.incarnation == alive.incarnation && *content.profile == *alive.profile.as_bytes()
+        let holds = |content: Content<'_>| {
+            content.incarnation == alive.incarnation && content.profile == alive.profile.as_bytes()
         };
         record.status() == precedence::Status::new(alive.incarnation, State::Alive)
             && record.content().is_some_and(holds)

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::Node;
 use crate::event::Cause;
 use crate::membership::precedence::Status;
-use crate::membership::table::Record;
+use crate::membership::record::Entry;
 use crate::membership::transition::Change;
 use crate::membership::{NodeId, Slot};
 use crate::time::Instant;
@@ -28,11 +28,9 @@ impl Node {
         if !self.has_room(false) {
             return;
         }
-        let slot = self.table.insert(id, status, None, now);
+        let slot = self.table.insert(id, status, accuser, None, now);
         let retention = self.config.tombstone_retention.min(ID_ONLY_RETENTION);
-        let record = self.table.at_mut(slot);
-        record.accuser = accuser;
-        record.forget_at = now + remaining.map_or(retention, |remaining| remaining.min(retention));
+        self.set_forget_at(slot, now + remaining.map_or(retention, |remaining| remaining.min(retention)));
         self.arm_reaping(slot);
         self.changed.push(id);
         self.stats.claims_news += 1;
@@ -40,17 +38,25 @@ impl Node {
     }
 
     pub(super) fn arm_reaping(&mut self, slot: Slot) {
-        let record = self.table.at_mut(slot);
-        if !core::mem::replace(&mut record.reap_armed, true) {
-            let at = record.forget_at;
+        let Some(plight) = self.table.plight_mut(slot) else { return };
+        if !core::mem::replace(&mut plight.reap_armed, true) {
+            let at = plight.forget_at;
             self.timers.push(at, Timer::Reap(slot));
         }
     }
 
     /// The same, after its end has come nearer.
     pub(super) fn rearm_reaping(&mut self, slot: Slot) {
-        self.table.at_mut(slot).reap_armed = false;
+        if let Some(plight) = self.table.plight_mut(slot) {
+            plight.reap_armed = false;
+        }
         self.arm_reaping(slot);
+    }
+
+    pub(super) fn set_forget_at(&mut self, slot: Slot, at: Instant) {
+        if let Some(plight) = self.table.plight_mut(slot) {
+            plight.forget_at = at;
+        }
     }
 
     /// Keeps the graves within their limit: of sixteen picked at random, the one nearest its end is forgotten.
@@ -63,10 +69,10 @@ impl Node {
     }
 
     /// Forgets, of sixteen graves picked at random, the one nearest its end that may be forgotten.
-    pub(super) fn forget_nearest(&mut self, may_go: impl Fn(Slot, &Record) -> bool) -> bool {
+    pub(super) fn forget_nearest(&mut self, may_go: impl Fn(Slot, Entry<'_>) -> bool) -> bool {
         let picked: [Option<Slot>; 16] = core::array::from_fn(|_| self.table.random_grave(&mut self.random));
         let graves = picked.into_iter().flatten().filter(|&slot| may_go(slot, self.table.at(slot)));
-        let Some(nearest) = graves.min_by_key(|&slot| (self.table.at(slot).forget_at, slot)) else { return false };
+        let Some(nearest) = graves.min_by_key(|&slot| (self.table.at(slot).forget_at(), slot)) else { return false };
         self.stats.drops.tombstones_full += 1;
         self.forget(nearest);
         true
@@ -74,16 +80,16 @@ impl Node {
 
     /// Forgets a member for good.
     pub(super) fn forget(&mut self, slot: Slot) {
-        if self.table.at(slot).content().is_some() {
+        if self.table.at(slot).has_content() {
             self.notify(Change::Reaped, slot, Cause::Forgotten);
         }
-        let record = self.table.remove(slot);
-        if let Some(case) = record.case {
+        self.changed.push(self.table.at(slot).id);
+        let (case, rumor) = self.table.remove(slot);
+        if let Some(case) = case {
             self.cases.close(case);
         }
-        if let Some(rumor) = record.rumor {
+        if let Some(rumor) = rumor {
             self.rumors.remove(rumor);
         }
-        self.changed.push(record.id);
     }
 }

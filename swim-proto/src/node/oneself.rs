@@ -1,13 +1,12 @@
 //! Heard about ourselves: contradicting, and giving way to a newer process of our name (\[SWIM\] 4.2).
 
-use alloc::sync::Arc;
 use core::net::SocketAddr;
 
-use super::claims::{Spread, Via, profile_of};
+use super::claims::{Spread, Via};
 use super::{Node, Status as Standing};
 use crate::event::Cause;
 use crate::membership::precedence::Status;
-use crate::membership::table::{News, Record};
+use crate::membership::table::News;
 use crate::membership::{Incarnation, Slot, State};
 use crate::outbox::{Body, Notice};
 use crate::time::Instant;
@@ -20,14 +19,14 @@ impl Node {
         }
         let local = self.table.local();
         let own = local.incarnation();
-        let own_address = local.address();
-        let own_profile = local.content().map(|content| Arc::clone(&content.profile)).unwrap_or_default();
-        let profile = alive.profile.parse();
-        if profile.name != profile_name(local) {
+        let Some(content) = local.content() else { return };
+        let (held, profile) = (content.parse(), alive.profile.parse());
+        let than_ours = alive.profile.as_bytes().cmp(content.profile);
+        if profile.name != held.name {
             self.stats.drops.misnamed += 1;
             return;
         }
-        let elsewhere = Some(profile.address) != own_address;
+        let elsewhere = profile.address != held.address;
         if alive.incarnation < own {
             if let Via::Datagram { from, len } = via {
                 self.echo(now, self.local_id(), from, len);
@@ -38,12 +37,12 @@ impl Node {
             // A newer life elsewhere has our name. At equal lives nobody can say who is newer; the bytes decide, so that
             // exactly one of the two gives way.
             let newer = alive.incarnation.life > own.life;
-            let tie = alive.incarnation.life == own.life && alive.profile.as_bytes() > &own_profile[..];
+            let tie = alive.incarnation.life == own.life && than_ours.is_gt();
             if newer || tie {
                 return self.give_way(profile.address, alive.incarnation.life);
             }
         }
-        if alive.incarnation > own || alive.profile.as_bytes() != &own_profile[..] {
+        if alive.incarnation > own || than_ours.is_ne() {
             self.go_past(now, alive.incarnation, via);
         }
     }
@@ -87,14 +86,10 @@ impl Node {
     }
 
     /// The local member is Alive with this incarnation, and with this profile if it is a new one.
-    pub(super) fn renew_self(&mut self, now: Instant, incarnation: Incarnation, profile: Option<Arc<[u8]>>) {
-        let local = self.table.local();
-        let Some(held) = local.content() else { return };
-        let address = held.address;
-        let profile = profile.unwrap_or_else(|| Arc::clone(&held.profile));
-        let content = News { incarnation, profile: &profile, address };
+    pub(super) fn renew_self(&mut self, now: Instant, incarnation: Incarnation, profile: Option<&[u8]>) {
+        let content = profile.map(|profile| News { incarnation, profile });
         let status = Status::new(incarnation, State::Alive);
-        self.change(now, Slot::LOCAL, status, Some(content), None, Cause::Itself, Spread::Gossip);
+        self.change(now, Slot::LOCAL, status, content, None, Cause::Itself, Spread::Gossip);
     }
 
     fn give_way(&mut self, by: SocketAddr, life: u64) {
@@ -107,8 +102,4 @@ impl Node {
         }
         self.outbox.notices.push_back(Notice::Superseded { by, life });
     }
-}
-
-fn profile_name(record: &Record) -> &str {
-    record.content().map_or("", |content| profile_of(content).parse().name)
 }

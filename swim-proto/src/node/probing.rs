@@ -8,7 +8,7 @@ use super::Node;
 use super::streams::Opening;
 use crate::detection::health::Ended;
 use crate::detection::probe::{Probe, Purpose, Waiting};
-use crate::membership::table::RoundTrip;
+use crate::membership::record::RoundTrip;
 use crate::membership::{Incarnation, Slot, State};
 use crate::outbox::Body;
 use crate::time::Instant;
@@ -56,7 +56,7 @@ impl Node {
     fn probe_timeout(&self, slot: Slot) -> Duration {
         let base = self.config.probe_timeout;
         let follows = self.config.adaptive_timeout;
-        let timeout = match self.table.at(slot).round_trip.filter(|_| follows) {
+        let timeout = match self.table.at(slot).round_trip.measured().filter(|_| follows) {
             Some(RoundTrip { smoothed_us, variation_us }) => {
                 let usual = 3 * u64::from(smoothed_us) + 4 * u64::from(variation_us);
                 Duration::from_micros(usual).clamp(base / 8, base)
@@ -169,7 +169,7 @@ impl Node {
         if direct {
             let sample = now - probe.started;
             let round_trip = &mut self.table.at_mut(probe.slot).round_trip;
-            *round_trip = Some(round_trip.map_or_else(|| RoundTrip::first(sample), |known| known.with(sample)));
+            *round_trip = round_trip.with(sample);
         } else {
             self.stats.probes_acked_indirectly += 1;
         }

@@ -34,7 +34,7 @@ impl Node {
     /// One more accuser of a suspect (\[LG\] IV-B): the first `K` bring the end nearer, and are told on.
     pub(super) fn confirm(&mut self, now: Instant, slot: Slot, accuser: NodeId) {
         let known = accuser == self.local_id() || self.is_known_accuser(accuser);
-        let case = self.table.at(slot).case.filter(|_| known);
+        let case = self.table.at(slot).case().filter(|_| known);
         let accusation = case.map_or(Accusation::Ignored, |case| self.cases.accuse(case, accuser));
         match accusation {
             Accusation::Ignored => self.stats.claims_old += 1,
@@ -42,7 +42,7 @@ impl Node {
                 self.stats.claims_news += 1;
                 let (of, incarnation) = (self.table.at(slot).id, self.table.at(slot).incarnation());
                 // The one whom the rumor of the status names is told already: it was not known when it accused first.
-                if accuser != self.table.at(slot).accuser {
+                if accuser != self.table.at(slot).accuser() {
                     self.add_rumor(slot, Topic::Accuser { of, incarnation, by: accuser });
                 }
                 self.changed.push(of);
@@ -54,12 +54,12 @@ impl Node {
 
     /// Sets the timer of a suspicion for its next step, unless an earlier one is set already: that one will see to it.
     pub(super) fn arm_suspicion(&mut self, now: Instant, slot: Slot) {
-        let Some(case) = self.table.at(slot).case.filter(|_| self.is_running()) else { return };
+        let Some(case) = self.table.at(slot).case().filter(|_| self.is_running()) else { return };
         let step_at = self.next_step(case);
         let at = self.clock.real(step_at).max(now);
         let record = self.table.at_mut(slot);
-        if record.suspicion_armed.is_none_or(|armed| at < armed) {
-            record.suspicion_armed = Some(at);
+        if record.suspicion_armed().is_none_or(|armed| at < armed) {
+            record.set_suspicion_armed(Some(at));
             self.timers.push(at, Timer::Suspicion(slot));
         }
     }
@@ -77,8 +77,8 @@ impl Node {
     /// The timer of a suspicion fired.
     pub(super) fn review_suspicion(&mut self, now: Instant, slot: Slot) {
         let Some(record) = self.table.try_at(slot) else { return };
-        let case_index = record.case;
-        self.table.at_mut(slot).suspicion_armed = None;
+        let case_index = record.case();
+        self.table.at_mut(slot).set_suspicion_armed(None);
         let Some(case_index) = case_index else { return };
         let suspicion_now = self.clock.now(now);
         if suspicion_now < self.next_step(case_index) {
@@ -112,7 +112,7 @@ impl Node {
 
     /// The suspect answered. It is told in the same breath what it is accused of, so its refutation is on its way.
     pub(super) fn suspect_answered(&mut self, slot: Slot) {
-        if let Some(case) = self.table.at(slot).case {
+        if let Some(case) = self.table.at(slot).case() {
             self.cases.at_mut(case).answered();
         }
     }
@@ -127,7 +127,7 @@ impl Node {
         } else {
             // Nobody can be told: each finds out for itself, and remembers it for as long as the others may need.
             self.change(now, slot, dead, None, Some(accuser), cause, Spread::Quiet);
-            self.table.at_mut(slot).forget_at = now + ID_ONLY_RETENTION;
+            self.set_forget_at(slot, now + ID_ONLY_RETENTION);
             self.rearm_reaping(slot);
         }
     }
@@ -136,7 +136,7 @@ impl Node {
     pub(super) fn send_obituary(&mut self, now: Instant, slot: Slot) {
         let record = self.table.at(slot);
         let buried = (record.state() == State::Dead).then(|| record.incarnation());
-        if self.is_running() && record.content().is_some() && self.echoes.take(now, self.config.probe_interval) {
+        if self.is_running() && record.has_content() && self.echoes.take(now, self.config.probe_interval) {
             self.ping_apart(now, slot, Purpose::Obituary { buried });
         }
     }

@@ -107,8 +107,10 @@ impl Node {
 
     fn reap(&mut self, now: Instant, slot: Slot) {
         let Some(record) = self.table.try_at(slot) else { return };
-        let (state, forget_at, id_only) = (record.state(), record.forget_at, record.content().is_none());
-        self.table.at_mut(slot).reap_armed = false;
+        let (state, forget_at, id_only) = (record.state(), record.forget_at(), !record.has_content());
+        if let Some(plight) = self.table.plight_mut(slot) {
+            plight.reap_armed = false;
+        }
         if slot == Slot::LOCAL || state.is_live() && !id_only {
             return;
         }

@@ -3,14 +3,12 @@
 use super::{Node, Status};
 use crate::config::Config;
 use crate::detection::suspicion::Case;
-use crate::membership::table::Record;
 use crate::membership::{Member, NodeId, Slot, Suspicion};
+use crate::outbox::Seen;
 use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::Profile;
 use core::time::Duration;
-
-use super::claims::profile_of;
 
 impl Node {
     /// The local member.
@@ -79,18 +77,17 @@ impl Node {
 
     fn member_at(&self, slot: Slot) -> Option<Member<'_>> {
         let record = self.table.at(slot);
-        let profile = profile_of(record.content()?).parse();
-        Some(self.view(record, profile))
+        let profile = record.content()?.parse();
+        Some(self.view(&Seen::of(record), profile))
     }
 
     /// A record as the application sees it, with its profile from wherever that lives.
-    pub(super) fn view<'a>(&self, record: &Record, profile: Profile<'a>) -> Member<'a> {
+    pub(super) fn view<'a>(&self, seen: &Seen, profile: Profile<'a>) -> Member<'a> {
         // An event may be older than the end of the case it tells of.
         let is_its = |case: &&Case| {
-            case.incarnation == record.incarnation()
-                && self.table.try_at(case.slot).is_some_and(|at| at.id == record.id)
+            case.incarnation == seen.incarnation && self.table.try_at(case.slot).is_some_and(|at| at.id == seen.id)
         };
-        let suspicion = record.case.and_then(|case| self.cases.get(case)).filter(is_its).map(|case| Suspicion {
+        let suspicion = seen.case.and_then(|case| self.cases.get(case)).filter(is_its).map(|case| Suspicion {
             since: case.opened,
             deadline: self.clock.real(case.deadline()),
             accusers: case.accusers(),
@@ -98,16 +95,16 @@ impl Node {
             timeout_max: case.timeout_max,
         });
         Member {
-            id: record.id,
+            id: seen.id,
             name: profile.name,
             address: profile.address,
             endpoint: profile.endpoint,
             metadata: profile.metadata,
             versions: profile.versions,
-            state: record.state(),
-            incarnation: record.incarnation(),
-            since: record.since,
-            rtt: record.round_trip.map(|rtt| Duration::from_micros(rtt.smoothed_us.into())),
+            state: seen.state,
+            incarnation: seen.incarnation,
+            since: seen.since,
+            rtt: seen.round_trip.measured().map(|rtt| Duration::from_micros(rtt.smoothed_us.into())),
             suspicion,
         }
     }

@@ -69,6 +69,30 @@ pub(super) fn parse_address(bytes: &[u8]) -> Option<SocketAddr> {
     rest.is_empty().then_some(SocketAddr::new(ip, port as u16))
 }
 
+/// The address that these bytes begin with, if they were looked at before; other bytes have any address or none.
+#[inline]
+pub(super) fn first_address(bytes: &[u8]) -> Option<SocketAddr> {
+    match bytes {
+        [0, a, b, c, d, port @ ..] => Some(SocketAddr::from(([*a, *b, *c, *d], first_port(port)?))),
+        [1, rest @ ..] => {
+            let (ip, port) = rest.split_first_chunk::<16>()?;
+            Some(SocketAddr::from((*ip, first_port(port)?)))
+        }
+        _ => None,
+    }
+}
+
+#[inline]
+fn first_port(bytes: &[u8]) -> Option<u16> {
+    let byte = |byte: u8| u16::from(byte & 0x7f);
+    match bytes {
+        [low @ 0..0x80, ..] => Some(byte(*low)),
+        [low, high @ 0..0x80, ..] => Some(byte(*low) | byte(*high) << 7),
+        [low, middle, high, ..] => Some(byte(*low) | byte(*middle) << 7 | byte(*high) << 14),
+        _ => None,
+    }
+}
+
 /// Appends an address.
 pub(super) fn write_address(address: SocketAddr, out: &mut Vec<u8>) {
     match address {

@@ -4,8 +4,9 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::net::SocketAddr;
 
-use super::address::{ADDRESS_MAX, is_unicast, parse_address, split_address, write_address};
+use super::address::{ADDRESS_MAX, first_address, is_unicast, parse_address, split_address, write_address};
 use super::message::Profile;
 use super::varint::{split_varint, varint};
 use crate::membership::{METADATA_MAX, NAME_MAX, Versions};
@@ -39,6 +40,11 @@ impl<'a> ProfileBytes<'a> {
     /// The bytes.
     pub fn as_bytes(self) -> &'a [u8] {
         self.0
+    }
+
+    /// Where the member is reached.
+    pub fn address(self) -> SocketAddr {
+        first_address(self.0).expect("was validated when it was made")
     }
 
     /// The fields.

@@ -3,13 +3,13 @@
 use alloc::vec::Vec;
 
 use super::super::Node;
-use super::super::claims::profile_of;
 use super::super::streams::PACKET_LEN;
 use super::{Alive, Dead, Left, Message, PacketWriter, Suspect};
 use crate::action::StreamId;
 use crate::dissemination::exchange::Part;
 use crate::membership::digest::contains;
-use crate::membership::table::{Record, Table};
+use crate::membership::record::Entry;
+use crate::membership::table::Table;
 use crate::membership::{ClusterHash, NodeId, State};
 use crate::outbox::Control;
 use crate::time::Instant;
@@ -26,36 +26,36 @@ const RETRY_MS: u32 = 500;
 
 /// What is held about a member, as others are told in datagrams. `None`: it cannot be said, because we know the member
 /// by its id alone, or because nobody would take the accusation ([`Incarnation`](crate::Incarnation)).
-pub(super) fn claim_of(record: &Record) -> Option<Message<'_>> {
+pub(super) fn claim_of(record: Entry<'_>) -> Option<Message<'_>> {
     let (id, incarnation) = (record.id, record.incarnation());
     match record.state() {
         State::Alive => alive_of(record),
         _ if !incarnation.is_accusable() => None,
-        State::Suspect => Some(Message::Suspect(Suspect { id, incarnation, accuser: record.accuser })),
-        State::Dead => Some(Message::Dead(Dead { id, incarnation, accuser: record.accuser })),
+        State::Suspect => Some(Message::Suspect(Suspect { id, incarnation, accuser: record.accuser() })),
+        State::Dead => Some(Message::Dead(Dead { id, incarnation, accuser: record.accuser() })),
         State::Left => Some(Message::Left(Left { id, incarnation })),
     }
 }
 
 /// The member's last word about itself.
-fn alive_of(record: &Record) -> Option<Message<'_>> {
+fn alive_of(record: Entry<'_>) -> Option<Message<'_>> {
     let content = record.content()?;
-    Some(Message::Alive(Alive { id: record.id, incarnation: content.incarnation, profile: profile_of(content) }))
+    Some(Message::Alive(Alive { id: record.id, incarnation: content.incarnation, profile: content.profile_bytes() }))
 }
 
 /// The accusation against a live member, if there is one.
-fn suspect_of(record: &Record) -> Option<Message<'_>> {
+fn suspect_of(record: Entry<'_>) -> Option<Message<'_>> {
     (record.state() == State::Suspect).then(|| claim_of(record)).flatten()
 }
 
-fn tombstone_of(record: &Record, now: Instant) -> Option<Message<'static>> {
+fn tombstone_of(record: Entry<'_>, now: Instant) -> Option<Message<'static>> {
     let grave = match record.state() {
-        State::Dead => Grave::Dead(record.accuser),
+        State::Dead => Grave::Dead(record.accuser()),
         State::Left => Grave::Left,
         State::Alive | State::Suspect => return None,
     };
     let (id, incarnation) = (record.id, record.incarnation());
-    let remaining_s = u32::try_from((record.forget_at - now).as_secs()).unwrap_or(u32::MAX);
+    let remaining_s = u32::try_from((record.forget_at() - now).as_secs()).unwrap_or(u32::MAX);
     incarnation.is_accusable().then_some(Message::Tombstone(Tombstone { id, incarnation, grave, remaining_s }))
 }
 
@@ -289,7 +289,7 @@ impl Teller<'_> {
     }
 
     /// A member as an exchange tells it: Alive, and Suspect besides if it is; or its tombstone. Whether it fitted.
-    fn tell_record(&self, record: &Record, graves: bool, count: &mut u32, writer: &mut PacketWriter<'_>) -> bool {
+    fn tell_record(&self, record: Entry<'_>, graves: bool, count: &mut u32, writer: &mut PacketWriter<'_>) -> bool {
         let messages = if record.is_live() {
             [alive_of(record), suspect_of(record)]
         } else if graves {
