@@ -170,6 +170,14 @@ impl Chance {
         Chance::of(percent / 100.0)
     }
 
+    /// The chance that this happens, or that, or both.
+    #[must_use]
+    pub fn or(self, other: Chance) -> Chance {
+        // a + (1 − a) · b, in 64 bits after the point.
+        let rest = (1_u128 << 64) - u128::from(self.0);
+        Chance(self.0.saturating_add((rest * u128::from(other.0) >> 64) as u64))
+    }
+
     /// As a fraction, from 0 to 1.
     pub fn fraction(self) -> f64 {
         self.0 as f64 / 18_446_744_073_709_551_616.0

@@ -127,7 +127,7 @@ impl World {
         self.entries += 1;
         self.medium.trace.begin_step();
         match due {
-            Due::Start { slot } => self.start(slot, 0),
+            Due::Start { slot } => self.start_first(slot),
             Due::Wake { slot } => self.wake(slot),
             Due::Idle { slot, boot } => self.idle(slot, boot),
             Due::Packet(packet) => self.packet_arrived(packet),
@@ -155,6 +155,13 @@ impl World {
     /// When the next thing is to happen, since the start.
     pub fn next_time(&self) -> Option<Duration> {
         self.medium.agenda.next_time().map(Duration::from_nanos)
+    }
+
+    /// Starts a slot's first process, unless a fault of the schedule started one before.
+    fn start_first(&mut self, slot: u32) {
+        if self.processes[slot as usize].boot == 0 {
+            self.start(slot, 0);
+        }
     }
 
     /// Starts a process in a slot that has none running, with this life; 0: the clock's milliseconds.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use puppet::{Do, Told, received, stage, staged, told, when};
 use swim_sim::observe::Condition;
-use swim_sim::{Fault, Latency, LinkFault, Network, Restart, Scenario, Timed};
+use swim_sim::{Crash, Fault, Latency, LinkFault, Network, Restart, Scenario, Timed, World};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -173,7 +173,7 @@ fn a_slow_process_takes_one_input_after_the_other() {
 #[test]
 fn an_address_can_become_anothers() {
     let (mut world, log) = stage(&[vec![send(5_000, 1)], vec![], vec![]]);
-    let crash = Fault::Crash { slot: 1, how: swim_sim::Crash::Host };
+    let crash = Fault::Crash { slot: 1, how: Crash::Host };
     world.inject(Timed { at: seconds(1), fault: crash });
     world.inject(Timed { at: seconds(2), fault: Fault::TakeAddress { slot: 2, of: 1 } });
     world.inject(Timed { at: seconds(3), fault: Fault::Restart { slot: 1, how: Restart::WithoutState } });
@@ -189,15 +189,39 @@ fn whoever_moves_on_does_not_take_down_the_host_that_another_has_taken_over() {
     for then in [
         Fault::TakeAddress { slot: 1, of: 3 },
         Fault::Restart { slot: 1, how: Restart::NewAddress },
-        Fault::Crash { slot: 1, how: swim_sim::Crash::Host },
+        Fault::Crash { slot: 1, how: Crash::Host },
     ] {
         let (mut world, log) = stage(&[vec![late(1, 5_000)], vec![], vec![], vec![]]);
         for slot in [1, 3] {
-            world.inject(Timed { at: seconds(1), fault: Fault::Crash { slot, how: swim_sim::Crash::Host } });
+            world.inject(Timed { at: seconds(1), fault: Fault::Crash { slot, how: Crash::Host } });
         }
         world.inject(Timed { at: seconds(2), fault: Fault::TakeAddress { slot: 2, of: 1 } });
         world.inject(Timed { at: seconds(3), fault: then.clone() });
         world.run_until(seconds(10));
         assert_eq!(when(&log, 2, &Told::Datagram(vec![1])), Some(5_001.0), "{then:?}");
     }
+}
+
+#[test]
+fn who_was_started_before_its_time_and_crashed_stays_down_when_its_time_comes() {
+    let scenario = Scenario::new(3, seconds(10))
+        .join_over(seconds(5))
+        .at(seconds(1), Fault::Restart { slot: 2, how: Restart::WithoutState })
+        .at(seconds(2), Fault::Crash { slot: 2, how: Crash::Host });
+    let mut world = World::new(scenario, 1).expect("the settings are valid");
+    world.run_until(Duration::from_millis(1_500));
+    assert_eq!(world.condition(2), Condition::Running);
+    world.run_until(seconds(10));
+    assert_eq!(world.condition(2), Condition::Down);
+}
+
+#[test]
+fn the_link_of_whoever_lost_its_address_to_another_is_not_the_others() {
+    let unheard = LinkFault { outbound: swim_sim::Chance::ALWAYS, ..LinkFault::default() };
+    let (mut world, log) = stage(&[vec![], vec![], vec![(5_000, Do::Send { to: 0, bytes: vec![7] })]]);
+    world.inject(Timed { at: seconds(1), fault: Fault::Crash { slot: 1, how: Crash::Host } });
+    world.inject(Timed { at: seconds(2), fault: Fault::TakeAddress { slot: 2, of: 1 } });
+    world.inject(Timed { at: seconds(3), fault: Fault::Link { slot: 1, fault: unheard, lasting: seconds(60) } });
+    world.run_until(seconds(10));
+    assert_eq!(when(&log, 0, &Told::Datagram(vec![7])), Some(5_001.0));
 }

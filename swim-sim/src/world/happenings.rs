@@ -8,7 +8,7 @@ use super::World;
 use super::driving::{Given, Order};
 use crate::faults::{Crash, Fault, Restart, Timed};
 use crate::medium::Due;
-use crate::network::{Cut, LinkFault, Network, nanos};
+use crate::network::{Cut, Network, nanos};
 use crate::observe::{Command, Observation, Slot};
 use crate::process::{Held, Hold, INPUT_BUDGET, Process, RECEIVE_OVERHEAD};
 
@@ -106,9 +106,12 @@ impl World {
             }
             Fault::Link { slot, fault, .. } => {
                 let host = self.processes[slot as usize].host;
-                active = Active::Link { host };
-                self.medium.links.set_fault(now, host, fault);
-                self.observe(Observation::LinksChanged);
+                // A slot whose host is another's by now has no link.
+                if self.medium.holder(host) == slot {
+                    active = Active::Link { host };
+                    self.medium.links.add_fault(now, host, index, fault);
+                    self.observe(Observation::LinksChanged);
+                }
             }
             Fault::BreakStreams { slot } => {
                 for (_, end) in self.processes[slot as usize].streams.clone() {
@@ -165,7 +168,7 @@ impl World {
                 self.observe(Observation::LinksChanged);
             }
             Active::Link { host } => {
-                self.medium.links.set_fault(self.medium.now, host, LinkFault::default());
+                self.medium.links.end_fault(self.medium.now, host, index);
                 self.observe(Observation::LinksChanged);
             }
         }
