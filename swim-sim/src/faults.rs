@@ -162,6 +162,26 @@ impl Fault {
         }
     }
 
+    /// Whether all the slots that it befalls by number are below `nodes`. (A partition passes over those that are not.)
+    pub fn fits(&self, nodes: u32) -> bool {
+        let (slot, other) = match *self {
+            Fault::Crash { slot, .. }
+            | Fault::Restart { slot, .. }
+            | Fault::Pause { slot, .. }
+            | Fault::Block { slot, .. }
+            | Fault::Slow { slot, .. }
+            | Fault::Link { slot, .. }
+            | Fault::BreakStreams { slot }
+            | Fault::Leave { slot }
+            | Fault::Join { slot }
+            | Fault::Metadata { slot, .. } => (slot, slot),
+            Fault::TakeAddress { slot, of } => (slot, of),
+            Fault::ForceLeave { slot, member } => (slot, member),
+            Fault::Partition { .. } | Fault::Network(_) => return true,
+        };
+        slot.max(other) < nodes
+    }
+
     /// For how long it lasts, if it ends by itself.
     pub fn lasting(&self) -> Duration {
         match self {

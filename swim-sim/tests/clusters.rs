@@ -75,12 +75,15 @@ fn packets_under_way_are_few_once_a_cluster_has_settled() {
 
 #[test]
 fn a_swarms_scenarios_are_the_same_run_twice() {
+    let mut befallen = 0;
     for seed in 0..6 {
         let mut scenario = swarm::scenario(seed);
         scenario.nodes = scenario.nodes.min(40);
         scenario.duration = scenario.duration.min(seconds(60));
-        scenario.schedule.retain(|timed| timed.at < seconds(60) && !format!("{:?}", timed.fault).contains("slot: "));
+        scenario.schedule.retain(|timed| timed.at < seconds(60) && timed.fault.fits(scenario.nodes));
+        befallen += usize::from(!scenario.schedule.is_empty());
         let checked = check_determinism(&scenario, seed, Options::default()).expect("the settings are valid");
         assert!(checked.is_ok(), "seed {seed}: {checked:?}");
     }
+    assert!(befallen >= 4, "{befallen} scenarios have faults");
 }
