@@ -41,6 +41,10 @@ pub enum Flaw {
     Stammers,
     /// It sends each rumor eight times as often as it may (S8).
     Repeats,
+    /// It passes each claim that it hears on to three others, whether it is news or not (S8).
+    PassesOnAll,
+    /// It keeps one piece of news that it never ends telling (S8).
+    NeverTires,
     /// It pings each target sixty times (S9).
     Pesters,
     /// It remembers the dead for days instead of seconds (S10).
@@ -71,7 +75,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 21] = [
+    pub const ALL: [Flaw; 23] = [
         Flaw::RemembersAnEarlierLife,
         Flaw::AccusesTheFuture,
         Flaw::IgnoresAccusations,
@@ -80,6 +84,8 @@ impl Flaw {
         Flaw::SwallowsEvents,
         Flaw::Stammers,
         Flaw::Repeats,
+        Flaw::PassesOnAll,
+        Flaw::NeverTires,
         Flaw::Pesters,
         Flaw::NeverForgets,
         Flaw::Hesitates,
@@ -105,7 +111,7 @@ impl Flaw {
             Flaw::BuriesHastily => Rule::S5,
             Flaw::SwallowsEvents => Rule::S6,
             Flaw::Stammers => Rule::S7,
-            Flaw::Repeats => Rule::S8,
+            Flaw::Repeats | Flaw::PassesOnAll | Flaw::NeverTires => Rule::S8,
             Flaw::Pesters => Rule::S9,
             Flaw::NeverForgets => Rule::S10,
             Flaw::Hesitates => Rule::S11,
@@ -165,6 +171,8 @@ pub struct Broken {
     events: u32,
     /// The datagram that is sent once more, to whom, and how often yet.
     again: Option<(SocketAddr, Vec<u8>, u32)>,
+    /// Datagrams that it sends besides what the node does.
+    besides: Vec<(SocketAddr, Vec<u8>)>,
     /// Members that died, since when, and whether they were taken for alive again.
     mourned: Vec<(NodeId, Instant, bool)>,
     /// Of those, who is still to be told of.
@@ -194,6 +202,7 @@ impl Broken {
             misquote,
             events: 0,
             again: None,
+            besides: Vec::new(),
             mourned: Vec::new(),
             returned: None,
             changed: Vec::new(),
@@ -280,6 +289,16 @@ impl Broken {
         self.flaw != Flaw::SwallowsEvents || !self.events.is_multiple_of(3)
     }
 
+    /// Takes note of a datagram that it has heard.
+    fn has_heard(&mut self, from: SocketAddr, datagram: &[u8]) {
+        if self.flaw == Flaw::PassesOnAll
+            && let Some(claims) = self.misquote.claims(datagram)
+        {
+            let others = self.node.members().filter(|member| member.id != self.own && member.address != from);
+            self.besides.extend(others.take(3).map(|member| (member.address, claims.clone())));
+        }
+    }
+
     /// Takes note of a datagram that it sends.
     fn sends(&mut self, to: SocketAddr, datagram: &[u8]) {
         let Some(target) = self.misquote.pinged(datagram) else { return };
@@ -355,7 +374,11 @@ impl View for Broken {
         self.node.health()
     }
     fn stats(&self) -> Stats {
-        self.node.stats()
+        let stats = self.node.stats();
+        match self.flaw {
+            Flaw::NeverTires => Stats { rumors: stats.rumors + 1, ..stats },
+            _ => stats,
+        }
     }
     fn deadline(&self) -> Option<Instant> {
         match self.flaw {
@@ -378,6 +401,7 @@ impl Driven for Broken {
             }
             None => self.node.handle_datagram(now, from, datagram),
         };
+        self.has_heard(from, datagram);
         self.after_input();
         handled
     }
@@ -444,6 +468,11 @@ impl Driven for Broken {
             buf.clear();
             buf.extend_from_slice(&datagram);
             self.again = (times > 1).then_some((to, datagram, times - 1));
+            return Some(Action::Transmit { to, datagram: buf });
+        }
+        if let Some((to, datagram)) = self.besides.pop() {
+            buf.clear();
+            buf.extend_from_slice(&datagram);
             return Some(Action::Transmit { to, datagram: buf });
         }
         if let Some(id) = self.returned.take() {

@@ -30,7 +30,7 @@ use swim_proto::{Cause, ClusterHash, Event, Instant};
 pub use accuracy::{Accuracy, FalseDeath};
 pub use determinism::Fingerprint;
 
-use crate::observe::{Condition, Observation, Slot, Truth};
+use crate::observe::{Condition, Observation, Slot, Truth, View};
 use fault::{Fault, Verdict};
 use oracle::Oracle;
 use process::{Moment, Process};
@@ -52,6 +52,8 @@ pub struct Judges {
     accuracy: Accuracy,
     fingerprint: Fingerprint,
     stopped: Option<Stopped>,
+    /// By slot, once the cluster has converged: whether its node has had no news to tell since.
+    rested: Vec<bool>,
 }
 
 /// When faults stopped.
@@ -138,6 +140,7 @@ impl Judges {
             accuracy: Accuracy::default(),
             fingerprint: Fingerprint::default(),
             stopped: None,
+            rested: Vec::new(),
         }
     }
 
@@ -317,6 +320,31 @@ impl Judges {
         let stopped = self.stopped?;
         let mut views = (0..truth.slots() as u32).filter_map(|slot| truth.view(Slot(slot)));
         views.all(|view| liveness::heals(view.config())).then(|| stopped.at + liveness::due(truth))
+    }
+
+    /// A node that takes part among others and has had news to tell whenever this was asked (S8), or `None`. To be
+    /// asked now and then of a cluster that has converged on a network that loses nothing, until [`Judges::rest_due`].
+    pub fn restless(&mut self, now: Instant, truth: &dyn Truth) -> Option<Violation> {
+        self.rested.resize(truth.slots(), false);
+        let mut found = None;
+        for slot in (0..truth.slots() as u32).map(Slot) {
+            let tells =
+                |view: &dyn View| oneself::takes_part(view.status()) && view.live() > 1 && view.stats().rumors > 0;
+            let view = truth.view(slot).filter(|&view| tells(view));
+            self.rested[slot.index()] |= view.is_none();
+            if let (Some(view), None, false) = (view, &found, self.rested[slot.index()]) {
+                let what = format!("still has {} rumors to tell, and nothing is new", view.stats().rumors);
+                found = Some(Violation { rule: Rule::S8, at: now, slots: vec![slot], what });
+            }
+        }
+        found
+    }
+
+    /// By when every node must have had nothing to tell, if nothing happens any more from now on.
+    pub fn rest_due(&self, now: Instant, truth: &dyn Truth) -> Instant {
+        let views = (0..truth.slots() as u32).filter_map(|slot| truth.view(Slot(slot)));
+        let bounds = views.map(|view| load::rest_max(view.config(), view.stats().rumors, view.live()));
+        now + bounds.max().unwrap_or_default()
     }
 
     /// Looks at every node and every member it holds, whatever the cost: at the end of a run.

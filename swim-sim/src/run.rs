@@ -54,6 +54,11 @@ enum Phase {
     Watched {
         until: Duration,
     },
+    /// On a network that loses nothing, all news must have been told by `due`, which is asked at `ask`.
+    Resting {
+        ask: Duration,
+        due: Duration,
+    },
     Over,
 }
 
@@ -102,7 +107,7 @@ impl Run {
         }
         let until = match self.phase {
             Phase::Faults => self.world.scenario().duration,
-            Phase::Liveness { ask, .. } => ask,
+            Phase::Liveness { ask, .. } | Phase::Resting { ask, .. } => ask,
             Phase::Watched { until } => until,
             Phase::Over => return false,
         };
@@ -137,6 +142,18 @@ impl Run {
                 } else {
                     Phase::Liveness { ask: (now + ASKED_EVERY).min(due), due }
                 }
+            }
+            Phase::Watched { .. } if self.world.scenario().heal_network => {
+                Phase::Resting { ask: now, due: self.world.rest_due() }
+            }
+            Phase::Resting { ask, due } if ask < due && self.world.restless().is_some() => {
+                Phase::Resting { ask: (now + ASKED_EVERY).min(due), due }
+            }
+            Phase::Resting { .. } => {
+                let restless = self.world.restless();
+                self.world.violate(restless);
+                self.world.inspect();
+                Phase::Over
             }
             Phase::Watched { .. } | Phase::Over => {
                 self.world.inspect();

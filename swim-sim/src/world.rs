@@ -277,11 +277,25 @@ impl World {
     /// Has the judges look at everything once more.
     pub(crate) fn inspect(&mut self) {
         let judged = self.with_judges(|judges, now, truth| judges.inspect(now, truth));
-        if let Some(Err(violation)) = judged
-            && !self.ignored.contains(&violation.rule)
-        {
+        self.violate(judged.and_then(Result::err));
+    }
+
+    /// A rule was broken, if one was; the first counts, and those that are passed over don't.
+    pub(crate) fn violate(&mut self, violation: Option<Violation>) {
+        if let Some(violation) = violation.filter(|violation| !self.ignored.contains(&violation.rule)) {
             self.violation.get_or_insert(violation);
         }
+    }
+
+    /// A node that has had news to tell ever since the cluster converged.
+    pub(crate) fn restless(&mut self) -> Option<Violation> {
+        self.with_judges(|judges, now, truth| judges.restless(now, truth)).flatten()
+    }
+
+    /// By when no such node may be left.
+    pub(crate) fn rest_due(&mut self) -> Duration {
+        let due = self.with_judges(|judges, now, truth| judges.rest_due(now, truth));
+        due.map_or(self.now(), |due| Duration::from_nanos(due.as_nanos()))
     }
 
     /// Decides what runs in each slot from the next start on.

@@ -51,6 +51,7 @@ fn scenario(flaw: Flaw) -> Scenario {
         | Flaw::BuriesHastily
         | Flaw::SwallowsEvents
         | Flaw::Hesitates
+        | Flaw::PassesOnAll
         | Flaw::InventsAccusers
         | Flaw::CountsTwice => a_crash(),
         Flaw::NeverForgets => {
@@ -59,6 +60,7 @@ fn scenario(flaw: Flaw) -> Scenario {
         }
         Flaw::Stammers
         | Flaw::Repeats
+        | Flaw::NeverTires
         | Flaw::Pesters
         | Flaw::Improvises
         | Flaw::NeverRests

@@ -41,6 +41,19 @@ impl Misquote {
         out
     }
 
+    /// The claims of a packet in a packet of their own, if there are any.
+    pub(super) fn claims(&self, packet: &[u8]) -> Option<Vec<u8>> {
+        let messages = decode(packet, self.cluster, FRAME_MAX).ok()?;
+        let is_claim = |message: &Message<'_>| {
+            matches!(message, Message::Alive(_) | Message::Suspect(_) | Message::Dead(_) | Message::Left(_))
+        };
+        let mut out = Vec::new();
+        let mut writer = PacketWriter::datagram(&mut out, self.cluster, FRAME_MAX);
+        let pushed = messages.filter(is_claim).filter(|message| writer.push(message)).count();
+        writer.finish();
+        (pushed > 0).then_some(out)
+    }
+
     fn ping(&self, datagram: &[u8]) -> Option<Ping> {
         let mut messages = decode(datagram, self.cluster, FRAME_MAX).ok()?;
         messages.find_map(|message| match message {

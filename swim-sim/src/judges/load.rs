@@ -2,13 +2,16 @@
 //!
 //! **S8.** A rumor is sent at most `λ · ⌈log10(n + 1)⌉` times by each member, or once for each other member up to `2λ`
 //! where that is more (protocol 5.2), each further accusation being a rumor of its own (4.4). Every claim in a datagram is counted, but for those that are no rumors: a claim sent
-//! to its own subject or with a ping, ping-req or Ask about it (buddy, obituary, verification), and one about a member
-//! that the datagram being answered named (echo, answer to an Ask). Claims on streams are an exchange's. A count begins anew when the claim could have been
-//! forgotten, and when the node asks to be let in. So an echo too many to somebody else's claim is not seen, nor a rumor that also rides to its subject.
+//! to its own subject or with a ping, ping-req or Ask about it (buddy, obituary, verification), and one that goes back
+//! to the sender of the datagram being answered, about a member that this named, at the head of a datagram of its own
+//! (echo, answer to an Ask: protocol 1.10). Claims on streams are an exchange's. A count begins anew when the claim
+//! could have been forgotten, and when the node asks to be let in. So a rumor that also rides to its subject is not
+//! seen. Once a cluster whose network loses nothing has converged, each of its nodes must at some time have no news left
+//! to tell (protocol 5.6).
 //!
 //! **S9.** What a node sends of its own accord in a protocol period is bounded by its settings, by how many suspects it
 //! verifies and by what an exchange told it, and not by the cluster's size; what it sends on taking a datagram, by that
-//! datagram's messages; nacks by the ping-reqs it took.
+//! datagram's messages, and what of it answers none of them counts as of its own accord; nacks by the ping-reqs it took.
 
 use std::time::Duration;
 
@@ -100,6 +103,12 @@ impl Load {
         self.window.initiated += 1;
     }
 
+    /// So many datagrams were sent on taking one with so many messages that want an answer. One more may be a claim
+    /// (protocol 1.10); what goes beyond it is the node's own accord.
+    pub(super) fn beyond_answers(&mut self, asks: u64, datagrams: u64) {
+        self.window.initiated += datagrams.saturating_sub(asks + 1);
+    }
+
     /// A nack was sent (S9).
     pub(super) fn nack(&mut self) -> Verdict {
         self.nacks += 1;
@@ -172,6 +181,12 @@ impl Load {
     pub(super) fn forgotten(&mut self) {
         self.sent.clear();
     }
+}
+
+/// By when so many rumors have been told as often as they may, if nothing new comes: a gossip packet each interval
+/// tells at least one of them. Twice that, for clocks that run slow and intervals that begin late.
+pub(super) fn rest_max(config: &Config, rumors: u32, live: usize) -> Duration {
+    config.gossip_interval * 2 * rumors.saturating_mul(rumor_limit(config, live)).saturating_add(50)
 }
 
 /// `λ · ⌈log10(n + 1)⌉` (\[SWIM\] 4.1), or once for each of the others up to `2λ` ([`Config::retransmit_mult`]).

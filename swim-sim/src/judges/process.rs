@@ -5,6 +5,7 @@
 
 mod changes;
 mod records;
+mod speech;
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -72,8 +73,8 @@ pub(super) struct Process {
 #[derive(Debug, Default)]
 struct Turn {
     kind: Kind,
-    /// Of a datagram: whether from a known member, its bytes and its messages.
-    from_member: bool,
+    /// Of a datagram: where it came from, its bytes and its messages.
+    from: Option<SocketAddr>,
     bytes: usize,
     messages: u64,
     /// Messages that each want a datagram sent: pings, ping-reqs, acks to be handed on, questions.
@@ -97,8 +98,9 @@ struct Turn {
     spoken: Vec<(NodeId, Incarnation, State)>,
     /// Members that events told of.
     told: Vec<NodeId>,
-    /// Datagrams sent in answer, and bytes sent to addresses that are nobody's.
+    /// Datagrams sent in answer, whether one of them was a claim alone, and bytes sent to addresses that are nobody's.
     answers: u64,
+    answered: bool,
     to_strangers: usize,
 }
 
@@ -179,7 +181,7 @@ impl Process {
         match input {
             Input::Datagram { from, bytes } => {
                 self.turn.kind = Kind::Datagram;
-                self.turn.from_member = knows_address(at, from);
+                self.turn.from = Some(from);
                 self.turn.bytes = bytes.len();
                 if let Ok(messages) = decode(bytes, self.cluster, DATAGRAM_MAX) {
                     messages.for_each(|message| self.hear(at, &message));
@@ -261,126 +263,10 @@ impl Process {
         }
     }
 
-    /// The node sends a datagram.
-    pub(super) fn transmit(&mut self, at: Moment<'_>, to: SocketAddr, bytes: &[u8]) -> Verdict {
-        let config = at.view.config();
-        if self.turn.kind == Kind::Datagram {
-            self.turn.answers += 1;
-            if !knows_address(at, to) {
-                self.turn.to_strangers += bytes.len();
-            }
-        }
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let messages = wire::datagram(bytes, self.cluster, config.datagram_max.into(), &mut scratch);
-        self.scratch = scratch;
-        let messages = messages?;
-        self.turn.targets.clear();
-        self.turn.targets.extend(messages.clone().filter_map(|message| target(&message)));
-        let mut nacks = false;
-        for message in messages {
-            self.say(at, &message)?;
-            if let Message::Nack(_) = message {
-                nacks = true;
-                self.load.nack()?;
-            }
-            if let Some(claim) = self.rumor(at, to, &message) {
-                let (id, _) = subject(&message).expect("a claim has a subject");
-                // What the input taught counts already: it may have been an exchange with all there is.
-                let live_max = self.live_max.max(at.view.live());
-                self.load.rumor(at.clock, config, claim, id, live_max)?;
-            }
-        }
-        if self.turn.kind != Kind::Datagram && !nacks {
-            self.load.initiated();
-        }
-        Ok(())
-    }
-
-    /// Tells this message's claim from all others, if it is sent as a rumor.
-    fn rumor(&self, at: Moment<'_>, to: SocketAddr, message: &Message<'_>) -> Option<u64> {
-        let (kind, id, incarnation, other) = match *message {
-            Message::Alive(Alive { id, incarnation, profile }) => {
-                let hash = profile.as_bytes().iter().fold(0_u64, |hash, &byte| hash.rotate_left(7) ^ u64::from(byte));
-                (0, id, incarnation, hash)
-            }
-            Message::Suspect(m) => (1, m.id, m.incarnation, m.accuser.as_u64()),
-            Message::Dead(m) => (2, m.id, m.incarnation, m.accuser.as_u64()),
-            Message::Left(m) => (3, m.id, m.incarnation, 0),
-            _ => return None,
-        };
-        let to_subject = at.oracle.ids_at(to).contains(&id);
-        let asked = self.turn.kind == Kind::Datagram && self.turn.named.contains(&id);
-        // Whoever departed says so with each ack, for as long as it is asked.
-        let own_departure = kind == 3 && id == self.id && self.turn.kind == Kind::Datagram;
-        if to_subject || asked || own_departure || self.turn.targets.contains(&id) {
-            return None;
-        }
-        let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
-        let words = [id.as_u64(), incarnation.life, incarnation.refutation.into(), other];
-        Some(words.into_iter().fold(kind, mix))
-    }
-
-    /// The node writes to a stream.
-    pub(super) fn write(&mut self, at: Moment<'_>, stream: StreamId, bytes: &[u8]) -> Verdict {
-        let mut writer = self.writing.remove(&stream).unwrap_or_default();
-        writer.push(bytes);
-        let verdict = self.write_frames(at, &mut writer);
-        self.writing.insert(stream, writer);
-        verdict
-    }
-
-    fn write_frames(&mut self, at: Moment<'_>, writer: &mut FrameReader) -> Verdict {
-        loop {
-            let packet = writer.next().map_err(|error| super::fault::Fault {
-                rule: Rule::S7,
-                about: None,
-                what: format!("wrote to a stream what is no frame: {error}"),
-            })?;
-            let Some(packet) = packet else { return Ok(()) };
-            for message in wire::frame(packet, self.cluster)? {
-                self.say(at, &message)?;
-            }
-        }
-    }
-
     /// A stream is gone.
     pub(super) fn stream_closed(&mut self, stream: StreamId) {
         self.reading.remove(&stream);
         self.writing.remove(&stream);
-    }
-
-    /// What may be said by anybody, on whatever path.
-    fn say(&mut self, at: Moment<'_>, message: &Message<'_>) -> Verdict {
-        wire::in_own_name(message, self.id)?;
-        oneself::said(message, self.id, at.view.status())?;
-        if let Message::Ack(ack) = message
-            && ack.incarnation > at.oracle.greatest()
-        {
-            let what = format!("acked with {}, which nobody ever was", ack.incarnation);
-            return super::fault::fault(Rule::S2, what);
-        }
-        if let Message::Join(_) = message {
-            // Whoever joins says anew who it is, once it is let in.
-            self.load.forgotten();
-        }
-        let Some((id, incarnation)) = subject(message) else { return Ok(()) };
-        incarnation::owned(at.oracle, id, incarnation, "spoke of")?;
-        match *message {
-            Message::Suspect(m) => {
-                let accusation = Accusation { id, incarnation, accuser: m.accuser };
-                causes::real(at.oracle.is_accuser(m.accuser), &accusation)?;
-                if m.accuser == self.id { Ok(()) } else { self.evidence.judge_accuser(accusation) }
-            }
-            Message::Dead(_) | Message::Tombstone(Tombstone { grave: Grave::Dead(_), .. }) => {
-                self.turn.spoken.push((id, incarnation, State::Dead));
-                Ok(())
-            }
-            Message::Left(_) | Message::Tombstone(Tombstone { grave: Grave::Left, .. }) if id != self.id => {
-                self.turn.spoken.push((id, incarnation, State::Left));
-                Ok(())
-            }
-            _ => Ok(()),
-        }
     }
 
     /// All that followed from the input has been done.
@@ -444,10 +330,11 @@ impl Process {
         }
     }
 
-    fn judge_answers(&self, at: Moment<'_>) -> Verdict {
+    fn judge_answers(&mut self, at: Moment<'_>) -> Verdict {
         if self.turn.kind != Kind::Datagram {
             return Ok(());
         }
+        self.load.beyond_answers(self.turn.asks, self.turn.answers);
         wire::strangers(self.turn.to_strangers, self.turn.bytes)?;
         Load::answered(at.view.config(), self.turn.asks, self.turn.accusations.len() as u64, self.turn.answers)
     }

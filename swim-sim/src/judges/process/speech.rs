@@ -1,0 +1,131 @@
+//! What a process says: datagram by datagram, frame by frame.
+
+use super::*;
+
+impl Process {
+    /// The node sends a datagram.
+    pub(in crate::judges) fn transmit(&mut self, at: Moment<'_>, to: SocketAddr, bytes: &[u8]) -> Verdict {
+        let config = at.view.config();
+        if self.turn.kind == Kind::Datagram {
+            self.turn.answers += 1;
+            if !knows_address(at, to) {
+                self.turn.to_strangers += bytes.len();
+            }
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let messages = wire::datagram(bytes, self.cluster, config.datagram_max.into(), &mut scratch);
+        self.scratch = scratch;
+        let messages = messages?;
+        self.turn.targets.clear();
+        self.turn.targets.extend(messages.clone().filter_map(|message| target(&message)));
+        let mut nacks = false;
+        for (place, message) in messages.enumerate() {
+            self.say(at, &message)?;
+            if place == 0 && self.answers(at, to, &message) {
+                continue;
+            }
+            if let Message::Nack(_) = message {
+                nacks = true;
+                self.load.nack()?;
+            }
+            if let Some(claim) = self.rumor(at, to, &message) {
+                let (id, _) = subject(&message).expect("a claim has a subject");
+                // What the input taught counts already: it may have been an exchange with all there is.
+                let live_max = self.live_max.max(at.view.live());
+                self.load.rumor(at.clock, config, claim, id, live_max)?;
+            }
+        }
+        if self.turn.kind != Kind::Datagram && !nacks {
+            self.load.initiated();
+        }
+        Ok(())
+    }
+
+    /// Whether a datagram that begins with this claim is the one that may answer whoever sent the input, about a member
+    /// that it named: an echo, or the answer to an Ask (protocol 1.10). What rides behind it are rumors.
+    fn answers(&mut self, at: Moment<'_>, to: SocketAddr, first: &Message<'_>) -> bool {
+        let Some((id, _)) = subject(first).filter(|_| gossiped(first).is_some()) else { return false };
+        let answers = self.turn.from == Some(to) && self.turn.named.contains(&id);
+        answers && !at.oracle.ids_at(to).contains(&id) && !std::mem::replace(&mut self.turn.answered, true)
+    }
+
+    /// Tells this message's claim from all others, if it is sent as a rumor.
+    fn rumor(&self, at: Moment<'_>, to: SocketAddr, message: &Message<'_>) -> Option<u64> {
+        let (kind, id, incarnation, other) = match *message {
+            Message::Alive(Alive { id, incarnation, profile }) => {
+                let hash = profile.as_bytes().iter().fold(0_u64, |hash, &byte| hash.rotate_left(7) ^ u64::from(byte));
+                (0, id, incarnation, hash)
+            }
+            Message::Suspect(m) => (1, m.id, m.incarnation, m.accuser.as_u64()),
+            Message::Dead(m) => (2, m.id, m.incarnation, m.accuser.as_u64()),
+            Message::Left(m) => (3, m.id, m.incarnation, 0),
+            _ => return None,
+        };
+        let to_subject = at.oracle.ids_at(to).contains(&id);
+        // Whoever departed says so with each ack, for as long as it is asked.
+        let own_departure = kind == 3 && id == self.id && self.turn.kind == Kind::Datagram;
+        if to_subject || own_departure || self.turn.targets.contains(&id) {
+            return None;
+        }
+        let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
+        let words = [id.as_u64(), incarnation.life, incarnation.refutation.into(), other];
+        Some(words.into_iter().fold(kind, mix))
+    }
+
+    /// The node writes to a stream.
+    pub(in crate::judges) fn write(&mut self, at: Moment<'_>, stream: StreamId, bytes: &[u8]) -> Verdict {
+        let mut writer = self.writing.remove(&stream).unwrap_or_default();
+        writer.push(bytes);
+        let verdict = self.write_frames(at, &mut writer);
+        self.writing.insert(stream, writer);
+        verdict
+    }
+
+    fn write_frames(&mut self, at: Moment<'_>, writer: &mut FrameReader) -> Verdict {
+        loop {
+            let packet = writer.next().map_err(|error| super::super::fault::Fault {
+                rule: Rule::S7,
+                about: None,
+                what: format!("wrote to a stream what is no frame: {error}"),
+            })?;
+            let Some(packet) = packet else { return Ok(()) };
+            for message in wire::frame(packet, self.cluster)? {
+                self.say(at, &message)?;
+            }
+        }
+    }
+
+    /// What may be said by anybody, on whatever path.
+    fn say(&mut self, at: Moment<'_>, message: &Message<'_>) -> Verdict {
+        wire::in_own_name(message, self.id)?;
+        oneself::said(message, self.id, at.view.status())?;
+        if let Message::Ack(ack) = message
+            && ack.incarnation > at.oracle.greatest()
+        {
+            let what = format!("acked with {}, which nobody ever was", ack.incarnation);
+            return super::super::fault::fault(Rule::S2, what);
+        }
+        if let Message::Join(_) = message {
+            // Whoever joins says anew who it is, once it is let in.
+            self.load.forgotten();
+        }
+        let Some((id, incarnation)) = subject(message) else { return Ok(()) };
+        incarnation::owned(at.oracle, id, incarnation, "spoke of")?;
+        match *message {
+            Message::Suspect(m) => {
+                let accusation = Accusation { id, incarnation, accuser: m.accuser };
+                causes::real(at.oracle.is_accuser(m.accuser), &accusation)?;
+                if m.accuser == self.id { Ok(()) } else { self.evidence.judge_accuser(accusation) }
+            }
+            Message::Dead(_) | Message::Tombstone(Tombstone { grave: Grave::Dead(_), .. }) => {
+                self.turn.spoken.push((id, incarnation, State::Dead));
+                Ok(())
+            }
+            Message::Left(_) | Message::Tombstone(Tombstone { grave: Grave::Left, .. }) if id != self.id => {
+                self.turn.spoken.push((id, incarnation, State::Left));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
