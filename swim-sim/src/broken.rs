@@ -55,13 +55,17 @@ pub enum Flaw {
     Improvises,
     /// It takes an accusation of itself for true (S13).
     BelievesItsAccusers,
+    /// It raises its own incarnation every now and then, for no reason (S2).
+    Boasts,
+    /// It says that it gave way to another process of its name, and is silent from then on (S13).
+    GivesUp,
     /// It accuses in names that nobody has (S14).
     InventsAccusers,
     /// It counts itself thrice among the accusers (S14).
     CountsTwice,
     /// It takes its own pings for answered (L1, L2).
     AnswersItself,
-    /// It never hears that it is accused, or held dead (L4).
+    /// It never hears that it is accused, or held dead (S13).
     IgnoresItsObituary,
     /// It tells nobody of its new metadata (L5).
     KeepsToItself,
@@ -75,7 +79,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 23] = [
+    pub const ALL: [Flaw; 25] = [
         Flaw::RemembersAnEarlierLife,
         Flaw::AccusesTheFuture,
         Flaw::IgnoresAccusations,
@@ -91,6 +95,8 @@ impl Flaw {
         Flaw::Hesitates,
         Flaw::Improvises,
         Flaw::BelievesItsAccusers,
+        Flaw::Boasts,
+        Flaw::GivesUp,
         Flaw::InventsAccusers,
         Flaw::CountsTwice,
         Flaw::AnswersItself,
@@ -105,7 +111,7 @@ impl Flaw {
     pub fn rule(self) -> Rule {
         match self {
             Flaw::RemembersAnEarlierLife => Rule::S1,
-            Flaw::AccusesTheFuture => Rule::S2,
+            Flaw::AccusesTheFuture | Flaw::Boasts => Rule::S2,
             Flaw::IgnoresAccusations => Rule::S3,
             Flaw::Resurrects => Rule::S4,
             Flaw::BuriesHastily => Rule::S5,
@@ -116,10 +122,9 @@ impl Flaw {
             Flaw::NeverForgets => Rule::S10,
             Flaw::Hesitates => Rule::S11,
             Flaw::Improvises => Rule::S12,
-            Flaw::BelievesItsAccusers => Rule::S13,
+            Flaw::BelievesItsAccusers | Flaw::IgnoresItsObituary | Flaw::GivesUp => Rule::S13,
             Flaw::InventsAccusers | Flaw::CountsTwice => Rule::S14,
             Flaw::AnswersItself => Rule::L2,
-            Flaw::IgnoresItsObituary => Rule::L4,
             Flaw::KeepsToItself => Rule::L5,
             Flaw::NeverRests | Flaw::Miscounts => Rule::Contract,
             Flaw::BuriesUnheard => Rule::FalseDeath,
@@ -149,6 +154,9 @@ const HASTE: f64 = 8.0;
 
 /// After how long [`Flaw::Resurrects`] does.
 const GRIEF: Duration = Duration::from_secs(2);
+
+/// After how long [`Flaw::GivesUp`] does.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often [`Flaw::Pesters`] sends a ping.
 const PESTERING: u32 = 60;
@@ -208,6 +216,10 @@ impl Broken {
             changed: Vec::new(),
             metadata: None,
         }
+    }
+
+    fn has_given_up(&self) -> bool {
+        self.flaw == Flaw::GivesUp && self.now > Instant::ZERO + PATIENCE
     }
 
     /// What comes before any input: its time, and what the node tells itself.
@@ -353,7 +365,7 @@ impl View for Broken {
         self.shown(self.node.local())
     }
     fn status(&self) -> Status {
-        self.node.status()
+        if self.has_given_up() { Status::Superseded } else { self.node.status() }
     }
     fn members(&self, each: &mut dyn FnMut(Member<'_>)) {
         self.node.members().for_each(|member| each(self.shown(member)));
@@ -383,6 +395,7 @@ impl View for Broken {
     fn deadline(&self) -> Option<Instant> {
         match self.flaw {
             Flaw::NeverRests => self.node.deadline().map(|deadline| deadline.min(self.now)),
+            Flaw::GivesUp if self.has_given_up() => None,
             _ => self.node.deadline(),
         }
     }
@@ -394,6 +407,9 @@ impl View for Broken {
 impl Driven for Broken {
     fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), DatagramError> {
         self.before_input(now);
+        if self.has_given_up() {
+            return Ok(());
+        }
         let handled = match self.mishears() {
             Some(quote) => {
                 let heard = self.misquote.packet(datagram, quote);
@@ -430,6 +446,10 @@ impl Driven for Broken {
     fn handle_timeout(&mut self, now: Instant) {
         self.before_input(now);
         self.node.handle_timeout(now);
+        if self.flaw == Flaw::Boasts && now > Instant::ZERO + PATIENCE {
+            let metadata = Bytes::copy_from_slice(self.node.local().metadata);
+            self.node.set_metadata(now, metadata).expect("it was its metadata before");
+        }
         self.after_input();
     }
     fn join(&mut self, now: Instant, seeds: &[SeedId]) -> Result<(), CommandError> {
@@ -464,6 +484,9 @@ impl Driven for Broken {
     }
 
     fn poll_action<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Action<'b>> {
+        if self.has_given_up() {
+            return None;
+        }
         if let Some((to, datagram, times)) = self.again.take() {
             buf.clear();
             buf.extend_from_slice(&datagram);

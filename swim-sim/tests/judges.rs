@@ -61,6 +61,8 @@ fn scenario(flaw: Flaw) -> Scenario {
         Flaw::Stammers
         | Flaw::Repeats
         | Flaw::NeverTires
+        | Flaw::Boasts
+        | Flaw::GivesUp
         | Flaw::Pesters
         | Flaw::Improvises
         | Flaw::NeverRests

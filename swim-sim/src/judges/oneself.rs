@@ -1,10 +1,17 @@
-//! S13: a node that runs holds itself alive, and accuses itself of nothing; departing, it says only that it left.
+//! S13, S2: what a node is to itself. It holds itself alive and accuses itself of nothing; departing, it says only that it
+//! left. It departs when it is told to, and gives way when it hears of a newer process of its name. Its own incarnation
+//! goes past whatever it is accused of in a datagram, by the least step, and is raised for no other reason (protocol 2.3,
+//! 2.10, 7.5).
+//!
+//! Not seen: an accusation on a stream that is passed over. A stream may break at any message, so there each step that
+//! its messages would lead to is right.
 
-use swim_proto::wire::{Grave, Message, Tombstone};
+use swim_proto::wire::{Alive, Grave, Message, Profile, Tombstone};
 use swim_proto::{Incarnation, Member, NodeId, State, Status};
 
 use super::Rule;
 use super::fault::{Verdict, fault};
+use crate::observe::Command;
 
 /// Whether a node in this status takes part: it is to be found alive by all, and to find all.
 pub(super) fn takes_part(status: Status) -> bool {
@@ -36,4 +43,108 @@ pub(super) fn said(message: &Message<'_>, own: NodeId, status: Status) -> Verdic
         _ => false,
     };
     if accuses { fault(Rule::S13, format!("it is {status:?} and says of itself {message:?}")) } else { Ok(()) }
+}
+
+/// What one input makes of a node's own incarnation and standing.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    /// Whether it took part before; otherwise nothing it hears changes it.
+    ran: bool,
+    before: Incarnation,
+    /// What each message in turn led to.
+    steps: Vec<Incarnation>,
+    /// A newer process of its name was heard of.
+    superseded: bool,
+}
+
+impl Course {
+    /// Before an input, in the memory of the last one.
+    pub(super) fn begin(mut self, before: Incarnation, status: Status) -> Course {
+        self.steps.clear();
+        Course { ran: takes_part(status), before, steps: self.steps, superseded: false }
+    }
+
+    fn reached(&self) -> Incarnation {
+        self.steps.last().copied().unwrap_or(self.before)
+    }
+
+    /// A message of the input.
+    pub(super) fn hear(&mut self, message: &Message<'_>, local: &Member<'_>) {
+        if !self.ran || self.superseded {
+            return;
+        }
+        match *message {
+            Message::Alive(alive) if alive.id == local.id => self.hear_alive(&alive, local),
+            Message::Suspect(m) if m.id == local.id => self.accused(m.incarnation),
+            Message::Dead(m) if m.id == local.id => self.accused(m.incarnation),
+            Message::Left(m) if m.id == local.id => self.accused(m.incarnation),
+            Message::Tombstone(m) if m.id == local.id => self.accused(m.incarnation),
+            _ => {}
+        }
+    }
+
+    fn accused(&mut self, incarnation: Incarnation) {
+        if incarnation >= self.reached() {
+            self.go_past(incarnation);
+        }
+    }
+
+    fn hear_alive(&mut self, alive: &Alive<'_>, local: &Member<'_>) {
+        let (own, profile) = (self.reached(), alive.profile.parse());
+        if profile.name != local.name || alive.incarnation < own {
+            return;
+        }
+        let mut own_profile = Vec::new();
+        let Member { name, address, endpoint, metadata, versions, .. } = *local;
+        Profile { address, endpoint, versions, name, metadata }.encode_into(&mut own_profile);
+        let (life, other) = (alive.incarnation.life, alive.profile.as_bytes());
+        let newer = life > own.life || life == own.life && other > own_profile.as_slice();
+        if profile.address != address && newer {
+            self.superseded = true;
+        } else if alive.incarnation > own || other != own_profile.as_slice() {
+            self.go_past(alive.incarnation);
+        }
+    }
+
+    /// The least incarnation past this one: of the next life, past a greater life (protocol 2.3).
+    fn go_past(&mut self, heard: Incarnation) {
+        let own = self.reached();
+        let greater_life = heard.life > own.life && heard.life < Incarnation::MAX.life;
+        self.steps.push(if greater_life { Incarnation::first(heard.life + 1) } else { own.max(heard).past() });
+    }
+
+    /// What its application wants of it.
+    pub(super) fn told(&mut self, command: Command, status: Status) {
+        let comes_back = command == Command::Join && status == Status::Left;
+        if comes_back || command == Command::SetMetadata && self.ran {
+            self.steps.push(self.before.past());
+        }
+    }
+
+    /// What it has become. `breaks`: the input may have been acted upon as far as any of its messages; or, being a
+    /// command, refused.
+    pub(super) fn judge(&self, after: Incarnation, status: Status, breaks: bool) -> Verdict {
+        if status == Status::Superseded && self.ran && !self.superseded {
+            return fault(Rule::S13, "it gave way, and no newer process of its name was heard of".into());
+        }
+        let due = self.reached();
+        if after == due || breaks && (after == self.before || self.steps.contains(&after)) {
+            return Ok(());
+        }
+        if after < due {
+            let what = format!("it is at {after} after an accusation or a name's claim that it must go past, to {due}");
+            return fault(Rule::S13, what);
+        }
+        fault(Rule::S2, format!("it raised itself from {} to {after}, where {due} is due", self.before))
+    }
+}
+
+/// Whether it departs when it is told to, and only then.
+pub(super) fn departure(told_to_leave: bool, status: Status) -> Verdict {
+    let leaves = matches!(status, Status::Leaving | Status::Left);
+    if leaves && !told_to_leave || told_to_leave && takes_part(status) {
+        let told = if told_to_leave { "having been told to leave" } else { "and nobody told it to leave" };
+        return fault(Rule::S13, format!("it is {status:?}, {told}"));
+    }
+    Ok(())
 }

@@ -25,6 +25,7 @@ use super::lattice::{self, Claim};
 use super::load::Load;
 use super::maps::{IdMap, Spread};
 use super::mirror::{self, Held, Mirror, Told};
+use super::oneself::Course;
 use super::oracle::{Oracle, subject};
 use super::{events, incarnation, oneself, wire};
 use crate::observe::{Command, Input, View};
@@ -50,6 +51,8 @@ pub(super) struct Process {
     own: Incarnation,
     /// Whether it took part when it last settled.
     took_part: bool,
+    /// Whether its application had it leave, and not come back since.
+    told_to_leave: bool,
     mirrors: IdMap<Mirror>,
     /// How many mirrors hold a record.
     held: usize,
@@ -81,6 +84,8 @@ struct Turn {
     asks: u64,
     /// Whether its lateness has been counted.
     timed: bool,
+    /// What it makes of the node itself.
+    course: Course,
     /// The deadline and the number of live members before it.
     deadline: Option<Instant>,
     live: usize,
@@ -135,6 +140,7 @@ impl Process {
             cluster: ClusterHash::of(&view.config().cluster),
             own: local.incarnation,
             took_part: true,
+            told_to_leave: false,
             mirrors: IdMap::default(),
             held: 0,
             mirrors_full: false,
@@ -195,6 +201,13 @@ impl Process {
             Input::Timeout => self.turn.kind = Kind::Timeout,
             Input::Command(command) => {
                 self.turn.kind = Kind::Command;
+                let status = at.view.status();
+                self.turn.course.told(command, status);
+                match command {
+                    Command::Leave => self.told_to_leave |= oneself::takes_part(status),
+                    Command::Join => self.told_to_leave &= status != Status::Left,
+                    Command::SetMetadata | Command::ForceLeave(_) => {}
+                }
                 if let Command::ForceLeave(id) = command
                     && let Some(member) = at.view.member(id)
                 {
@@ -220,6 +233,7 @@ impl Process {
         self.turn.messages += 1;
         self.turn.asks +=
             u64::from(matches!(message, Message::Ping(_) | Message::PingReq(_) | Message::Ack(_) | Message::Ask(_)));
+        self.turn.course.hear(message, &at.view.local());
         self.evidence.heard(message);
         self.turn.accusations.extend(causes::accusation(message));
         if let Message::PingReq(_) = message {
@@ -275,6 +289,11 @@ impl Process {
         self.keep_time(at);
         let (status, local) = (at.view.status(), at.view.local());
         oneself::held(status, &local, self.own)?;
+        oneself::departure(self.told_to_leave, status)?;
+        if self.turn.kind != Kind::Start {
+            let breaks = matches!(self.turn.kind, Kind::Stream | Kind::Command);
+            self.turn.course.judge(local.incarnation, status, breaks)?;
+        }
         self.own = self.own.max(local.incarnation);
         bounds::health(at.view.health(), config)?;
         // The departed and the superseded only answer: nothing runs out there any more, until they join again.
@@ -351,7 +370,7 @@ impl Process {
 
 impl Turn {
     fn begin(&mut self, view: &dyn View) {
-        let Turn { mut claims, mut named, mut accusations, mut targets, mut spoken, mut told, .. } =
+        let Turn { course, mut claims, mut named, mut accusations, mut targets, mut spoken, mut told, .. } =
             std::mem::take(self);
         claims.clear();
         named.clear();
@@ -360,6 +379,7 @@ impl Turn {
         spoken.clear();
         told.clear();
         *self = Turn {
+            course: course.begin(view.local().incarnation, view.status()),
             deadline: view.deadline(),
             live: view.live(),
             claims,

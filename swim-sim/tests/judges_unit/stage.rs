@@ -339,13 +339,13 @@ pub(crate) fn suspect(slot: u32, refutation: u32, now: Instant) -> Held {
 
 /// The profile bytes of a member without metadata.
 pub(crate) fn profile(slot: u32) -> Vec<u8> {
-    let profile = swim_proto::wire::Profile {
-        address: address(slot),
-        endpoint: None,
-        versions: VERSIONS,
-        name: name(slot),
-        metadata: &[],
-    };
+    profile_at(slot, address(slot))
+}
+
+/// The same at another address.
+pub(crate) fn profile_at(slot: u32, address: SocketAddr) -> Vec<u8> {
+    let profile =
+        swim_proto::wire::Profile { address, endpoint: None, versions: VERSIONS, name: name(slot), metadata: &[] };
     let mut bytes = Vec::new();
     profile.encode_into(&mut bytes);
     bytes

@@ -32,7 +32,10 @@ impl Process {
                 let (id, _) = subject(&message).expect("a claim has a subject");
                 // What the input taught counts already: it may have been an exchange with all there is.
                 let live_max = self.live_max.max(at.view.live());
-                self.load.rumor(at.clock, config, claim, id, live_max)?;
+                self.load.rumor(at.clock, config, claim, id, live_max).map_err(|fault| {
+                    let what = format!("{} ({})", fault.what, told(&message));
+                    super::super::fault::Fault { what, ..fault }
+                })?;
             }
         }
         if self.turn.kind != Kind::Datagram && !nacks {
@@ -127,5 +130,13 @@ impl Process {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// A claim in a few words.
+fn told(message: &Message<'_>) -> String {
+    match message {
+        Message::Alive(m) => format!("Alive {} at {}", m.id, m.incarnation),
+        other => format!("{other:?}"),
     }
 }
