@@ -5,19 +5,20 @@ mod command {
     pub(crate) mod run;
     pub(crate) mod schedule;
     pub(crate) mod swarm;
+    pub(crate) mod theory;
 }
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Exit codes: 0 passed, 1 usage, 2 safety violated, 3 not converged, 4 not deterministic.
+/// Exit codes: 0 passed, 1 usage, 2 safety violated, 3 not converged, 4 not deterministic, 5 not as in theory.
 #[derive(Parser)]
 #[command(
     name = "swim-sim",
     version,
     about = "Simulates clusters of thousands of nodes, reproducible from a seed",
-    after_help = "Exit codes: 0 passed, 1 usage, 2 safety violated, 3 not converged, 4 not deterministic."
+    after_help = "Exit codes: 0 passed, 1 usage, 2 safety violated, 3 not converged, 4 not deterministic, 5 not as in theory."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -30,6 +31,8 @@ enum Command {
     Run(Box<command::run::Flags>),
     /// Run random scenarios, one per seed, on all cores, until one fails
     Swarm(command::swarm::Flags),
+    /// Print SWIM's analytic results beside what the core does
+    Theory(command::theory::Flags),
 }
 
 /// Exit code of a command that was not understood.
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Run(flags) => command::run::run(&flags),
         Command::Swarm(flags) => command::swarm::swarm(&flags),
+        Command::Theory(flags) => command::theory::theory(&flags),
     };
     match ended {
         Ok(code) => ExitCode::from(code),
