@@ -51,6 +51,7 @@ mod scenario;
 mod seeds;
 mod streams;
 pub mod swarm;
+pub mod sweep;
 pub mod theory;
 mod trace;
 mod world;

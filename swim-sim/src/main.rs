@@ -1,10 +1,14 @@
-//! The simulator, as a command: `swim-sim run` for one scenario, `swim-sim swarm` for many.
+//! The simulator, as a command: `swim-sim run` for one scenario, `swarm` for many random ones, `sweep` for settings against
+//! figures, `theory` for figures against formulas.
 
 mod command {
     pub(crate) mod quantity;
     pub(crate) mod run;
     pub(crate) mod schedule;
+    pub(crate) mod setting;
+    pub(crate) mod stage;
     pub(crate) mod swarm;
+    pub(crate) mod sweep;
     pub(crate) mod theory;
 }
 
@@ -31,6 +35,8 @@ enum Command {
     Run(Box<command::run::Flags>),
     /// Run random scenarios, one per seed, on all cores, until one fails
     Swarm(command::swarm::Flags),
+    /// Run every combination of some settings and compare their figures
+    Sweep(Box<command::sweep::Flags>),
     /// Print SWIM's analytic results beside what the core does
     Theory(command::theory::Flags),
 }
@@ -50,6 +56,7 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Run(flags) => command::run::run(&flags),
         Command::Swarm(flags) => command::swarm::swarm(&flags),
+        Command::Sweep(flags) => command::sweep::sweep(&flags),
         Command::Theory(flags) => command::theory::theory(&flags),
     };
     match ended {

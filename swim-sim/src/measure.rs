@@ -4,6 +4,7 @@
 //! at every node. (But for a crash, which counts once who holds the crashed member live.)
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use swim_proto::NodeId;
@@ -30,6 +31,10 @@ pub struct Measure {
     /// Members declared dead while up, but held up or cut off from the accuser at some time of the suspicion, or the
     /// accuser itself was held up.
     pub excused_deaths: u64,
+    /// How often a node began to suspect a member that was down, or had departed.
+    pub suspicions: u64,
+    /// How often a node began to suspect a member that was up.
+    pub false_suspicions: u64,
 }
 
 /// One crash, and who has noticed.
@@ -69,6 +74,8 @@ impl Measure {
             watched: Vec::new(),
             false_deaths: 0,
             excused_deaths: 0,
+            suspicions: 0,
+            false_suspicions: 0,
         }
     }
 
@@ -234,6 +241,10 @@ impl Measure {
         }
     }
 
+    pub(crate) fn suspected(&mut self, up: bool) {
+        *if up { &mut self.false_suspicions } else { &mut self.suspicions } += 1;
+    }
+
     pub(crate) fn buried_alive(&mut self, well_and_linked: bool) {
         if well_and_linked {
             self.false_deaths += 1;
@@ -254,14 +265,23 @@ impl Measure {
 
     /// Seconds from each crash until the first, and until the last live member held the crashed one dead.
     pub fn detection(&self) -> (Percentiles, Percentiles) {
-        let times = |when: fn(&CrashSeen) -> Option<u64>| {
-            Percentiles::of(self.crashes().filter_map(|crash| when(crash).map(|at| at - crash.at)))
-        };
-        (times(|crash| crash.first), times(|crash| crash.last.filter(|_| crash.first.is_some())))
+        let times = |when: fn(&CrashSeen) -> Option<Duration>| Percentiles::of(self.crashes().filter_map(when));
+        (times(CrashSeen::first_noticed), times(CrashSeen::last_noticed))
     }
 }
 
 impl CrashSeen {
+    /// How long after it somebody held the member dead for the first time.
+    pub fn first_noticed(&self) -> Option<Duration> {
+        self.first.map(|at| Duration::from_nanos(at - self.at))
+    }
+
+    /// How long after it nobody held the member live any more.
+    pub fn last_noticed(&self) -> Option<Duration> {
+        let last = self.last.filter(|_| self.first.is_some());
+        last.map(|at| Duration::from_nanos(at - self.at))
+    }
+
     fn lets_go(&mut self, now: u64, slot: u32) {
         if core::mem::replace(&mut self.holds[slot as usize], false) {
             self.holders -= 1;
@@ -288,11 +308,12 @@ pub struct Percentiles {
 }
 
 impl Percentiles {
-    fn of(durations: impl Iterator<Item = u64>) -> Percentiles {
+    /// Of these.
+    pub fn of(durations: impl Iterator<Item = Duration>) -> Percentiles {
         // Microseconds, to three significant digits.
         let mut histogram = Histogram::<u64>::new(3).expect("three digits are within what it offers");
-        for nanos in durations {
-            histogram.record(nanos / 1_000).expect("it grows as it must");
+        for duration in durations {
+            histogram.record(duration.as_micros() as u64).expect("it grows as it must");
         }
         if histogram.is_empty() {
             return Percentiles::default();

@@ -28,9 +28,9 @@ use super::{Claim, Plan, Row, TheoryError, paper};
 use crate::faults::{Crash, Fault, Timed};
 use crate::seeds::{Purpose, Seeds};
 
-/// For how many periods a crash is waited to be noticed: where half of all are well, one in 20,000 is pinged by nobody
-/// for longer.
-const PATIENCE: u32 = 20;
+/// For how many periods a crash is waited to be noticed at most: where half of all are well, one in 10^13 is pinged by
+/// nobody for longer.
+const PATIENCE: u32 = 60;
 
 /// How many members crash at once.
 #[derive(Clone, Copy, PartialEq)]
@@ -129,18 +129,25 @@ fn notice(plan: &Plan, nodes: u32, share: Share, seed: u64) -> Result<Noticed, T
     let tap = Tap::on(&mut world);
     let survivors: Vec<u32> = (0..nodes).filter(|slot| !crashed.contains(&(*slot as usize))).collect();
     let (mut whole, mut pinged, mut declared) = (Sample::default(), Sample::default(), Sample::default());
-    world.run_until(crash + period * PATIENCE);
+    let suspected = |world: &crate::World, slot: usize| {
+        let id = world.id(slot as u32);
+        let suspected = survivors.iter().filter_map(|&at| {
+            let member = world.view(at)?.member(id)?;
+            (member.state == State::Suspect).then_some(member.suspicion?.since)
+        });
+        suspected.min().map(|since| Duration::from_nanos(since.as_nanos()))
+    };
+    let all_suspected = |world: &crate::World| crashed.iter().all(|&slot| suspected(world, slot).is_some());
+    while !all_suspected(&world) && world.now() < crash + period * PATIENCE {
+        world.run_until(world.now() + period);
+    }
     let heard = tap.heard();
     for &slot in &crashed {
         let id = world.id(slot as u32);
         let nothing = |what| TheoryError::Nothing { nodes, seed, what, within: period * PATIENCE };
         let first = heard.pings.iter().find(|ping| ping.target == id).map(|ping| ping.at);
         let first = first.ok_or(nothing("a crashed member was pinged by nobody"))?;
-        let suspected = survivors.iter().filter_map(|&at| {
-            let member = world.view(at)?.member(id)?;
-            (member.state == State::Suspect).then_some(member.suspicion?.since)
-        });
-        let suspected = suspected.min().map(|since| Duration::from_nanos(since.as_nanos()));
+        let suspected = suspected(&world, slot);
         let suspected = suspected.ok_or(nothing("a crashed member was suspected by nobody"))?;
         let periods = |time: Duration| (time - crash).as_secs_f64() / period.as_secs_f64();
         whole.add(periods(first).floor() + 1.0);

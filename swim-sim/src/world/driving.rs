@@ -174,6 +174,15 @@ impl World {
         {
             self.declared_dead(slot, member, since, change.member.incarnation.life);
         }
+        if let Event::Suspected(change) = &event
+            && let Some(&member) = self.slots.get(&change.member.id)
+        {
+            let of = &self.processes[member as usize];
+            let up = of.machine.as_ref().is_some_and(|machine| {
+                of.member && machine.view().local().incarnation.life == change.member.incarnation.life
+            });
+            self.measure.suspected(up);
+        }
         self.observe(Observation::Event { slot: Slot(slot), event });
     }
 

@@ -13,7 +13,7 @@ use swim_proto::Config;
 
 use crate::config::Profile;
 use crate::given::{Given, Key, Origin, parse_set};
-use crate::settings::SETTINGS;
+use swim_settings::SETTINGS;
 
 /// What was asked for.
 #[derive(Parser, Debug)]

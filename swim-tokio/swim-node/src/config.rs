@@ -12,9 +12,9 @@ use tracing::level_filters::LevelFilter;
 
 use crate::address::{self, PortZero};
 use crate::given::{Given, Key, Origin};
-use crate::settings::{self, Setting};
 use crate::suggest;
 use crate::tags::{self, Tags};
+use swim_settings::{self as settings, Setting};
 
 /// What the agent runs with.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::given::{Given, Key, OPTIONS, Origin};
-use crate::settings::SETTINGS;
 use crate::suggest;
+use swim_settings::SETTINGS;
 
 const PREFIX: &str = "SWIM_";
 
@@ -73,7 +73,7 @@ fn keys_of(name: &str) -> Option<Key> {
     }
     let name = name.to_ascii_lowercase();
     let option = OPTIONS.iter().find(|(option, _)| *option == name).map(|(_, key)| *key);
-    option.or_else(|| crate::settings::find(&name).map(Key::Protocol))
+    option.or_else(|| swim_settings::find(&name).map(Key::Protocol))
 }
 
 /// Every name understood, without its prefix.

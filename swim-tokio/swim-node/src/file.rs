@@ -20,8 +20,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::given::{Given, Key, OPTIONS, Origin};
-use crate::settings::{self, Field, SETTINGS};
 use crate::suggest;
+use swim_settings::{self as settings, Field, SETTINGS};
 
 /// Reads the file that `named_by`, a flag or a variable, names. What is wrong with it is added to `problems`.
 pub(crate) fn read(path: &Path, named_by: &str, problems: &mut Vec<String>) -> Vec<Given> {

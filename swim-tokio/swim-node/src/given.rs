@@ -6,8 +6,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::settings::{SETTINGS, Setting};
 use crate::suggest;
+use swim_settings::{SETTINGS, Setting};
 
 /// Something that can be said.
 #[derive(Clone, Copy)]
@@ -96,7 +96,7 @@ pub(crate) fn parse_set(text: &str) -> Result<Given, String> {
         return Err(format!("{flag}: write key=value, such as --set probe_interval=500ms"));
     };
     let name = key.trim().replace('-', "_");
-    match crate::settings::find(&name) {
+    match swim_settings::find(&name) {
         Some(setting) => {
             Ok(Given { key: Key::Protocol(setting), text: value.trim().to_owned(), origin: Origin::Flag(flag) })
         }

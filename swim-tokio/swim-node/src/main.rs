@@ -13,7 +13,6 @@ mod exit;
 mod file;
 mod given;
 mod output;
-mod settings;
 mod signals;
 mod suggest;
 mod tags;

@@ -10,7 +10,7 @@ use super::{Out, Step};
 use crate::demo::cluster::Sight;
 use crate::demo::summary::Summary;
 use crate::output::text::{Paint, Tone, show_seconds};
-use crate::settings::show_duration;
+use swim_settings::show_duration;
 
 /// Lines of one kind that a crowded act shows before it only counts them.
 const SHOWN_MAX: usize = 3;

@@ -1,24 +1,33 @@
-//! The protocol's settings as people write them: one table that drives file, environment, `--set`, help and docs.
+//! The protocol's settings as people write them: one table that drives the agent's file, environment, `--set`, help and
+//! docs, and the simulator's `--set` and `--vary`.
 //!
 //! Each row is a field of [`Config`] under the field's own name. A test takes the fields' names from `Config` itself
 //! and fails when one of them has no row here.
+//!
+//! ```
+//! let mut config = swim_proto::Config::lan();
+//! let setting = swim_settings::find("probe_interval").expect("it is a field of Config");
+//! setting.set(&mut config, "1500ms").expect("it is a duration");
+//! assert_eq!(config.probe_interval.as_millis(), 1500);
+//! assert_eq!(setting.set(&mut config, "soon"), Err("a duration with its unit, such as 500ms, 10s or 72h".into()));
+//! ```
 
 use std::time::Duration;
 
 use swim_proto::{Config, ConfigError};
 
 /// A field of [`Config`] that can be set from outside.
-pub(crate) struct Setting {
+pub struct Setting {
     /// The field's name: the key in the file and in `--set`; in capitals after `SWIM_`, the variable.
-    pub(crate) key: &'static str,
+    pub key: &'static str,
     /// What kind of value it takes, and where it is kept.
-    pub(crate) field: Field,
+    pub field: Field,
     /// What it does, in one sentence.
-    pub(crate) meaning: &'static str,
+    pub meaning: &'static str,
 }
 
 /// Where a setting is kept, by the kind of its value.
-pub(crate) enum Field {
+pub enum Field {
     /// Any text.
     Text(fn(&mut Config) -> &mut String),
     /// On or off.
@@ -42,7 +51,7 @@ const fn row(key: &'static str, field: Field, meaning: &'static str) -> Setting 
 }
 
 /// Every setting, in the order of [`Config`].
-pub(crate) static SETTINGS: &[Setting] = &[
+pub static SETTINGS: &[Setting] = &[
     row("cluster", Text(|c| &mut c.cluster), "The cluster's name; packets of any other cluster are dropped"),
     row("members_max", Count32(|c| &mut c.members_max), "Most members known at once, live and dead together"),
     row("probe_interval", Time(|c| &mut c.probe_interval), "How often a member is probed"),
@@ -163,14 +172,14 @@ pub(crate) static SETTINGS: &[Setting] = &[
 ];
 
 /// The setting of this name.
-pub(crate) fn find(key: &str) -> Option<&'static Setting> {
+pub fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
 impl Setting {
     /// Sets it in `config` from its text, whose form it checks; as an error, the end of "it must be …". The bounds of
     /// what has the right form are [`Config::validate`]'s.
-    pub(crate) fn set(&self, config: &mut Config, text: &str) -> Result<(), String> {
+    pub fn set(&self, config: &mut Config, text: &str) -> Result<(), String> {
         fn put<T: std::str::FromStr>(field: &mut T, text: &str) -> Option<()> {
             *field = text.parse().ok()?;
             Some(())
@@ -194,7 +203,7 @@ impl Setting {
     }
 
     /// Its value in `config`, as [`Setting::set`] would take it.
-    pub(crate) fn show(&self, config: &Config) -> String {
+    pub fn show(&self, config: &Config) -> String {
         let config = &mut config.clone();
         match self.field {
             Text(field) => field(config).clone(),
@@ -208,7 +217,7 @@ impl Setting {
     }
 
     /// A number within this setting's bounds, as people write it: seconds become durations.
-    pub(crate) fn show_number(&self, value: f64) -> String {
+    pub fn show_number(&self, value: f64) -> String {
         match self.field {
             Time(_) => Duration::try_from_secs_f64(value).map_or_else(|_| format!("{value}s"), show_duration),
             _ => value.to_string(),
@@ -216,7 +225,7 @@ impl Setting {
     }
 
     /// Its bounds in words, asked of [`Config::validate`] itself: a value beyond them is refused with them.
-    pub(crate) fn bounds(&self) -> String {
+    pub fn bounds(&self) -> String {
         const BEYOND: f64 = 1e12;
         let extremes = |config: &mut Config, greatest: bool| match self.field {
             Text(_) | Switch(_) => {}
@@ -244,7 +253,7 @@ impl Setting {
 }
 
 /// A duration in its largest unit that leaves no fraction: `72h`, `1500ms`, `0s`.
-pub(crate) fn show_duration(duration: Duration) -> String {
+pub fn show_duration(duration: Duration) -> String {
     const UNITS: [(u128, &str); 7] = [
         (86_400_000_000_000, "d"),
         (3_600_000_000_000, "h"),
@@ -339,10 +348,10 @@ mod tests {
     fn the_operators_manual_lists_every_setting_as_it_is() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
         let manual = std::fs::read_to_string(path).unwrap();
-        let (before, rest) = manual.split_once("cargo test -p swim-node settings -->\n").unwrap();
+        let (before, rest) = manual.split_once("cargo test -p swim-settings -->\n").unwrap();
         let (table, after) = rest.split_once("<!-- settings end -->").unwrap();
         if std::env::var_os("UPDATE_DOCS").is_some() {
-            let head = "cargo test -p swim-node settings -->\n";
+            let head = "cargo test -p swim-settings -->\n";
             std::fs::write(path, format!("{before}{head}{}<!-- settings end -->{after}", documented())).unwrap();
         } else {
             assert_eq!(table, documented(), "UPDATE_DOCS=1 writes it anew");
