@@ -1,0 +1,1 @@
+//! Two nodes compare what they hold.
