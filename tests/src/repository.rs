@@ -29,13 +29,14 @@ pub fn documents() -> Vec<PathBuf> {
     found
 }
 
-/// All manifests.
+/// All manifests of the workspace: crates outside it, with a lock file of their own, are none of its business.
 pub fn manifests() -> Vec<PathBuf> {
     let mut found = vec![root().join("Cargo.toml")];
     for folder in ["swim-proto", "swim-tokio", "swim-sim", "tests"] {
         walk(&root().join(folder), "toml", &mut found);
     }
     found.retain(|path| path.ends_with("Cargo.toml"));
+    found.retain(|path| *path == root().join("Cargo.toml") || !read(path).lines().any(|line| line == "[workspace]"));
     found
 }
 

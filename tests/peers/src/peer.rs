@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::packets::Content;
 use crate::world::Outbox;
 
 /// A node's number in its world. Its address is made of it.
@@ -78,6 +79,11 @@ pub(crate) trait Peer: Sized {
 
     /// Time passed.
     fn timeout(&mut self, now: Nanos, out: &mut Outbox<'_>);
+
+    /// A datagram of this library made by hand, and how many claims are in it; `None` where nobody needs one.
+    fn packet(_content: Content<impl Iterator<Item = Index>>) -> Option<(Vec<u8>, u32)> {
+        None
+    }
 
     /// When to call [`Peer::timeout`] next.
     fn deadline(&self) -> Option<Nanos>;

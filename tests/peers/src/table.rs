@@ -1,6 +1,6 @@
 //! The figures, side by side: a table for a terminal, or JSON.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
 
@@ -11,8 +11,10 @@ use crate::libraries::Library;
 pub(crate) enum Figure {
     /// A number, in the row's unit.
     Number(f64),
-    /// No number, and why.
+    /// No number, since there is no such thing.
     Without(&'static str),
+    /// No number, since it did not come to that.
+    Missed(&'static str),
 }
 
 /// One line of the table.
@@ -50,13 +52,13 @@ impl Table {
         self.rows[place].figures.push((library, figure.into()));
     }
 
-    /// The figure of a library in a row, if it is a number.
-    pub(crate) fn number(&self, what: &str, library: Library) -> Option<f64> {
-        let row = self.rows.iter().find(|row| row.what == what)?;
-        row.figures.iter().find_map(|(of, figure)| match figure {
-            Figure::Number(number) if *of == library => Some(*number),
-            _ => None,
-        })
+    /// What did not come about: nothing, when all is well and the libraries know what they do.
+    pub(crate) fn missed(&self) -> impl Iterator<Item = String> {
+        let missed = |row: &Row| {
+            let by = row.figures.iter().filter(|(_, figure)| matches!(figure, Figure::Missed(_)));
+            by.map(|(library, _)| format!("{library}: {}", row.what)).collect::<Vec<_>>()
+        };
+        self.rows.iter().flat_map(missed)
     }
 
     /// For a terminal.
@@ -72,7 +74,7 @@ impl Table {
                 let figure = row.figures.iter().find(|(of, _)| of == library);
                 line.push(match figure {
                     Some((_, Figure::Number(number))) => written(*number),
-                    Some((_, Figure::Without(why))) => (*why).to_owned(),
+                    Some((_, Figure::Without(why) | Figure::Missed(why))) => (*why).to_owned(),
                     None => String::from("-"),
                 });
             }
@@ -109,7 +111,7 @@ impl Table {
                 .map(|(library, figure)| {
                     let value = match figure {
                         Figure::Number(number) => json!(number),
-                        Figure::Without(why) => json!({ "none": why }),
+                        Figure::Without(why) | Figure::Missed(why) => json!({ "none": why }),
                     };
                     (library.to_string(), value)
                 })
@@ -123,7 +125,7 @@ impl Table {
 /// As people write numbers of this size.
 fn written(number: f64) -> String {
     let decimals = match number.abs() {
-        0.0 => 0,
+        whole if whole.fract() == 0.0 => 0,
         ..0.1 => 4,
         ..10.0 => 2,
         ..100.0 => 1,
@@ -139,6 +141,15 @@ fn written(number: f64) -> String {
         grouped.push(digit);
     }
     if fraction.is_empty() { grouped } else { format!("{grouped}.{fraction}") }
+}
+
+/// A count as people write it: 10,000.
+pub(crate) struct Count(pub(crate) u32);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&written(self.0.into()))
+    }
 }
 
 impl From<f64> for Figure {

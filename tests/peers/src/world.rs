@@ -63,7 +63,8 @@ impl<P: Peer> World<P> {
     /// Lets time pass until then, or until `done` says so after some event. Whether it did.
     pub(crate) fn run(&mut self, until: Nanos, mut done: impl FnMut(&Views) -> bool) -> bool {
         while let Some((when, happening)) = self.network.agenda.pop(until) {
-            self.now = when;
+            // A waking that `wake_late` made obsolete lies in the past.
+            self.now = self.now.max(when);
             self.happen(happening);
             if done(&self.views) {
                 return true;
@@ -83,12 +84,21 @@ impl<P: Peer> World<P> {
         self.nodes[index as usize].take().expect("it runs")
     }
 
+    /// Lets time pass with nobody awake, then wakes one node.
+    pub(crate) fn wake_late(&mut self, node: Index, later: Nanos) {
+        self.now += later;
+        self.armed.fill(NEVER);
+        let now = self.now;
+        self.with(node, |peer, out| peer.timeout(now, out));
+    }
+
     fn happen(&mut self, happening: Happening) {
         let now = self.now;
         match happening {
             Happening::Start { node, join } => {
                 // Each node's own chances: far apart for neighbours.
-                let seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(node).wrapping_mul(0xd6e8_feb8_6659_fd93);
+                let seed =
+                    self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(node).wrapping_mul(0xd6e8_feb8_6659_fd93);
                 self.nodes[node as usize] = Some(P::start(now, node, self.size, seed));
                 self.views.started(now, node);
                 self.with(node, |peer, out| {

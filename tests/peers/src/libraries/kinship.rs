@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use kinship_core::{Command, Config, Event, Identity, Instant, Node, Security, StreamEvent, StreamId, Transmit};
 use kinship_proto::{FrameReader, Limits};
 
+use crate::packets::{self, Content};
 use crate::peer::{Index, Nanos, Peer, STARTED_MS, StreamInput, address, index, name};
 use crate::world::Outbox;
 
@@ -105,6 +106,10 @@ impl Peer for Kinship {
     fn timeout(&mut self, now: Nanos, out: &mut Outbox<'_>) {
         self.node.handle_timeout(Instant::from_nanos(now));
         self.act(out);
+    }
+
+    fn packet(content: Content<impl Iterator<Item = Index>>) -> Option<(Vec<u8>, u32)> {
+        Some(packets::kinship(content))
     }
 
     fn deadline(&self) -> Option<Nanos> {

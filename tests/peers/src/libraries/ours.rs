@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use swim_proto::{Action, Config, Event, Instant, LocalMember, Node, SeedId, StreamId};
 
+use crate::packets::{self, Content};
 use crate::peer::{Index, Nanos, Peer, STARTED_MS, StreamInput, address, index};
 use crate::world::Outbox;
 
@@ -101,6 +102,10 @@ impl Peer for Ours {
     fn timeout(&mut self, now: Nanos, out: &mut Outbox<'_>) {
         self.node.handle_timeout(instant(now));
         self.act(now, out);
+    }
+
+    fn packet(content: Content<impl Iterator<Item = Index>>) -> Option<(Vec<u8>, u32)> {
+        Some(packets::ours(content))
     }
 
     fn deadline(&self) -> Option<Nanos> {

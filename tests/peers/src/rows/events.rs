@@ -14,7 +14,7 @@ use super::for_library;
 use crate::heap;
 use crate::libraries::Library;
 use crate::peer::Index;
-use crate::table::{Figure, Table};
+use crate::table::{Count, Figure, Table};
 use subjects::{FocaSubject as Foca, KinshipSubject as Kinship, OursSubject as Ours};
 
 /// What arrives.
@@ -50,8 +50,8 @@ impl Arrival {
 
     fn title(self) -> &'static str {
         match self {
-            Arrival::Ping => "a ping answered",
-            Arrival::PingWithClaims => "a ping with 10 known claims",
+            Arrival::Ping => "ping answered",
+            Arrival::PingWithClaims => "ping with 10 known claims",
             Arrival::Claims => "1,400 B of known claims",
         }
     }
@@ -92,7 +92,7 @@ fn prepare<S: Subject>(arrival: Arrival, members: u32) -> Prepared<S> {
     let packets: Vec<(Index, Vec<u8>)> = (0..arrival.repeats())
         .map(|k| {
             let from = 1 + k.wrapping_mul(7_919) % members;
-            let (packet, count) = subject.packet(arrival, from);
+            let (packet, count) = subjects::packet::<S>(arrival, members, from);
             claims += count;
             (from, packet)
         })
@@ -104,7 +104,7 @@ fn prepare<S: Subject>(arrival: Arrival, members: u32) -> Prepared<S> {
         }
     }
     for k in 0..100 {
-        let (ping, _) = subject.packet(Arrival::Ping, 1 + k % members);
+        let (ping, _) = subjects::packet::<S>(Arrival::Ping, members, 1 + k % members);
         subject.hear(1 + k % members, &ping);
     }
     subject.check(members);
@@ -149,20 +149,27 @@ fn bytes_per_member<S: Subject>(members: u32) -> f64 {
     (knowing as f64 - alone as f64) / f64::from(members)
 }
 
-/// Adds the rows of a library for these numbers of members known.
-pub(crate) fn add(table: &mut Table, library: Library, sizes: &[u32]) -> Option<Unavailable> {
+/// Adds the rows of a library for these numbers of members known. For those of `also`, instructions only: so that one
+/// sees whether work grows with the cluster.
+pub(crate) fn add(table: &mut Table, library: Library, sizes: &[u32], also: &[u32]) -> Option<Unavailable> {
     let mut without = None;
+    let mut instructions = |table: &mut Table, arrival: Arrival, members| {
+        let figure = match callgrind::instructions(library, arrival, members) {
+            Ok(instructions) => Figure::Number(instructions as f64 / f64::from(arrival.repeats())),
+            Err(error) => {
+                without = Some(error);
+                Figure::Without("no valgrind")
+            }
+        };
+        let what = format!("{}, of {} members: instructions", arrival.title(), Count(members));
+        table.add(what, "", arrival.target(members), library, figure);
+    };
     for arrival in Arrival::ALL {
         for &members in sizes {
-            let row = |what: &str| format!("{}, {} members known: {what}", arrival.title(), members);
-            let figure = match callgrind::instructions(library, arrival, members) {
-                Ok(instructions) => Figure::Number(instructions as f64 / f64::from(arrival.repeats())),
-                Err(error) => {
-                    without = Some(error);
-                    Figure::Without("no valgrind")
-                }
-            };
-            table.add(row("instructions"), "", arrival.target(members), library, figure);
+            instructions(table, arrival, members);
+        }
+        for &members in sizes {
+            let row = |what: &str| format!("{}, of {} members: {what}", arrival.title(), Count(members));
             let (allocations, claims) = for_library!(library, allocations(arrival, members));
             table.add(row("allocations"), "", Some(0.0), library, allocations);
             if arrival == Arrival::Claims {
@@ -172,7 +179,12 @@ pub(crate) fn add(table: &mut Table, library: Library, sizes: &[u32]) -> Option<
     }
     for &members in sizes {
         let bytes = for_library!(library, bytes_per_member(members));
-        table.add(format!("heap per known member, of {members}"), "B", Some(128.0), library, bytes);
+        table.add(format!("heap per known member, of {}", Count(members)), "B", Some(128.0), library, bytes);
+    }
+    for arrival in Arrival::ALL {
+        for &members in also {
+            instructions(table, arrival, members);
+        }
     }
     without
 }

@@ -3,7 +3,7 @@
 use super::for_library;
 use crate::libraries::{Library, foca::Foca, kinship::Kinship, ours::Ours};
 use crate::peer::{Index, Nanos, Peer, SECOND};
-use crate::table::{Figure, Table};
+use crate::table::{Count, Figure, Table};
 use crate::world::{Happening, Links, World};
 use crate::{cpu, heap};
 
@@ -68,14 +68,14 @@ fn targets(nodes: u32) -> [Option<f64>; 3] {
 pub(crate) fn add(table: &mut Table, library: Library, nodes: u32, seed: u64) {
     let outcome = for_library!(library, run(nodes, seed));
     let [cpu_s, heap_kib, full_s] = targets(nodes);
-    let row = |what: &str| format!("{nodes} nodes join, 60 s, 1 % crash: {what}");
+    let row = |what: &str| format!("{} nodes join, 60 s, 1 % crash: {what}", Count(nodes));
     table.add(row("CPU"), "s", cpu_s, library, outcome.cpu_s);
     table.add(row("events of the harness"), "", None, library, outcome.events);
     table.add(row("heap per node"), "KiB", heap_kib, library, outcome.heap_bytes / 1024.0);
-    let full = outcome.full_after_s.map_or(Figure::Without("never"), Figure::Number);
+    let full = outcome.full_after_s.map_or(Figure::Missed("never"), Figure::Number);
     table.add(row("every view full, after the last join"), "s", full_s, library, full);
     table.add(row("fullness of the views before the crash"), "%", None, library, outcome.fullness * 100.0);
-    let noticed = outcome.noticed_after_s.map_or(Figure::Without("never"), Figure::Number);
+    let noticed = outcome.noticed_after_s.map_or(Figure::Missed("never"), Figure::Number);
     table.add(row("all survivors noticed, after the crash"), "s", None, library, noticed);
     table.add(row("false deaths"), "", Some(0.0), library, outcome.false_deaths);
 }

@@ -42,8 +42,15 @@ fn run<P: Peer>(nodes: u32, per_mille: u32, seconds: u64, seed: u64) -> Outcome 
 }
 
 /// Adds the rows for this many nodes and this loss, over several seeds.
-pub(crate) fn add(table: &mut Table, library: Library, nodes: u32, per_mille: u32, seconds: u64, seeds: std::ops::Range<u64>) {
-    let count = seeds.end - seeds.start;
+pub(crate) fn add(
+    table: &mut Table,
+    library: Library,
+    nodes: u32,
+    per_mille: u32,
+    seconds: u64,
+    seeds: std::ops::Range<u64>,
+) {
+    let (first, count) = (seeds.start, seeds.end - seeds.start);
     let mut all = Outcome::default();
     for seed in seeds {
         let one = for_library!(library, run(nodes, per_mille, seconds, seed));
@@ -54,7 +61,13 @@ pub(crate) fn add(table: &mut Table, library: Library, nodes: u32, per_mille: u3
         all.noticed_after_s_max = all.noticed_after_s_max.max(one.noticed_after_s_max);
     }
     let percent = f64::from(per_mille) / 10.0;
-    let row = |what: &str| format!("{nodes} nodes, {seconds} s at {percent} % loss, 1 % crash, {count} seeds: {what}");
+    let row = |what: &str| {
+        format!(
+            "{nodes} nodes, {seconds} s at {percent} % loss, 1 % crash, seeds {} to {}: {what}",
+            first,
+            first + count - 1
+        )
+    };
     table.add(row("live members declared dead"), "", Some(0.0), library, all.false_deaths);
     table.add(row("views that held one dead"), "", Some(0.0), library, all.false_notices);
     table.add(row("forced rejoins"), "", Some(0.0), library, all.rejoins);

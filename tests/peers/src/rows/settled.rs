@@ -4,7 +4,7 @@ use super::for_library;
 use crate::cpu;
 use crate::libraries::{Library, foca::Foca, kinship::Kinship, ours::Ours};
 use crate::peer::{Nanos, Peer, SECOND};
-use crate::table::{Figure, Table};
+use crate::table::{Count, Figure, Table};
 use crate::world::{Happening, Links, World};
 
 /// When everything that joining stirred up has settled.
@@ -61,9 +61,7 @@ fn run<P: Peer>(nodes: u32, seed: u64) -> Outcome {
     let since = |at: Nanos| (at - joins) as f64 / SECOND as f64;
     while world.now < joins + PATIENCE && !(knows_all.is_some() && known_by_all.is_some()) {
         let waits = (knows_all.is_none(), known_by_all.is_none());
-        world.run(joins + PATIENCE, |views| {
-            waits.0 && views.knows_all(nodes) || waits.1 && views.known_by_all(nodes)
-        });
+        world.run(joins + PATIENCE, |views| waits.0 && views.knows_all(nodes) || waits.1 && views.known_by_all(nodes));
         knows_all = knows_all.or(world.views.knows_all(nodes).then(|| since(world.now)));
         known_by_all = known_by_all.or(world.views.known_by_all(nodes).then(|| since(world.now)));
     }
@@ -81,15 +79,15 @@ fn run<P: Peer>(nodes: u32, seed: u64) -> Outcome {
 pub(crate) fn add(table: &mut Table, library: Library, nodes: u32, seed: u64) {
     let outcome = for_library!(library, run(nodes, seed));
     let target = |value: f64| (nodes == 1_000).then_some(value);
-    let rest = |what: &str| format!("{nodes} nodes at rest, per simulated second: {what}");
-    let figure = |value: f64| if outcome.settled { Figure::Number(value) } else { Figure::Without("not settled") };
+    let rest = |what: &str| format!("{} nodes at rest, per simulated second: {what}", Count(nodes));
+    let figure = |value: f64| if outcome.settled { Figure::Number(value) } else { Figure::Missed("not settled") };
     table.add(rest("CPU"), "ms", target(2.7), library, figure(outcome.cpu_ms_per_s));
     table.add(rest("datagrams, per node"), "B", None, library, figure(outcome.datagram_bytes));
     table.add(rest("streams, per node"), "B", None, library, figure(outcome.stream_bytes));
     let bytes = outcome.datagram_bytes + outcome.stream_bytes;
     table.add(rest("both, per node"), "B", target(65.0), library, figure(bytes));
-    let newcomer = |what: &str| format!("newcomer to {nodes} settled nodes: {what}");
-    let time = |at: Option<f64>| at.map_or(Figure::Without("> 1,800"), Figure::Number);
+    let newcomer = |what: &str| format!("newcomer to {} settled nodes: {what}", Count(nodes));
+    let time = |at: Option<f64>| at.map_or(Figure::Missed("> 1,800"), Figure::Number);
     table.add(newcomer("knows all"), "s", target(0.010), library, time(outcome.knows_all_s));
     table.add(newcomer("is known by all"), "s", target(0.3), library, time(outcome.known_by_all_s));
 }

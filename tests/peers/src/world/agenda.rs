@@ -55,13 +55,7 @@ pub(crate) struct Agenda {
 
 impl Agenda {
     pub(crate) fn new() -> Agenda {
-        Agenda {
-            order: BinaryHeap::new(),
-            happenings: Vec::new(),
-            free: Vec::new(),
-            planned: 0,
-            buffers: Vec::new(),
-        }
+        Agenda { order: BinaryHeap::new(), happenings: Vec::new(), free: Vec::new(), planned: 0, buffers: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, when: Nanos, happening: Happening) {

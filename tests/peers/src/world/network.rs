@@ -1,7 +1,5 @@
 //! The network between the nodes: how long packets take, and which are lost.
 
-use std::ops::AddAssign;
-
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -48,20 +46,14 @@ impl Traffic {
     }
 }
 
-impl AddAssign for Traffic {
-    fn add_assign(&mut self, more: Traffic) {
-        self.datagrams += more.datagrams;
-        self.datagram_bytes += more.datagram_bytes;
-        self.stream_bytes += more.stream_bytes;
-    }
-}
-
 /// The network at work.
 pub(crate) struct Network {
     pub(crate) agenda: Agenda,
     pub(crate) links: Links,
     pub(crate) traffic: Traffic,
     pub(crate) streams: Streams,
+    /// Who answers streams instead of whomever they were meant for.
+    pub(crate) stands_in: Option<Index>,
     chance: SmallRng,
 }
 
@@ -72,6 +64,7 @@ impl Network {
             links,
             traffic: Traffic::default(),
             streams: Streams::new(),
+            stands_in: None,
             chance: SmallRng::seed_from_u64(seed),
         }
     }
@@ -117,6 +110,7 @@ impl<'w> Outbox<'w> {
 
     /// Opens a stream that the node knows by this number.
     pub(crate) fn connect(&mut self, number: u64, to: Index) {
+        let to = self.network.stands_in.unwrap_or(to);
         self.network.connect(self.now, self.node, number, to);
     }
 

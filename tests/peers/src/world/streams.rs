@@ -74,17 +74,24 @@ pub(crate) struct Streams {
     streams: Vec<Option<Stream>>,
     /// Which stream a node means by a number.
     named: HashMap<(Index, u64), (usize, Side)>,
+    /// Bytes written to each, from both ends.
+    written: Vec<u64>,
 }
 
 impl Streams {
     pub(super) fn new() -> Streams {
-        Streams { streams: Vec::new(), named: HashMap::new() }
+        Streams { streams: Vec::new(), named: HashMap::new(), written: Vec::new() }
     }
 
     /// Who is at this end, and what it calls the stream.
     pub(super) fn end(&self, stream: usize, side: Side) -> Option<(Index, Option<u64>)> {
         let end = &self.streams[stream].as_ref()?.ends[side as usize];
         Some((end.node, end.number))
+    }
+
+    /// Bytes written to each stream, from both ends, in the order of their opening.
+    pub(crate) fn written(&self) -> &[u64] {
+        &self.written
     }
 
     /// An end has heard that the other writes no more.
@@ -115,6 +122,7 @@ impl Network {
         let stream = self.streams.streams.len();
         let open = Stream { ends: [opener, acceptor], opens: None, waiting: Vec::new(), closed: 0 };
         self.streams.streams.push(Some(open));
+        self.streams.written.push(0);
         self.streams.named.insert((node, number), (stream, Side::Opener));
         self.plan(asked, stream, Side::Acceptor, Moved::Asked { from: node });
     }
@@ -144,6 +152,9 @@ impl Network {
     pub(super) fn carry(&mut self, now: Nanos, (node, number): (Index, u64), input: Input) {
         let Some(&(stream, side)) = self.streams.named.get(&(node, number)) else { return };
         let Some(open) = self.streams.streams[stream].as_mut() else { return };
+        if let Input::Data(bytes) = &input {
+            self.streams.written[stream] += bytes.len() as u64;
+        }
         if matches!(input, Input::Failed) {
             self.streams.named.remove(&(node, number));
             open.ends[side as usize].number = None;
