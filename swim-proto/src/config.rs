@@ -46,6 +46,9 @@ pub struct Config {
     pub suspicion_beta: f64,
     /// `K`: how many independent confirmations shrink the time-out from greatest to least (\[LG\] IV-B). At most 8.
     pub suspicion_confirmations: u8,
+    /// How many members, on average, probe a suspect as soon as they hear of it, each chosen by what it knows alone
+    /// (`docs/protocol.md` 4.10); 0: nobody does. At most 16.
+    pub solicited_confirmations: u8,
     /// LHA-Suspicion (\[LG\] IV-B). When off, the time-out is the least one, always.
     pub lha_suspicion: bool,
     /// Buddy System (\[LG\] IV-C): whoever pings a suspected member tells it so in the same datagram.
@@ -137,6 +140,7 @@ impl Config {
             suspicion_alpha: 4.0,
             suspicion_beta: 6.0,
             suspicion_confirmations: 3,
+            solicited_confirmations: 0,
             lha_suspicion: true,
             buddy: true,
             verify_burial: true,
@@ -246,6 +250,7 @@ impl Config {
         range("suspicion_alpha", self.suspicion_alpha, 0.5, 100.0)?;
         range("suspicion_beta", self.suspicion_beta, 1.0, 100.0)?;
         range("suspicion_confirmations", self.suspicion_confirmations.into(), 0.0, 8.0)?;
+        range("solicited_confirmations", self.solicited_confirmations.into(), 0.0, 16.0)?;
         range("retransmit_mult", self.retransmit_mult.into(), 1.0, 32.0)?;
         time("gossip_interval", self.gossip_interval)?;
         range("gossip_fanout", self.gossip_fanout.into(), 1.0, 16.0)?;

@@ -20,7 +20,7 @@ mod suspecting;
 mod timeouts;
 mod views;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -71,6 +71,8 @@ pub struct Node {
     clock: SuspicionClock,
 
     probe: Option<Probe>,
+    /// Suspects that are to be probed next, since this node is among those whose confirmation is wanted.
+    solicited: VecDeque<NodeId>,
     pings: Pings,
     joins: Joins,
     streams: BTreeMap<StreamId, Stream>,
@@ -181,6 +183,7 @@ impl Node {
             health: Health::new(config.lha_probe, config.health_max, config.health_counts_nacked_failure),
             clock: SuspicionClock::new(now, config.stall_min, config.stall_max, config.probe_interval),
             probe: None,
+            solicited: VecDeque::new(),
             pings: Pings::default(),
             joins: Joins::default(),
             streams: BTreeMap::new(),

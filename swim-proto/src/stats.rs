@@ -27,6 +27,8 @@ pub struct Stats {
     pub probes_failed: u64,
     /// Of these, void because this node itself was stalled.
     pub probes_void: u64,
+    /// Of the probes, those out of turn, of a suspect whose confirmation was wanted.
+    pub probes_solicited: u64,
     /// Ping-reqs served for others.
     pub relays: u64,
     /// Nacks sent for them.

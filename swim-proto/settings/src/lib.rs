@@ -99,6 +99,11 @@ pub static SETTINGS: &[Setting] = &[
         "How many further accusers bring a suspicion from its most to its least",
     ),
     row(
+        "solicited_confirmations",
+        Count8(|c| &mut c.solicited_confirmations),
+        "How many members, on average, probe a suspect as soon as they hear of it; 0: none",
+    ),
+    row(
         "lha_suspicion",
         Switch(|c| &mut c.lha_suspicion),
         "A suspicion starts long and shortens as others confirm it (Lifeguard); off: always the least",

@@ -60,6 +60,10 @@ impl Case {
         self.accuser_count
     }
 
+    pub(crate) fn is_accused_by(&self, member: NodeId) -> bool {
+        self.accusers[..usize::from(self.accuser_count)].contains(&member)
+    }
+
     /// When it runs out, on the suspicion clock.
     pub(crate) fn deadline(&self) -> Instant {
         self.deadline

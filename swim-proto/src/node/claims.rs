@@ -90,6 +90,7 @@ impl Node {
         if record.status() < claimed {
             let cause = Cause::Accused { by: accuser };
             self.change(now, slot, claimed, None, Some(accuser), cause, self.spread(via));
+            self.solicit(now, slot);
         } else if record.status() == claimed {
             self.count_heard(slot, accuser);
             self.confirm(now, slot, accuser);

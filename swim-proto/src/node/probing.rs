@@ -28,7 +28,9 @@ impl Node {
         self.conclude_probe(now);
         let interval = self.health.stretch(self.config.probe_interval);
         self.timers.set(Chore::Probe, now + interval);
-        let Some(slot) = self.table.next_target(&mut self.random) else { return };
+        let solicited = self.next_solicited();
+        self.stats.probes_solicited += u64::from(solicited.is_some());
+        let Some(slot) = solicited.or_else(|| self.table.next_target(&mut self.random)) else { return };
         let record = self.table.at(slot);
         let (id, incarnation, Some(address)) = (record.id, record.incarnation(), record.address()) else { return };
         let timeout = self.probe_timeout(slot);

@@ -1,5 +1,7 @@
 //! Accused: confirming, verifying and, if nobody contradicts, burying.
 
+use core::time::Duration;
+
 use super::Node;
 use super::claims::Spread;
 use super::graves::ID_ONLY_RETENTION;
@@ -8,10 +10,14 @@ use crate::detection::suspicion::Accusation;
 use crate::dissemination::rumors::Topic;
 use crate::event::Cause;
 use crate::membership::precedence::Status;
-use crate::membership::{NodeId, Slot, State};
+use crate::membership::{Incarnation, NodeId, Slot, State};
 use crate::outbox::Body;
+use crate::random::mix;
 use crate::time::Instant;
-use crate::timers::Timer;
+use crate::timers::{Chore, Timer};
+
+/// Most suspects that wait to be probed out of turn.
+const SOLICITED_MAX: usize = 8;
 
 /// In the last stretch before a burial the suspect is asked this often.
 const VERIFICATIONS: u8 = 2;
@@ -50,6 +56,46 @@ impl Node {
                 self.arm_gossip();
             }
         }
+    }
+
+    /// Somebody else suspects this member. A few members find out for themselves at once, so that a crash is confirmed
+    /// within a period or two however many members there are. Who they are follows from the suspicion and their own id:
+    /// nobody has to be asked.
+    pub(super) fn solicit(&mut self, now: Instant, slot: Slot) {
+        let wanted = usize::from(self.config.solicited_confirmations);
+        let record = self.table.at(slot);
+        let (id, Incarnation { life, refutation }) = (record.id, record.incarnation());
+        let solicitable = wanted > 0 && record.case().is_some() && self.solicited.len() < SOLICITED_MAX;
+        if !solicitable {
+            return;
+        }
+        // Of the others, neither the suspect nor its accuser.
+        let others = self.table.live_count().saturating_sub(2).max(1);
+        let suspicion = mix(mix(id.as_u64() ^ life).wrapping_add(refutation.into()));
+        let lot = mix(suspicion ^ self.local_id().as_u64());
+        if (u128::from(lot) * others as u128) >> 64 >= wanted as u128 {
+            return;
+        }
+        self.solicited.push_back(id);
+        if self.probe.is_none() {
+            // A moment later, not now: what is heard may follow a time-out, after which nothing is due.
+            self.timers.set(Chore::Probe, now + Duration::from_nanos(1));
+        }
+    }
+
+    /// The next suspect that this node is to probe before anybody else, if it has not accused it meanwhile.
+    pub(super) fn next_solicited(&mut self) -> Option<Slot> {
+        while let Some(id) = self.solicited.pop_front() {
+            let local = self.local_id();
+            let slot = self.table.find(id).filter(|&slot| {
+                let case = self.table.at(slot).case();
+                case.is_some_and(|case| !self.cases.at(case).is_accused_by(local))
+            });
+            if slot.is_some() {
+                return slot;
+            }
+        }
+        None
     }
 
     /// Sets the timer of a suspicion for its next step, unless an earlier one is set already: that one will see to it.
