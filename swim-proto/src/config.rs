@@ -28,6 +28,8 @@ pub struct Config {
     pub adaptive_timeout: bool,
     /// `k`, how many members are asked to ping one that did not answer (\[SWIM\] 3.1). At most 16.
     pub indirect_probes: u8,
+    /// The target is pinged once more, directly, when others are asked: one lost datagram is then no failure of theirs.
+    pub retry_probe: bool,
     /// A ping over a stream in parallel with the indirect probes (\[LG\] III-B).
     pub stream_probe: bool,
     /// Helpers that get no answer say so at 80 % of the budget they were given (\[LG\] IV-A).
@@ -132,6 +134,7 @@ impl Config {
             probe_timeout: Duration::from_millis(500),
             adaptive_timeout: false,
             indirect_probes: 3,
+            retry_probe: true,
             stream_probe: true,
             nack: true,
             lha_probe: true,
@@ -216,6 +219,7 @@ impl Config {
             lha_suspicion,
             buddy,
             verify_burial: false,
+            retry_probe: false,
             echo: false,
             reach_all: false,
             heal_interval: Duration::ZERO,

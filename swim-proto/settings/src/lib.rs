@@ -70,6 +70,7 @@ pub static SETTINGS: &[Setting] = &[
         Count8(|c| &mut c.indirect_probes),
         "How many members are asked to ping one that did not answer",
     ),
+    row("retry_probe", Switch(|c| &mut c.retry_probe), "Ping the target once more when others are asked to"),
     row("stream_probe", Switch(|c| &mut c.stream_probe), "Beside the indirect probes, ping over TCP"),
     row(
         "nack",

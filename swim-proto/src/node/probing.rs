@@ -73,6 +73,9 @@ impl Node {
         let Some(probe) = self.probe else { return };
         let Some(address) = self.probed_address(&probe) else { return };
         let budget = probe.ends - now;
+        if self.config.retry_probe {
+            self.send(address, Body::Ping { seq: probe.seq, target: probe.id, tell: self.config.buddy });
+        }
         self.choose_others(self.config.indirect_probes.into(), Some(probe.slot));
         let helpers = self.chosen.len();
         let budget_ms = u32::try_from(budget.as_millis()).unwrap_or(u32::MAX);
@@ -168,13 +171,13 @@ impl Node {
         if record.state() == State::Suspect {
             self.suspect_answered(probe.slot);
         }
-        if direct {
+        // Of two pings nobody can say which one was answered (Karn's rule).
+        if direct && !probe.indirect {
             let sample = now - probe.started;
             let round_trip = &mut self.table.at_mut(probe.slot).round_trip;
             *round_trip = round_trip.with(sample);
-        } else {
-            self.stats.probes_acked_indirectly += 1;
         }
+        self.stats.probes_acked_indirectly += u64::from(!direct);
         self.stats.probes_acked += 1;
         self.health.probe_ended(Ended::Acked);
         self.drop_probe_stream(probe);
