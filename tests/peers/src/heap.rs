@@ -1,22 +1,22 @@
-//! The heap, counted: an allocator that keeps books on the system's.
-//!
-//! Loads and stores instead of atomic additions keep the price at a few instructions a call. The books are right as long
-//! as one thread allocates at a time, as here.
+//! The heap, counted: an allocator that keeps books on the system's, for each thread by itself.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::cell::Cell;
 
-static BYTES: AtomicUsize = AtomicUsize::new(0);
-static CALLS: AtomicU64 = AtomicU64::new(0);
-
-/// Bytes allocated and not freed, as they were asked for: without the allocator's own overhead.
-pub(crate) fn bytes() -> usize {
-    BYTES.load(Relaxed)
+thread_local! {
+    // Without destructors, so that the allocator may use them at any time.
+    static BYTES: Cell<usize> = const { Cell::new(0) };
+    static CALLS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Allocations so far, growth of an allocation included.
+/// Bytes that this thread allocated and did not free, as they were asked for: without the allocator's own overhead.
+pub(crate) fn bytes() -> usize {
+    BYTES.get()
+}
+
+/// Allocations of this thread so far, growth of an allocation included.
 pub(crate) fn calls() -> u64 {
-    CALLS.load(Relaxed)
+    CALLS.get()
 }
 
 /// The bytes that a value owns on the heap. The value is gone afterwards.
@@ -32,12 +32,12 @@ struct Counting;
 static ALLOCATOR: Counting = Counting;
 
 fn grown(bytes: usize) {
-    BYTES.store(BYTES.load(Relaxed).wrapping_add(bytes), Relaxed);
-    CALLS.store(CALLS.load(Relaxed) + 1, Relaxed);
+    BYTES.set(BYTES.get().wrapping_add(bytes));
+    CALLS.set(CALLS.get() + 1);
 }
 
 fn shrunk(bytes: usize) {
-    BYTES.store(BYTES.load(Relaxed).wrapping_sub(bytes), Relaxed);
+    BYTES.set(BYTES.get().wrapping_sub(bytes));
 }
 
 // SAFETY: every call is handed to the system's allocator as it came, and its answer back as it is.

@@ -79,3 +79,22 @@ pub(crate) fn add(table: &mut Table, library: Library, nodes: u32, seed: u64) {
     table.add(row("all survivors noticed, after the crash"), "s", None, library, noticed);
     table.add(row("false deaths"), "", Some(0.0), library, outcome.false_deaths);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_repeatable<P: Peer>() {
+        let [one, two, other] = [run::<P>(30, 1), run::<P>(30, 1), run::<P>(30, 2)];
+        let virtually = |outcome: &Outcome| (outcome.events, outcome.full_after_s, outcome.noticed_after_s);
+        assert_eq!(virtually(&one), virtually(&two));
+        assert_ne!(virtually(&one), virtually(&other));
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_figures() {
+        for library in Library::ALL {
+            for_library!(library, is_repeatable());
+        }
+    }
+}

@@ -194,3 +194,79 @@ impl Views {
         self.noticed_at = if self.unnoticed == 0 { self.noticed_at.or(Some(now)) } else { None };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three nodes that hold one another live.
+    fn three() -> Views {
+        let mut views = Views::new(3);
+        for node in 0..3 {
+            views.started(u64::from(node), node);
+        }
+        for observer in 0..3 {
+            for subject in (0..3).filter(|&subject| subject != observer) {
+                views.up(10 + u64::from(observer), observer, subject);
+            }
+        }
+        views
+    }
+
+    #[test]
+    fn views_are_full_from_when_the_last_pair_is_known() {
+        let mut views = Views::new(2);
+        views.started(0, 0);
+        assert_eq!(views.full_at, Some(0));
+        views.started(1, 1);
+        assert_eq!((views.full_at, views.fullness()), (None, 0.0));
+        views.up(2, 0, 1);
+        assert_eq!((views.full_at, views.fullness()), (None, 0.5));
+        assert!(views.knows_all(0) && !views.knows_all(1) && views.known_by_all(1));
+        views.up(3, 1, 0);
+        assert_eq!((views.full_at, views.fullness()), (Some(3), 1.0));
+        assert_eq!(three().full_at, Some(12));
+    }
+
+    #[test]
+    fn a_false_death_counts_once_however_many_repeat_it() {
+        let mut views = three();
+        views.down(20, 0, 2);
+        views.down(21, 1, 2);
+        assert_eq!((views.false_deaths, views.false_notices), (1, 2));
+        assert_eq!(views.full_at, None);
+        views.up(22, 0, 2);
+        views.down(23, 0, 2);
+        assert_eq!((views.false_deaths, views.false_notices), (1, 3), "the other one still holds it dead");
+        views.up(24, 0, 2);
+        views.up(25, 1, 2);
+        assert_eq!(views.full_at, Some(25));
+        views.down(26, 1, 2);
+        assert_eq!((views.false_deaths, views.false_notices), (2, 4));
+    }
+
+    #[test]
+    fn a_crash_is_noticed_when_no_survivor_holds_it_live() {
+        let mut views = three();
+        views.crashed(20, 2);
+        assert_eq!(views.noticed_at, None);
+        assert_eq!(views.full_at, Some(12), "the survivors hold one another");
+        views.down(30, 0, 2);
+        assert_eq!(views.noticed_at, None);
+        views.down(31, 1, 2);
+        assert_eq!(views.noticed_at, Some(31));
+        assert_eq!(views.false_deaths, 0);
+        views.up(32, 1, 2);
+        assert_eq!(views.noticed_at, None, "it was brought back to life");
+    }
+
+    #[test]
+    fn what_a_crashed_node_held_does_not_count() {
+        let mut views = three();
+        views.crashed(20, 1);
+        views.crashed(21, 2);
+        views.down(22, 0, 1);
+        views.down(23, 0, 2);
+        assert_eq!(views.noticed_at, Some(23));
+    }
+}
