@@ -5,6 +5,7 @@
 //! test (`tests/judges.rs`) in which the judge of that rule, and no other before it, says so; the same scenario
 //! without the flaw passes.
 
+mod flaw;
 mod misquote;
 
 use std::net::SocketAddr;
@@ -17,137 +18,10 @@ use swim_proto::{
     SeedId, State, Stats, Status, StreamId, StreamInput, Suspicion,
 };
 
-use crate::judges::Rule;
 use crate::machine::{Driven, Machine};
 use crate::observe::View;
+pub use flaw::Flaw;
 use misquote::{Misquote, Quote};
-
-/// What is wrong with a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flaw {
-    /// It shows suspects in the life before (S1).
-    RemembersAnEarlierLife,
-    /// It accuses suspects of incarnations that they have not reached (S2).
-    AccusesTheFuture,
-    /// It takes no notice of accusations of others (S3).
-    IgnoresAccusations,
-    /// It takes the dead for alive after a while, without a word from them (S4).
-    Resurrects,
-    /// It buries suspects after an eighth of their time (S5).
-    BuriesHastily,
-    /// It keeps every third event to itself (S6).
-    SwallowsEvents,
-    /// Its datagrams have a byte too many (S7).
-    Stammers,
-    /// It sends each rumor eight times as often as it may (S8).
-    Repeats,
-    /// It passes each claim that it hears on to three others, whether it is news or not (S8).
-    PassesOnAll,
-    /// It keeps one piece of news that it never ends telling (S8).
-    NeverTires,
-    /// It pings each target sixty times (S9).
-    Pesters,
-    /// It remembers the dead for days instead of seconds (S10).
-    NeverForgets,
-    /// It suspects for four times as long as it may (S11).
-    Hesitates,
-    /// It draws lots from outside (S12).
-    Improvises,
-    /// It takes an accusation of itself for true (S13).
-    BelievesItsAccusers,
-    /// It raises its own incarnation every now and then, for no reason (S2).
-    Boasts,
-    /// It says that it gave way to another process of its name, and is silent from then on (S13).
-    GivesUp,
-    /// It accuses in names that nobody has (S14).
-    InventsAccusers,
-    /// It counts itself thrice among the accusers (S14).
-    CountsTwice,
-    /// It takes its own pings for answered (L1, L2).
-    AnswersItself,
-    /// It never hears that it is accused, or held dead (S13).
-    IgnoresItsObituary,
-    /// It tells nobody of its new metadata (L5).
-    KeepsToItself,
-    /// Its deadline is always now (contract).
-    NeverRests,
-    /// It miscounts its live members (contract).
-    Miscounts,
-    /// It hears no answers to its pings, and tells nobody whom it suspects (false death; L4).
-    BuriesUnheard,
-}
-
-impl Flaw {
-    /// All of them.
-    pub const ALL: [Flaw; 25] = [
-        Flaw::RemembersAnEarlierLife,
-        Flaw::AccusesTheFuture,
-        Flaw::IgnoresAccusations,
-        Flaw::Resurrects,
-        Flaw::BuriesHastily,
-        Flaw::SwallowsEvents,
-        Flaw::Stammers,
-        Flaw::Repeats,
-        Flaw::PassesOnAll,
-        Flaw::NeverTires,
-        Flaw::Pesters,
-        Flaw::NeverForgets,
-        Flaw::Hesitates,
-        Flaw::Improvises,
-        Flaw::BelievesItsAccusers,
-        Flaw::Boasts,
-        Flaw::GivesUp,
-        Flaw::InventsAccusers,
-        Flaw::CountsTwice,
-        Flaw::AnswersItself,
-        Flaw::IgnoresItsObituary,
-        Flaw::KeepsToItself,
-        Flaw::NeverRests,
-        Flaw::Miscounts,
-        Flaw::BuriesUnheard,
-    ];
-
-    /// The rule that it breaks first.
-    pub fn rule(self) -> Rule {
-        match self {
-            Flaw::RemembersAnEarlierLife => Rule::S1,
-            Flaw::AccusesTheFuture | Flaw::Boasts => Rule::S2,
-            Flaw::IgnoresAccusations => Rule::S3,
-            Flaw::Resurrects => Rule::S4,
-            Flaw::BuriesHastily => Rule::S5,
-            Flaw::SwallowsEvents => Rule::S6,
-            Flaw::Stammers => Rule::S7,
-            Flaw::Repeats | Flaw::PassesOnAll | Flaw::NeverTires => Rule::S8,
-            Flaw::Pesters => Rule::S9,
-            Flaw::NeverForgets => Rule::S10,
-            Flaw::Hesitates => Rule::S11,
-            Flaw::Improvises => Rule::S12,
-            Flaw::BelievesItsAccusers | Flaw::IgnoresItsObituary | Flaw::GivesUp => Rule::S13,
-            Flaw::InventsAccusers | Flaw::CountsTwice => Rule::S14,
-            Flaw::AnswersItself => Rule::L2,
-            Flaw::KeepsToItself => Rule::L5,
-            Flaw::NeverRests | Flaw::Miscounts => Rule::Contract,
-            Flaw::BuriesUnheard => Rule::FalseDeath,
-        }
-    }
-
-    /// The settings that the node really runs with, if they are not those it shows.
-    fn settings(self, shown: &Config) -> Option<Config> {
-        let run = |change: fn(&mut Config)| {
-            let mut config = shown.clone();
-            change(&mut config);
-            Some(config)
-        };
-        match self {
-            Flaw::BuriesHastily => run(|config| config.suspicion_alpha /= HASTE),
-            Flaw::Repeats => run(|config| config.retransmit_mult = 32),
-            Flaw::NeverForgets => run(|config| config.tombstone_retention = Duration::from_secs(72 * 3600)),
-            Flaw::Hesitates => run(|config| config.suspicion_beta *= 4.0),
-            Flaw::Improvises => run(|_| ()),
-            _ => None,
-        }
-    }
-}
 
 /// How much too short [`Flaw::BuriesHastily`] makes suspicions.
 const HASTE: f64 = 8.0;
@@ -286,6 +160,9 @@ impl Broken {
             Flaw::InventsAccusers => Some(Quote::InNamesInvented),
             Flaw::BuriesUnheard => Some(Quote::WithoutAccusationsOfOthersThan(self.own)),
             Flaw::Stammers => Some(Quote::WithAByteTooMany),
+            Flaw::NagsWithItsLeft if self.node.status() == Status::Leaving => {
+                Some(Quote::DepartingWithEachAck(self.own, self.node.local().incarnation))
+            }
             _ => None,
         }
     }

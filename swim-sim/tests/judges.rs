@@ -36,6 +36,12 @@ fn a_pair() -> Scenario {
     Scenario::new(2, seconds(150)).at(seconds(10), Fault::Crash { slot: 0, how: Crash::Host })
 }
 
+/// Three nodes of which one leaves, where news travels slowly: meanwhile it is probed.
+fn a_departure() -> Scenario {
+    let config = Config { gossip_interval: seconds(1), gossip_fanout: 1, ..Config::lan() };
+    Scenario::new(3, seconds(30)).config(config).at(seconds(10), Fault::Leave { slot: BROKEN })
+}
+
 /// New metadata for the node that may be broken.
 fn metadata() -> Scenario {
     Scenario::new(5, seconds(20)).at(seconds(10), Fault::Metadata { slot: BROKEN, len: 20 })
@@ -71,6 +77,7 @@ fn scenario(flaw: Flaw) -> Scenario {
         Flaw::BelievesItsAccusers | Flaw::IgnoresItsObituary => a_partition(),
         Flaw::AnswersItself => a_pair(),
         Flaw::KeepsToItself => metadata(),
+        Flaw::NagsWithItsLeft => a_departure(),
     }
 }
 

@@ -270,7 +270,7 @@ impl Node {
         }
     }
 
-    fn drop_rumor(&mut self, rumor: u32) {
+    pub(super) fn drop_rumor(&mut self, rumor: u32) {
         let (slot, topic) = self.rumors.about(rumor);
         self.rumors.remove(rumor);
         self.rumor_is_gone(slot, topic);

@@ -142,6 +142,10 @@ impl Node {
         while let Some((&stream, _)) = self.streams.first_key_value() {
             self.reset_stream(stream);
         }
+        // What is not told yet is others' to tell; and should we come back, a suspicion that starts afresh is told afresh.
+        while let Some(rumor) = self.rumors.first() {
+            self.drop_rumor(rumor);
+        }
         self.notify(Change::Left, Slot::LOCAL, Cause::Itself);
     }
 }

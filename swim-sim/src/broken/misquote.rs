@@ -1,6 +1,6 @@
 //! Packets taken apart and put together with something changed; actions moved to another buffer.
 
-use swim_proto::wire::{Ack, FRAME_MAX, Message, PacketWriter, Ping, decode};
+use swim_proto::wire::{Ack, FRAME_MAX, Left, Message, PacketWriter, Ping, decode};
 use swim_proto::{Action, ClusterHash, Config, Event, Incarnation, MemberEvent, NodeId};
 
 /// What is changed.
@@ -12,6 +12,7 @@ pub(super) enum Quote {
     AccusingTheFuture,
     InNamesInvented,
     WithAByteTooMany,
+    DepartingWithEachAck(NodeId, Incarnation),
 }
 
 /// Misquotes packets of one cluster.
@@ -32,6 +33,9 @@ impl Misquote {
         for message in messages {
             if let Some(message) = quote.message(message) {
                 writer.push(&message);
+            }
+            if let (Quote::DepartingWithEachAck(id, incarnation), Message::Ack(_)) = (quote, &message) {
+                writer.push(&Message::Left(Left { id, incarnation }));
             }
         }
         writer.finish();

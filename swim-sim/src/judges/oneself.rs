@@ -3,6 +3,8 @@
 //! goes past whatever it is accused of in a datagram, by the least step, and is raised for no other reason (protocol 2.3,
 //! 2.10, 7.5).
 //!
+//! What leavers and the departed still say is bounded too (S9, protocol 9.3).
+//!
 //! Not seen: an accusation on a stream that is passed over. A stream may break at any message, so there each step that
 //! its messages would lead to is right.
 
@@ -43,6 +45,26 @@ pub(super) fn said(message: &Message<'_>, own: NodeId, status: Status) -> Verdic
         _ => false,
     };
     if accuses { fault(Rule::S13, format!("it is {status:?} and says of itself {message:?}")) } else { Ok(()) }
+}
+
+/// What one that leaves or left still says (protocol 9.3): a leaver neither probes nor accuses nor asks; one that has
+/// departed acks and says that it left, and nothing else.
+pub(super) fn allowed(message: &Message<'_>, own: NodeId, status: Status) -> Verdict {
+    let right = match (status, message) {
+        (Status::Leaving, Message::Ping(_) | Message::PingReq(_) | Message::Ask(_)) => false,
+        (Status::Left, Message::Left(left)) => left.id == own,
+        (Status::Left, message) => matches!(message, Message::Ack(_)),
+        _ => true,
+    };
+    if right { Ok(()) } else { fault(Rule::S9, format!("it is {status:?} and sends {message:?}")) }
+}
+
+/// The departed answer datagrams, the superseded nothing (protocol 7.5, 9.3).
+pub(super) fn speaks(status: Status, answers: bool) -> Verdict {
+    if status == Status::Superseded || status == Status::Left && !answers {
+        return fault(Rule::S9, format!("it is {status:?} and sends a datagram of its own accord"));
+    }
+    Ok(())
 }
 
 /// What one input makes of a node's own incarnation and standing.

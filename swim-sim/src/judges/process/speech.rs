@@ -12,6 +12,7 @@ impl Process {
                 self.turn.to_strangers += bytes.len();
             }
         }
+        oneself::speaks(at.view.status(), self.turn.kind == Kind::Datagram)?;
         let mut scratch = std::mem::take(&mut self.scratch);
         let messages = wire::datagram(bytes, self.cluster, config.datagram_max.into(), &mut scratch);
         self.scratch = scratch;
@@ -66,7 +67,8 @@ impl Process {
         };
         let to_subject = at.oracle.ids_at(to).contains(&id);
         // Whoever departed says so with each ack, for as long as it is asked.
-        let own_departure = kind == 3 && id == self.id && self.turn.kind == Kind::Datagram;
+        let own_departure =
+            kind == 3 && id == self.id && at.view.status() == Status::Left && self.turn.from == Some(to);
         if to_subject || own_departure || self.turn.targets.contains(&id) {
             return None;
         }
@@ -102,6 +104,7 @@ impl Process {
     fn say(&mut self, at: Moment<'_>, message: &Message<'_>) -> Verdict {
         wire::in_own_name(message, self.id)?;
         oneself::said(message, self.id, at.view.status())?;
+        oneself::allowed(message, self.id, at.view.status())?;
         if let Message::Ack(ack) = message
             && ack.incarnation > at.oracle.greatest()
         {
