@@ -23,7 +23,7 @@ use crate::observe::View;
 pub use flaw::Flaw;
 use misquote::{Misquote, Quote};
 
-/// How much too short [`Flaw::BuriesHastily`] makes suspicions.
+/// How much too short [`Flaw::BuriesHastily`] makes suspicions, and how much too long [`Flaw::LosesItsTimers`].
 const HASTE: f64 = 8.0;
 
 /// After how long [`Flaw::Resurrects`] does.
@@ -128,7 +128,14 @@ impl Broken {
                 member.incarnation.life -= 1;
             }
             Flaw::Resurrects if self.is_resurrected(member.id) => member.state = State::Alive,
-            Flaw::BuriesHastily => member.suspicion = member.suspicion.map(stretched),
+            Flaw::BuriesHastily => member.suspicion = member.suspicion.map(|case| stretched(case, HASTE)),
+            Flaw::LosesItsTimers => member.suspicion = member.suspicion.map(|case| stretched(case, 1.0 / HASTE)),
+            Flaw::BuriesUnconfirmed => {
+                member.suspicion = member.suspicion.map(|case| {
+                    let max = stretched(case, self.config.suspicion_beta);
+                    Suspicion { timeout_min: case.timeout_min, ..max }
+                });
+            }
             Flaw::BelievesItsAccusers if member.id == self.own && member.incarnation.refutation > 0 => {
                 member.state = State::Suspect;
             }
@@ -221,12 +228,12 @@ fn started_anew(node: &Node, now: Instant, settings: Config, flaw: Flaw) -> Node
     Node::new(now, same, settings, seed).expect("each flaw's settings are within their bounds")
 }
 
-/// A suspicion as it would be if it were not too short.
-fn stretched(case: Suspicion) -> Suspicion {
+/// A suspicion as it would be if it lasted so many times as long.
+fn stretched(case: Suspicion, times: f64) -> Suspicion {
     Suspicion {
-        deadline: case.since + case.deadline.saturating_since(case.since).mul_f64(HASTE),
-        timeout_min: case.timeout_min.mul_f64(HASTE),
-        timeout_max: case.timeout_max.mul_f64(HASTE),
+        deadline: case.since + case.deadline.saturating_since(case.since).mul_f64(times),
+        timeout_min: case.timeout_min.mul_f64(times),
+        timeout_max: case.timeout_max.mul_f64(times),
         ..case
     }
 }

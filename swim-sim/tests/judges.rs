@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use swim_proto::Config;
+use swim_proto::{Config, Instant};
 use swim_sim::broken::{Broken, Flaw};
 use swim_sim::judges::{Fingerprint, Judges, Rule, Settings, Violation};
 use swim_sim::observe::Slot;
-use swim_sim::{Crash, Fault, Machine, Options, Partition, Report, Run, Scenario, Verdict, World};
+use swim_sim::{Chance, Crash, Fault, LinkFault, Machine, Options, Partition, Report, Run, Scenario, Verdict, World};
 
 /// Where the broken node is.
 const BROKEN: u32 = 1;
@@ -36,10 +36,14 @@ fn a_pair() -> Scenario {
     Scenario::new(2, seconds(150)).at(seconds(10), Fault::Crash { slot: 0, how: Crash::Host })
 }
 
-/// Three nodes of which one leaves, where news travels slowly: meanwhile it is probed.
+/// Twelve nodes of which one leaves unheard, slowly: meanwhile it is probed.
 fn a_departure() -> Scenario {
-    let config = Config { gossip_interval: seconds(1), gossip_fanout: 1, ..Config::lan() };
-    Scenario::new(3, seconds(30)).config(config).at(seconds(10), Fault::Leave { slot: BROKEN })
+    let config = Config { gossip_interval: seconds(1), gossip_fanout: 1, leave_timeout: seconds(20), ..Config::lan() };
+    let fault = LinkFault { outbound: Chance::ALWAYS, ..LinkFault::default() };
+    Scenario::new(12, seconds(40))
+        .config(config)
+        .at(seconds(10), Fault::Link { slot: BROKEN, fault, lasting: seconds(20) })
+        .at(seconds(10), Fault::Leave { slot: BROKEN })
 }
 
 /// New metadata for the node that may be broken.
@@ -57,6 +61,7 @@ fn scenario(flaw: Flaw) -> Scenario {
         | Flaw::BuriesHastily
         | Flaw::SwallowsEvents
         | Flaw::Hesitates
+        | Flaw::Rushes
         | Flaw::PassesOnAll
         | Flaw::InventsAccusers
         | Flaw::CountsTwice => a_crash(),
@@ -75,7 +80,13 @@ fn scenario(flaw: Flaw) -> Scenario {
         | Flaw::Miscounts
         | Flaw::BuriesUnheard => peace(),
         Flaw::BelievesItsAccusers | Flaw::IgnoresItsObituary => a_partition(),
-        Flaw::AnswersItself => a_pair(),
+        Flaw::AnswersItself | Flaw::LosesItsTimers => a_pair(),
+        // So many confirmations take longer to come than Min.
+        Flaw::BuriesUnconfirmed => a_crash().config(Config { suspicion_confirmations: 5, ..Config::lan() }),
+        // It suspects the other within three seconds; Min is four.
+        Flaw::IgnoresItsStalls => {
+            a_pair().at(Duration::from_millis(13_500), Fault::Pause { slot: BROKEN, lasting: seconds(10) })
+        }
         Flaw::KeepsToItself => metadata(),
         Flaw::NagsWithItsLeft => a_departure(),
     }
@@ -110,6 +121,7 @@ fn flaws() -> impl Iterator<Item = Flaw> {
 fn each_judge_catches_a_broken_node() {
     for flaw in flaws() {
         let report = run(scenario(flaw), Some(flaw), judged());
+        assert!(report.violation.is_some(), "{flaw:?}: nothing was found wrong:\n{report}");
         let violation = caught(&report);
         assert_eq!(violation.rule, flaw.rule(), "{flaw:?}: {violation}");
         assert!(violation.slots.contains(&Slot(BROKEN)), "{flaw:?}: {violation}");
@@ -125,6 +137,13 @@ fn no_judge_finds_fault_with_sound_nodes_in_the_same_scenarios() {
         let report = run(scenario(flaw), None, judged());
         assert_eq!(report.verdict, Verdict::Passed, "scenario of {flaw:?}:\n{report}");
     }
+}
+
+#[test]
+fn a_suspicion_without_an_end_is_seen_while_it_is_open() {
+    let report = run(a_pair(), Some(Flaw::LosesItsTimers), judged());
+    // The crash at 10 s, three periods, Min, and a silence of `stall_max`; the flaw's own Min is 32 s.
+    assert!(caught(&report).at < Instant::ZERO + seconds(35), "{report}");
 }
 
 #[test]

@@ -20,6 +20,10 @@ pub enum Flaw {
     Resurrects,
     /// It buries suspects after an eighth of their time (S5).
     BuriesHastily,
+    /// It buries suspects after the least time, whoever confirms, and says that it waits (S5).
+    BuriesUnconfirmed,
+    /// Time in which it was stalled counts against suspects (S5).
+    IgnoresItsStalls,
     /// It keeps every third event to itself (S6).
     SwallowsEvents,
     /// Its datagrams have a byte too many (S7).
@@ -38,6 +42,10 @@ pub enum Flaw {
     NeverForgets,
     /// It suspects for four times as long as it may (S11).
     Hesitates,
+    /// It waits for no confirmations, and says so (S11).
+    Rushes,
+    /// It never comes to the end of a suspicion (S11).
+    LosesItsTimers,
     /// It draws lots from outside (S12).
     Improvises,
     /// It takes an accusation of itself for true (S13).
@@ -66,12 +74,14 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 26] = [
+    pub const ALL: [Flaw; 30] = [
         Flaw::RemembersAnEarlierLife,
         Flaw::AccusesTheFuture,
         Flaw::IgnoresAccusations,
         Flaw::Resurrects,
         Flaw::BuriesHastily,
+        Flaw::BuriesUnconfirmed,
+        Flaw::IgnoresItsStalls,
         Flaw::SwallowsEvents,
         Flaw::Stammers,
         Flaw::Repeats,
@@ -81,6 +91,8 @@ impl Flaw {
         Flaw::Pesters,
         Flaw::NeverForgets,
         Flaw::Hesitates,
+        Flaw::Rushes,
+        Flaw::LosesItsTimers,
         Flaw::Improvises,
         Flaw::BelievesItsAccusers,
         Flaw::Boasts,
@@ -102,13 +114,13 @@ impl Flaw {
             Flaw::AccusesTheFuture | Flaw::Boasts => Rule::S2,
             Flaw::IgnoresAccusations => Rule::S3,
             Flaw::Resurrects => Rule::S4,
-            Flaw::BuriesHastily => Rule::S5,
+            Flaw::BuriesHastily | Flaw::BuriesUnconfirmed | Flaw::IgnoresItsStalls => Rule::S5,
             Flaw::SwallowsEvents => Rule::S6,
             Flaw::Stammers => Rule::S7,
             Flaw::Repeats | Flaw::PassesOnAll | Flaw::NagsWithItsLeft | Flaw::NeverTires => Rule::S8,
             Flaw::Pesters => Rule::S9,
             Flaw::NeverForgets => Rule::S10,
-            Flaw::Hesitates => Rule::S11,
+            Flaw::Hesitates | Flaw::Rushes | Flaw::LosesItsTimers => Rule::S11,
             Flaw::Improvises => Rule::S12,
             Flaw::BelievesItsAccusers | Flaw::IgnoresItsObituary | Flaw::GivesUp => Rule::S13,
             Flaw::InventsAccusers | Flaw::CountsTwice => Rule::S14,
@@ -131,6 +143,9 @@ impl Flaw {
             Flaw::Repeats => run(|config| config.retransmit_mult = 32),
             Flaw::NeverForgets => run(|config| config.tombstone_retention = Duration::from_secs(72 * 3600)),
             Flaw::Hesitates => run(|config| config.suspicion_beta *= 4.0),
+            Flaw::BuriesUnconfirmed | Flaw::Rushes => run(|config| config.lha_suspicion = false),
+            Flaw::IgnoresItsStalls => run(|config| config.stall_min = Duration::ZERO),
+            Flaw::LosesItsTimers => run(|config| config.suspicion_alpha *= HASTE),
             Flaw::Improvises => run(|_| ()),
             _ => None,
         }

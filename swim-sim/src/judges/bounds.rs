@@ -6,9 +6,11 @@
 //! **S11.** Health in `[0, S]`. A suspicion's Min is that of the cluster's size when it began (several members may come
 //! and go in one input, so it lies between two sizes), its Max is `β` times that, its deadline no earlier than the
 //! formula of protocol 4.2 gives for the accusers counted, and no later than Max and the time that stood still (lateness,
-//! silence, burials averted: protocol 4.5, 10). It comes nearer only when accusers are added, or when a silence ends that was
-//! shown at its full length. Silence is known
-//! to the node alone, so here every gap of more than `3 · T'` in what it heard from members may have stood still.
+//! silence, burials averted: protocol 4.5, 10), and it does not stay open beyond them. It comes nearer only when accusers
+//! are added, or when a silence ends that was shown at its full length. A death that ends it must not come sooner than the
+//! formula gives for the accusers that are named as its cause, with time in which the process was stalled not counted
+//! (S5). Silence is known to the node alone, so here every gap of more than `3 · T'` in what it heard from members may
+//! have stood still.
 
 use std::time::Duration;
 
@@ -43,6 +45,8 @@ pub(super) struct Case {
     pub(super) live: (usize, usize),
     /// What stood still before it began.
     pub(super) standstill: Duration,
+    /// For how long the process had been stalled before it began.
+    pub(super) stalled: Duration,
     /// Burials averted before it began.
     pub(super) averted: u64,
     /// Deadline and accusers as last shown.
@@ -56,6 +60,9 @@ pub(super) struct Standstill {
     late: Duration,
     /// Until when that is counted, on its clock.
     late_until: Instant,
+    /// The part of it that was a stall, each of `stall_min` or more (protocol 10.2), and until when that is counted.
+    stalled: Duration,
+    stalled_until: Instant,
     /// Gaps in what it heard, each of at most `stall_max`.
     silent: Duration,
     /// When it last heard anybody, on its clock.
@@ -71,7 +78,12 @@ impl Standstill {
     }
 
     /// Whatever came, came at this time and found this deadline.
-    pub(super) fn late(&mut self, deadline: Instant, clock: Instant) {
+    pub(super) fn late(&mut self, deadline: Instant, clock: Instant, stall_min: Duration) {
+        let stall = clock.saturating_since(deadline.max(self.stalled_until));
+        if !stall_min.is_zero() && stall >= stall_min {
+            self.stalled += stall;
+            self.stalled_until = clock;
+        }
         if clock > deadline {
             self.late += clock.saturating_since(deadline.max(self.late_until));
             self.late_until = clock;
@@ -110,25 +122,32 @@ impl Standstill {
         self.late + self.silent
     }
 
-    /// All of it until now.
-    pub(super) fn total(&self, clock: Instant, config: &Config) -> Duration {
-        self.ended() + self.gap(clock, config)
+    /// The most of it until now: a silence that has just begun may be shown at its full length.
+    pub(super) fn most(&self, clock: Instant, config: &Config) -> Duration {
+        let silent = !self.gap(clock, config).is_zero();
+        self.ended() + if silent { config.stall_max } else { Duration::ZERO }
+    }
+
+    /// For how long it was stalled: so long at least no suspicion ran.
+    pub(super) fn stalled(&self) -> Duration {
+        self.stalled
     }
 }
 
 impl Case {
-    /// The least time that this suspicion lasts.
-    pub(super) fn min(&self, config: &Config) -> Duration {
+    /// The least that its Min can be.
+    fn min(&self, config: &Config) -> Duration {
         suspicion_min(config, self.live.0).saturating_sub(SLACK)
     }
 
-    /// The most that it may last until now: Max, and the time that stood still, a Min for each burial averted, and
-    /// the stretch of verification. A silence that has just begun may be shown at its full length.
+    /// The most that it may last until now: Max, or Min where too few could confirm, and the time that stood still, a
+    /// Min for each burial averted, and the stretch of verification.
     pub(super) fn max(&self, config: &Config, standstill: Duration, averted: u64) -> Duration {
         let min = suspicion_min(config, self.live.1);
         let averted = averted.saturating_sub(self.averted).min(1 << 20) as u32;
-        let stood_still = standstill.saturating_sub(self.standstill) + config.stall_max;
-        min.mul_f64(config.suspicion_beta) + min * averted + stood_still + config.probe_interval + SLACK
+        let stood_still = standstill.saturating_sub(self.standstill);
+        let stretch = if confirmable(config, self.live.1) { config.suspicion_beta } else { 1.0 };
+        min.mul_f64(stretch) + min * averted + stood_still + config.probe_interval + SLACK
     }
 
     /// What the node shows of it, against the bounds (S11).
@@ -152,15 +171,20 @@ impl Case {
         let stretched = if config.lha_suspicion { config.suspicion_beta } else { 1.0 };
         let beta = shown.timeout_max.as_secs_f64() / shown.timeout_min.as_secs_f64();
         // With too few to confirm, Max may be shown as Min, which is what it then lasts.
-        if (beta - stretched).abs() > 0.01 && (beta - 1.0).abs() > 0.01 {
+        let fixed = !confirmable(config, self.live.0) && (beta - 1.0).abs() <= 0.01;
+        if (beta - stretched).abs() > 0.01 && !fixed {
             return wrong(format!("has Max {:?} over Min {:?}", shown.timeout_max, shown.timeout_min));
         }
         let lasts = shown.deadline.saturating_since(self.since);
-        let formula = self.timeout(config, shown);
+        let formula = self.timeout(config, shown.accusers);
         if lasts + SLACK < formula {
             return wrong(format!("lasts {lasts:?} with {} accusers; it must last {formula:?}", shown.accusers));
         }
         let max = self.max(config, standstill, averted);
+        let open = clock.saturating_since(self.since);
+        if open > max {
+            return wrong(format!("has been open for {open:?}; at most {max:?} are explained"));
+        }
         if lasts > max {
             return wrong(format!("lasts {lasts:?}; at most {max:?} are explained"));
         }
@@ -175,21 +199,28 @@ impl Case {
         Ok(())
     }
 
-    /// `timeout(C)` (protocol 4.2) for the accusers that a node shows, from its own Min and Max.
+    /// The least that `timeout(C)` can be (protocol 4.2) with so many accusers counted, in the smallest of the clusters
+    /// that it may have begun in.
     ///
     /// The first accuser that counts is not counted in `C`, whether the suspicion began with it or not (protocol 4.3).
-    fn timeout(&self, config: &Config, shown: &Suspicion) -> Duration {
-        let k = config.suspicion_confirmations;
-        let too_few = self.live.0.saturating_sub(2) < usize::from(k);
-        if too_few || k == 0 || !config.lha_suspicion {
-            return shown.timeout_min;
-        }
-        let further = shown.accusers.saturating_sub(1);
-        let (min, max) = (shown.timeout_min.as_secs_f64(), shown.timeout_max.as_secs_f64());
-        let timeout = max - (max - min) * (f64::from(further) + 1.0).ln() / (f64::from(k) + 1.0).ln();
+    pub(super) fn timeout(&self, config: &Config, accusers: u8) -> Duration {
+        let min = suspicion_min(config, self.live.0).as_secs_f64();
+        let shrink = if confirmable(config, self.live.0) {
+            let (further, k) = (accusers.saturating_sub(1), config.suspicion_confirmations);
+            ((f64::from(further) + 1.0).ln() / (f64::from(k) + 1.0).ln()).min(1.0)
+        } else {
+            1.0
+        };
+        let max = min * config.suspicion_beta;
         // A thousandth for logarithms in fixed point.
-        Duration::from_secs_f64(timeout.max(min) * 0.999)
+        Duration::from_secs_f64((max - (max - min) * shrink) * 0.999).saturating_sub(SLACK)
     }
+}
+
+/// Whether, among so many live members, `K` besides the first accuser and the accused could confirm (protocol 4.2).
+fn confirmable(config: &Config, live: usize) -> bool {
+    let k = usize::from(config.suspicion_confirmations);
+    config.lha_suspicion && k > 0 && live.saturating_sub(2) >= k
 }
 
 /// `Min = α · max(1, log10 n) · T'` (protocol 4.2).

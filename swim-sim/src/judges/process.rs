@@ -341,7 +341,7 @@ impl Process {
             return;
         }
         if let Some(deadline) = self.turn.deadline {
-            self.standstill.late(deadline, at.clock);
+            self.standstill.late(deadline, at.clock, at.view.config().stall_min);
         }
         // A packet by whatever way, from whomever, ends a silence (protocol 10.3).
         if matches!(self.turn.kind, Kind::Datagram | Kind::Stream) && self.turn.messages > 0 {

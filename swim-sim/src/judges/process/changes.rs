@@ -47,6 +47,7 @@ impl Process {
             // Some came and some went in this input, in whatever order; and the node itself may have come or gone.
             live: (self.turn.live.saturating_sub(self.turn.gone + 1), self.turn.live + self.turn.came + 1),
             standstill: self.standstill.ended(),
+            stalled: self.standstill.stalled(),
             averted: at.view.stats().burials_averted,
             shown: None,
         };
@@ -67,15 +68,19 @@ impl Process {
                 format!("declared member {id} dead at {incarnation}, which was not suspected here"),
             );
         };
+        let Cause::SuspicionExpired { accusers, .. } = change.cause else { return Ok(()) };
+        self.judge_accusers(at, (id, incarnation), accusers)?;
         let (config, held) = (at.view.config(), at.clock.saturating_since(case.since));
-        if held < case.min(config) {
+        let ran = held.saturating_sub(self.standstill.stalled().saturating_sub(case.stalled));
+        let least = case.timeout(config, accusers);
+        if ran < least {
             let what = format!(
-                "declared member {id} dead at {incarnation} after a suspicion of {held:?}; Min is {:?}",
-                case.min(config)
+                "declared member {id} dead at {incarnation} after a suspicion that ran for {ran:?}; with {accusers} \
+                 accusers it takes {least:?}"
             );
             return fault_about(Rule::S5, id, what);
         }
-        let max = case.max(config, self.standstill.total(at.clock, config), at.view.stats().burials_averted);
+        let max = case.max(config, self.standstill.most(at.clock, config), at.view.stats().burials_averted);
         if held > max {
             let what =
                 format!("declared member {id} dead after a suspicion of {held:?}; at most {max:?} are explained");

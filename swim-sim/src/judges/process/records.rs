@@ -86,12 +86,16 @@ impl Process {
             self.begin_case(at, id, after.incarnation);
         }
         let config = at.view.config();
-        self.evidence.judge_accusers((id, after.incarnation), shown.accusers, self.id, |accuser| {
-            at.view.member(accuser).is_some()
-        })?;
-        let standstill = self.standstill.total(at.clock, config);
+        self.judge_accusers(at, (id, after.incarnation), shown.accusers)?;
+        let standstill = self.standstill.most(at.clock, config);
         let case = self.cases.get_mut(&id).expect("it was begun if it was missing");
         case.judge((id, at.clock), config, &shown, standstill, at.view.stats().burials_averted)
+    }
+
+    /// So many accusers are counted against a member.
+    pub(super) fn judge_accusers(&self, at: Moment<'_>, case: (NodeId, Incarnation), counted: u8) -> Verdict {
+        let is_known = |accuser| at.view.member(accuser).is_some();
+        self.evidence.judge_accusers(case, counted, self.id, is_known)
     }
 
     pub(super) fn judge_spoken(&self) -> Verdict {
