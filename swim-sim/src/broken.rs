@@ -142,6 +142,9 @@ impl Broken {
             Flaw::CountsTwice => {
                 member.suspicion = member.suspicion.map(|case| Suspicion { accusers: case.accusers + 2, ..case });
             }
+            Flaw::CountsItself if self.node.stats().probes_failed == 0 => {
+                member.suspicion = member.suspicion.map(|case| Suspicion { accusers: case.accusers + 1, ..case });
+            }
             Flaw::KeepsToItself if member.id == self.own => {
                 member.metadata = self.metadata.as_deref().unwrap_or(member.metadata);
             }
@@ -165,6 +168,7 @@ impl Broken {
         match self.flaw {
             Flaw::AccusesTheFuture => Some(Quote::AccusingTheFuture),
             Flaw::InventsAccusers => Some(Quote::InNamesInvented),
+            Flaw::SignsForOthers => Some(Quote::InTheNameOf(self.own)),
             Flaw::BuriesUnheard => Some(Quote::WithoutAccusationsOfOthersThan(self.own)),
             Flaw::Stammers => Some(Quote::WithAByteTooMany),
             Flaw::NagsWithItsLeft if self.node.status() == Status::Leaving => {

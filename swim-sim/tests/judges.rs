@@ -64,7 +64,9 @@ fn scenario(flaw: Flaw) -> Scenario {
         | Flaw::Rushes
         | Flaw::PassesOnAll
         | Flaw::InventsAccusers
-        | Flaw::CountsTwice => a_crash(),
+        | Flaw::CountsTwice
+        | Flaw::CountsItself
+        | Flaw::SignsForOthers => a_crash(),
         Flaw::NeverForgets => {
             let config = Config { tombstone_retention: seconds(12), ..Config::lan() };
             a_crash().config(config)

@@ -58,6 +58,10 @@ pub enum Flaw {
     InventsAccusers,
     /// It counts itself thrice among the accusers (S14).
     CountsTwice,
+    /// It counts itself among the accusers, though none of its probes failed (S14).
+    CountsItself,
+    /// It accuses in its own name whomever others accuse (S14).
+    SignsForOthers,
     /// It takes its own pings for answered (L1, L2).
     AnswersItself,
     /// It never hears that it is accused, or held dead (S13).
@@ -74,7 +78,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 30] = [
+    pub const ALL: [Flaw; 32] = [
         Flaw::RemembersAnEarlierLife,
         Flaw::AccusesTheFuture,
         Flaw::IgnoresAccusations,
@@ -99,6 +103,8 @@ impl Flaw {
         Flaw::GivesUp,
         Flaw::InventsAccusers,
         Flaw::CountsTwice,
+        Flaw::CountsItself,
+        Flaw::SignsForOthers,
         Flaw::AnswersItself,
         Flaw::IgnoresItsObituary,
         Flaw::KeepsToItself,
@@ -123,7 +129,7 @@ impl Flaw {
             Flaw::Hesitates | Flaw::Rushes | Flaw::LosesItsTimers => Rule::S11,
             Flaw::Improvises => Rule::S12,
             Flaw::BelievesItsAccusers | Flaw::IgnoresItsObituary | Flaw::GivesUp => Rule::S13,
-            Flaw::InventsAccusers | Flaw::CountsTwice => Rule::S14,
+            Flaw::InventsAccusers | Flaw::CountsTwice | Flaw::CountsItself | Flaw::SignsForOthers => Rule::S14,
             Flaw::AnswersItself => Rule::L2,
             Flaw::KeepsToItself => Rule::L5,
             Flaw::NeverRests | Flaw::Miscounts => Rule::Contract,

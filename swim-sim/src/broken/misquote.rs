@@ -1,6 +1,6 @@
 //! Packets taken apart and put together with something changed; actions moved to another buffer.
 
-use swim_proto::wire::{Ack, FRAME_MAX, Left, Message, PacketWriter, Ping, decode};
+use swim_proto::wire::{Ack, FRAME_MAX, Left, Message, PacketWriter, Ping, Suspect, decode};
 use swim_proto::{Action, ClusterHash, Config, Event, Incarnation, MemberEvent, NodeId};
 
 /// What is changed.
@@ -11,6 +11,7 @@ pub(super) enum Quote {
     WithoutAcks,
     AccusingTheFuture,
     InNamesInvented,
+    InTheNameOf(NodeId),
     WithAByteTooMany,
     DepartingWithEachAck(NodeId, Incarnation),
 }
@@ -103,6 +104,9 @@ impl Quote {
             (Quote::InNamesInvented, Message::Suspect(mut suspect)) => {
                 suspect.accuser = NodeId::from_u64(!suspect.accuser.as_u64());
                 Some(Message::Suspect(suspect))
+            }
+            (Quote::InTheNameOf(accuser), Message::Suspect(suspect)) => {
+                Some(Message::Suspect(Suspect { accuser, ..suspect }))
             }
             (_, message) => Some(message),
         }

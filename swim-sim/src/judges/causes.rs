@@ -5,8 +5,8 @@
 //! held here for at least the least time-out of its cluster's size (`bounds.rs` computes it); every other death, and
 //! every Dead, Left or Suspect claim that it sends, must have been heard before.
 //!
-//! Not seen: whether the accuser of an accusation in a node's own name really probed (a further accusation of a suspect
-//! raises no event); and causes of deaths of members whose obituary came before the judge's memory ends
+//! Not seen: of which member the failed probe was behind an accusation in a node's own name (they are counted only);
+//! whether an accuser counts that was heard of a lesser incarnation than the greatest accused; and causes of deaths of members whose obituary came before the judge's memory ends
 //! ([`EVIDENCE_MAX`], for floods of invented members).
 
 use swim_proto::wire::{Grave, Message, Tombstone};
@@ -26,6 +26,10 @@ const ACCUSERS_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
     against: IdMap<Against>,
+    /// Members' incarnations that the process accused by its own probes.
+    own: u64,
+    /// How often it has begun to tell all anew.
+    beginnings: u32,
     /// Once more was heard than is kept, absence proves nothing.
     full: bool,
 }
@@ -40,6 +44,12 @@ struct Against {
     /// Greatest incarnation accused of anything but departing, and by whom.
     accused: Option<Incarnation>,
     accusers: Vec<Accuser>,
+    /// Greatest incarnation that the process itself accused by its own probe, and that it declared dead.
+    own: Option<Incarnation>,
+    declared: Option<Incarnation>,
+    /// In whose names the process accused it at the greatest incarnation, since the count began.
+    told: (Option<Incarnation>, u32),
+    tellers: Vec<NodeId>,
     /// Until when this process must remember the member's end, and which.
     grave: Option<Burial>,
     /// The earliest time at which somebody said that it would be forgotten, on the node's clock.
@@ -49,7 +59,7 @@ struct Against {
 #[derive(Debug)]
 struct Accuser {
     id: NodeId,
-    /// Whether the process knew it when it had taken it in, so that it may have been counted.
+    /// Whether the process held it live before or after it took it in, so that it may have been counted.
     known: bool,
 }
 
@@ -138,6 +148,19 @@ impl Evidence {
         }
     }
 
+    /// The process declares a death itself: its suspicion ran out.
+    pub(super) fn declared(&mut self, id: NodeId, incarnation: Incarnation) {
+        self.dead(id, incarnation);
+        if let Some(against) = self.against(id) {
+            against.declared = against.declared.max(Some(incarnation));
+        }
+    }
+
+    /// Accusations are told anew from here: the process came back from its departure, or asks to be let in.
+    pub(super) fn begins_anew(&mut self) {
+        self.beginnings += 1;
+    }
+
     fn against(&mut self, id: NodeId) -> Option<&mut Against> {
         if self.against.len() >= EVIDENCE_MAX {
             self.full = true;
@@ -198,49 +221,95 @@ impl Evidence {
         fault_about(Rule::S5, id, format!("{how} member {id} departed at {incarnation}, which nobody said"))
     }
 
-    /// A Suspect claim in another's name may be said only by whoever heard it (S14).
-    pub(super) fn judge_accuser(&self, Accusation { id, incarnation, accuser }: Accusation) -> Verdict {
-        let against = self.against.get(&id);
-        let heard = against.is_some_and(|against| {
+    /// A Suspect claim in another's name may be said only by whoever heard it; one in its own by whoever heard it too, or
+    /// by whoever had a probe fail for each member's incarnation that it accuses so (S14). And no more names than the
+    /// first and `K` others are told for one (protocol 4.4).
+    pub(super) fn judge_accuser(
+        &mut self,
+        accusation: Accusation,
+        (own, probes_failed, confirmations): (NodeId, u64, u8),
+    ) -> Verdict {
+        let Accusation { id, incarnation, accuser } = accusation;
+        let heard = self.heard_from(&accusation);
+        let beginnings = self.beginnings;
+        let (mut mine, full) = (self.own, self.full);
+        let Some(against) = self.against(id) else { return Ok(()) };
+        if against.told < (Some(incarnation), beginnings) || against.told.1 < beginnings {
+            against.told = (Some(incarnation), beginnings);
+            against.tellers.clear();
+        }
+        if against.told.0 == Some(incarnation) && !against.tellers.contains(&accuser) {
+            against.tellers.push(accuser);
+            if against.tellers.len() > usize::from(confirmations) + 1 {
+                let what = format!("accused member {id} at {incarnation} in {} names", against.tellers.len());
+                return fault_about(Rule::S14, id, what);
+            }
+        }
+        if heard || full {
+            return Ok(());
+        }
+        if accuser != own {
+            let what = format!("accused member {id} at {incarnation} in the name of {accuser}, which never said so");
+            return fault_about(Rule::S14, id, what);
+        }
+        if against.own < Some(incarnation) {
+            against.own = Some(incarnation);
+            mine += 1;
+        }
+        self.own = mine;
+        if mine <= probes_failed {
+            return Ok(());
+        }
+        let what = format!(
+            "accused member {id} at {incarnation} in its own name, the {mine}. time; only {probes_failed} of its probes failed"
+        );
+        fault_about(Rule::S14, id, what)
+    }
+
+    /// A Dead claim names whoever was heard to say so, or the process itself if it declared it (S14).
+    pub(super) fn judge_declarer(&self, accusation: &Accusation, own: NodeId) -> Verdict {
+        let Accusation { id, incarnation, accuser } = *accusation;
+        let declared = self.against.get(&id).and_then(|against| against.declared);
+        if self.full || self.heard_from(accusation) || accuser == own && declared >= Some(incarnation) {
+            return Ok(());
+        }
+        let what = format!("called member {id} dead at {incarnation} in the name of {accuser}, which never said so");
+        fault_about(Rule::S14, id, what)
+    }
+
+    /// Whether the process heard this, or may have.
+    fn heard_from(&self, &Accusation { id, incarnation, accuser }: &Accusation) -> bool {
+        self.against.get(&id).is_some_and(|against| {
             // A greater accusation has displaced what was heard of this one.
             against.accused > Some(incarnation)
                 || against.accusers.len() == ACCUSERS_MAX
                 || against.accused == Some(incarnation) && against.accusers.iter().any(|known| known.id == accuser)
-        });
-        if heard || self.full {
-            return Ok(());
-        }
-        let what = format!("accused member {id} at {incarnation} in the name of {accuser}, which never said so");
-        fault_about(Rule::S14, id, what)
+        })
     }
 
-    /// Of a suspicion no more accusers may be counted than known ones were heard, and this node itself (S14).
+    /// Of a suspicion no more accusers may be counted than were heard and held live, and this node itself if a probe of
+    /// its own failed since, or others name it (S14).
     ///
-    /// `is_known`: whether the process knows this member now; it may have come to know it after it heard it accuse.
+    /// `is_live`: whether the process holds this member live now; it may have come to since it heard it accuse.
     pub(super) fn judge_accusers(
         &self,
         (id, incarnation): (NodeId, Incarnation),
         counted: u8,
-        own: NodeId,
-        is_known: impl Fn(NodeId) -> bool,
+        (own, failed): (NodeId, bool),
+        is_live: impl Fn(NodeId) -> bool,
     ) -> Verdict {
         let against = self.against.get(&id);
         if self.full || against.is_some_and(|against| against.accused > Some(incarnation)) {
             return Ok(());
         }
-        let known = against.filter(|against| against.accused == Some(incarnation)).map_or(0, |against| {
-            if against.accusers.len() == ACCUSERS_MAX {
-                return usize::MAX - 1;
-            }
-            let known = |accuser: &&Accuser| accuser.id != own && (accuser.known || is_known(accuser.id));
-            against.accusers.iter().filter(known).count()
-        });
-        if usize::from(counted) <= known + 1 {
+        let accusers = against.filter(|against| against.accused == Some(incarnation)).map_or(&[][..], |a| &a.accusers);
+        let itself = failed || accusers.iter().any(|accuser| accuser.id == own);
+        let known = |accuser: &&Accuser| accuser.id != own && (accuser.known || is_live(accuser.id));
+        let known = usize::from(itself) + accusers.iter().filter(known).count();
+        if usize::from(counted) <= known || accusers.len() == ACCUSERS_MAX {
             return Ok(());
         }
-        let what = format!(
-            "counts {counted} accusers of member {id} at {incarnation}, but heard {known} known ones besides itself"
-        );
+        let what = format!("counts {counted} accusers of member {id} at {incarnation}; there were {known} that count");
         fault_about(Rule::S14, id, what)
     }
 }

@@ -12,7 +12,7 @@ use std::hash::BuildHasherDefault;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use swim_proto::wire::{Alive, FrameReader, Grave, Message, Tombstone, decode};
+use swim_proto::wire::{Alive, Dead, FrameReader, Grave, Message, Tombstone, decode};
 use swim_proto::{
     Cause, ClusterHash, Event, Incarnation, Instant, Member, MemberEvent, NodeId, State, Status, StreamId,
 };
@@ -89,6 +89,8 @@ struct Turn {
     /// The deadline and the number of live members before it.
     deadline: Option<Instant>,
     live: usize,
+    /// Probes that had failed before it.
+    failed: u64,
     /// Members that became live in it so far, and that ceased to be.
     came: usize,
     gone: usize,
@@ -99,8 +101,8 @@ struct Turn {
     accusations: Vec<Accusation>,
     /// Whom the datagram being sent pings, or asks about.
     targets: Vec<NodeId>,
-    /// Deaths and departures that it spoke of: its own are told by events, which may come after.
-    spoken: Vec<(NodeId, Incarnation, State)>,
+    /// Deaths, each with its declarer, and departures that it spoke of: its own are told by events, which may come after.
+    spoken: Vec<(NodeId, Incarnation, Option<NodeId>)>,
     /// Members that events told of.
     told: Vec<NodeId>,
     /// Datagrams sent in answer, whether one of them was a claim alone, and bytes sent to addresses that are nobody's.
@@ -325,6 +327,9 @@ impl Process {
         }
         if !took_part && takes_part {
             self.load.forgotten();
+            self.evidence.begins_anew();
+            // Whoever was accused before it left may have been accused by itself.
+            self.turn.failed = 0;
             let mut suspects = Vec::new();
             at.view.members(&mut |member| {
                 if member.state == State::Suspect {
@@ -358,10 +363,13 @@ impl Process {
         Load::answered(at.view.config(), self.turn.asks, self.turn.accusations.len() as u64, self.turn.answers)
     }
 
-    /// Accusers that the process knows, now that it has taken the packet in, may be counted.
+    /// Accusers that the process held live before it took the packet in, or holds live now, may be counted.
     fn note_accusers(&mut self, view: &dyn View) {
         for accusation in &self.turn.accusations {
-            if view.member(accusation.accuser).is_some() {
+            let before = self.mirrors.get(&accusation.accuser).and_then(|mirror| mirror.held);
+            let live = before.is_some_and(|held| held.state.is_live())
+                || view.member(accusation.accuser).is_some_and(|member| member.state.is_live());
+            if live {
                 self.evidence.accuser_known(accusation);
             }
         }
@@ -382,6 +390,7 @@ impl Turn {
             course: course.begin(view.local().incarnation, view.status()),
             deadline: view.deadline(),
             live: view.live(),
+            failed: view.stats().probes_failed,
             claims,
             named,
             accusations,

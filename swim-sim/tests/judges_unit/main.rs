@@ -26,6 +26,7 @@ fn ping(slot: u32) -> Message<'static> {
 /// Puppet 0 tells of a member, by the event for its new state, and holds it so.
 fn tells(stage: &mut Stage, held: Held, cause: Cause) {
     let known = stage.puppets[0].table.iter().find(|known| known.slot == held.slot).map(|known| known.state);
+    stage.puppets[0].stats.probes_failed += u64::from(cause == Cause::ProbeFailed);
     let change = told(&held, cause);
     let event = match (known, held.state) {
         (Some(State::Suspect), State::Alive) => Event::Refuted(change),
@@ -432,6 +433,22 @@ fn accusers_are_real_heard_and_counted_once() {
     let mut held = suspect(1, 0, stage.now);
     held.suspicion.as_mut().expect("it is suspect").accusers = 3;
     tells(&mut stage, held, Cause::Accused { by: id(2) });
+    stage.settles_wrongly(Rule::S14);
+}
+
+#[test]
+fn a_node_signs_what_its_own_probes_found_and_passes_on_what_it_heard() {
+    let mut stage = Stage::new(4);
+    (1..4).for_each(|slot| stage.meets(slot));
+    assert_eq!(stage.sends(3, &[suspected(1, 0, 0)]).expect_err("none of its probes failed").rule, Rule::S14);
+    stage.puppets[0].stats.probes_failed = 1;
+    stage.sends(3, &[suspected(1, 0, 0)]).expect("one did");
+    assert_eq!(stage.sends(3, &[suspected(2, 0, 0)]).expect_err("but not two").rule, Rule::S14);
+    stage.hears(3, &[suspected(2, 0, 0)]);
+    stage.sends(3, &[suspected(2, 0, 0)]).expect("others know of it from before");
+    stage.hears(2, &[dead(1, 0, 2)]);
+    stage.sends(3, &[dead(1, 0, 3)]).expect("who said so is looked up when it has settled");
+    tells(&mut stage, Held::new(1, State::Dead, 0), Cause::DeclaredBy { by: id(2) });
     stage.settles_wrongly(Rule::S14);
 }
 

@@ -303,6 +303,7 @@ impl Stage {
     #[track_caller]
     pub(crate) fn suspects(&mut self, slot: u32) {
         self.wakes();
+        self.puppets[0].stats.probes_failed += 1;
         let held = suspect(slot, 0, self.now);
         self.holds(held.clone());
         let event = Event::Suspected(told(&held, Cause::ProbeFailed));

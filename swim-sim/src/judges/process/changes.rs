@@ -49,6 +49,7 @@ impl Process {
             standstill: self.standstill.ended(),
             stalled: self.standstill.stalled(),
             averted: at.view.stats().burials_averted,
+            failed: self.turn.failed,
             shown: None,
         };
         self.cases.insert(id, case);
@@ -60,7 +61,7 @@ impl Process {
         if !matches!(change.cause, Cause::SuspicionExpired { .. }) {
             return self.evidence.judge_dead(id, incarnation, "holds");
         }
-        self.evidence.dead(id, incarnation);
+        self.evidence.declared(id, incarnation);
         let Some(case) = case.filter(|case| case.incarnation == incarnation) else {
             return fault_about(
                 Rule::S5,
@@ -69,7 +70,7 @@ impl Process {
             );
         };
         let Cause::SuspicionExpired { accusers, .. } = change.cause else { return Ok(()) };
-        self.judge_accusers(at, (id, incarnation), accusers)?;
+        self.judge_accusers(at, (id, incarnation), accusers, &case)?;
         let (config, held) = (at.view.config(), at.clock.saturating_since(case.since));
         let ran = held.saturating_sub(self.standstill.stalled().saturating_sub(case.stalled));
         let least = case.timeout(config, accusers);

@@ -86,22 +86,33 @@ impl Process {
             self.begin_case(at, id, after.incarnation);
         }
         let config = at.view.config();
-        self.judge_accusers(at, (id, after.incarnation), shown.accusers)?;
+        let case = self.cases[&id];
+        self.judge_accusers(at, (id, after.incarnation), shown.accusers, &case)?;
         let standstill = self.standstill.most(at.clock, config);
         let case = self.cases.get_mut(&id).expect("it was begun if it was missing");
         case.judge((id, at.clock), config, &shown, standstill, at.view.stats().burials_averted)
     }
 
     /// So many accusers are counted against a member.
-    pub(super) fn judge_accusers(&self, at: Moment<'_>, case: (NodeId, Incarnation), counted: u8) -> Verdict {
-        let is_known = |accuser| at.view.member(accuser).is_some();
-        self.evidence.judge_accusers(case, counted, self.id, is_known)
+    pub(super) fn judge_accusers(
+        &self,
+        at: Moment<'_>,
+        accused: (NodeId, Incarnation),
+        counted: u8,
+        case: &Case,
+    ) -> Verdict {
+        let own = (self.id, at.view.stats().probes_failed > case.failed);
+        let is_live = |accuser| at.view.member(accuser).is_some_and(|member| member.state.is_live());
+        self.evidence.judge_accusers(accused, counted, own, is_live)
     }
 
     pub(super) fn judge_spoken(&self) -> Verdict {
-        self.turn.spoken.iter().try_for_each(|&(id, incarnation, state)| match state {
-            State::Left => self.evidence.judge_left(id, incarnation, "called"),
-            State::Alive | State::Suspect | State::Dead => self.evidence.judge_dead(id, incarnation, "called"),
+        self.turn.spoken.iter().try_for_each(|&(id, incarnation, accuser)| match accuser {
+            None => self.evidence.judge_left(id, incarnation, "called"),
+            Some(accuser) => {
+                self.evidence.judge_dead(id, incarnation, "called")?;
+                self.evidence.judge_declarer(&Accusation { id, incarnation, accuser }, self.id)
+            }
         })
     }
 

@@ -114,6 +114,7 @@ impl Process {
         if let Message::Join(_) = message {
             // Whoever joins says anew who it is, once it is let in.
             self.load.forgotten();
+            self.evidence.begins_anew();
         }
         let Some((id, incarnation)) = subject(message) else { return Ok(()) };
         incarnation::owned(at.oracle, id, incarnation, "spoke of")?;
@@ -121,14 +122,15 @@ impl Process {
             Message::Suspect(m) => {
                 let accusation = Accusation { id, incarnation, accuser: m.accuser };
                 causes::real(at.oracle.is_accuser(m.accuser), &accusation)?;
-                if m.accuser == self.id { Ok(()) } else { self.evidence.judge_accuser(accusation) }
+                let own = (self.id, at.view.stats().probes_failed, at.view.config().suspicion_confirmations);
+                self.evidence.judge_accuser(accusation, own)
             }
-            Message::Dead(_) | Message::Tombstone(Tombstone { grave: Grave::Dead(_), .. }) => {
-                self.turn.spoken.push((id, incarnation, State::Dead));
+            Message::Dead(Dead { accuser, .. }) | Message::Tombstone(Tombstone { grave: Grave::Dead(accuser), .. }) => {
+                self.turn.spoken.push((id, incarnation, Some(accuser)));
                 Ok(())
             }
             Message::Left(_) | Message::Tombstone(Tombstone { grave: Grave::Left, .. }) if id != self.id => {
-                self.turn.spoken.push((id, incarnation, State::Left));
+                self.turn.spoken.push((id, incarnation, None));
                 Ok(())
             }
             _ => Ok(()),
