@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use puppet::{Do, Told, received, stage, staged, told, when, written};
 use swim_proto::StreamId;
-use swim_sim::{Carried, Chance, Crash, Fault, Latency, Network, Partition, Scenario, Timed};
+use swim_sim::{Carried, Chance, Crash, Fault, Latency, LinkFault, Network, Partition, Scenario, Timed};
 
 const CLIENT: StreamId = StreamId(7);
 const SERVER: StreamId = StreamId(1_000_001);
@@ -215,4 +215,20 @@ fn an_attempt_that_was_refused_unheard_succeeds_once_a_process_listens() {
     world.inject(Timed { at: Duration::from_millis(2_500), fault: Fault::Restart { slot: 1, how } });
     world.run_until(seconds(10));
     assert_eq!(when(&log, 0, &Told::Connected(CLIENT)), Some(3_002.0));
+}
+
+#[test]
+fn who_waited_in_vain_to_be_accepted_makes_room_for_others() {
+    // More than the backlog holds, whose answers are lost, and who give up.
+    let attempts = 0..200;
+    let connect = |stream| (100 + stream, Do::Connect { stream, to: 1 });
+    let mut script: Vec<_> = attempts.clone().map(connect).collect();
+    script.extend(attempts.map(|stream| (5_000 + stream, Do::Reset { stream })));
+    script.push((20_000, Do::Connect { stream: 999, to: 1 }));
+    let (mut world, log) = stage(&[script, vec![]]);
+    let fault = LinkFault { outbound: Chance::ALWAYS, ..LinkFault::default() };
+    let lasting = Duration::from_secs(10);
+    world.inject(Timed { at: Duration::from_millis(50), fault: Fault::Link { slot: 1, fault, lasting } });
+    world.run_until(Duration::from_secs(30));
+    assert!(when(&log, 0, &Told::Connected(StreamId(999))).is_some_and(|at| at < 20_100.0));
 }

@@ -5,6 +5,7 @@ use swim_proto::{SeedId, StreamInput};
 use super::World;
 use super::driving::{Given, RESOLVE_TIME};
 use crate::medium::Due;
+use crate::network::Carried;
 use crate::observe::{Observation, Slot};
 use crate::packets::{PacketId, PacketKind};
 use crate::process::{RECEIVE_BUFFER, RECEIVE_OVERHEAD};
@@ -32,7 +33,12 @@ impl World {
         match kind {
             PacketKind::Datagram => self.datagram_arrived(slot, packet),
             PacketKind::Segment(head) => {
-                let process = &self.processes[slot as usize];
+                let process = &mut self.processes[slot as usize];
+                if head.carried == Carried::Syn {
+                    // Some that waited to be accepted are no more, and nobody was left to say so.
+                    let streams = &self.streams;
+                    process.streams.retain(|&(named, end)| named.is_some() || streams.owner(end).is_some());
+                }
                 let listening = if !process.is_up() || process.host != host {
                     Listening::No
                 } else if process.backlog() >= self.scenario.streams.backlog {
