@@ -29,7 +29,7 @@ const HASTE: f64 = 8.0;
 /// After how long [`Flaw::Resurrects`] does.
 const GRIEF: Duration = Duration::from_secs(2);
 
-/// After how long [`Flaw::GivesUp`] does.
+/// After how long [`Flaw::GivesUp`], [`Flaw::Boasts`] and [`Flaw::StopsProbing`] do.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often [`Flaw::Pesters`] sends a ping.
@@ -53,6 +53,10 @@ pub struct Broken {
     events: u32,
     /// The datagram that is sent once more, to whom, and how often yet.
     again: Option<(SocketAddr, Vec<u8>, u32)>,
+    /// Whom it does not probe.
+    passed_over: Option<NodeId>,
+    /// How many probes it shows once it has stopped probing.
+    probes: u64,
     /// Datagrams that it sends besides what the node does.
     besides: Vec<(SocketAddr, Vec<u8>)>,
     /// Members that died, since when, and whether they were taken for alive again.
@@ -84,6 +88,8 @@ impl Broken {
             misquote,
             events: 0,
             again: None,
+            passed_over: None,
+            probes: 0,
             besides: Vec::new(),
             mourned: Vec::new(),
             returned: None,
@@ -98,6 +104,9 @@ impl Broken {
 
     /// What comes before any input: its time, and what the node tells itself.
     fn before_input(&mut self, now: Instant) {
+        if self.now <= Instant::ZERO + PATIENCE {
+            self.probes = self.node.stats().probes;
+        }
         self.now = now;
         self.changed.clear();
         for (from, datagram) in std::mem::take(&mut self.asides) {
@@ -199,10 +208,20 @@ impl Broken {
         }
     }
 
-    /// Takes note of a datagram that it sends.
-    fn sends(&mut self, to: SocketAddr, datagram: &[u8]) {
-        let Some(target) = self.misquote.pinged(datagram) else { return };
+    /// Takes note of a datagram that it is about to send. `false`: it does not send it after all.
+    fn sends(&mut self, to: SocketAddr, datagram: &[u8]) -> bool {
+        let Some(target) = self.misquote.pinged(datagram) else { return true };
+        let idle = match self.flaw {
+            Flaw::StopsProbing => self.now > Instant::ZERO + PATIENCE,
+            Flaw::PassesOver => *self.passed_over.get_or_insert(target) == target,
+            _ => false,
+        };
         match self.flaw {
+            _ if idle => {
+                if let Some(member) = self.node.member(target) {
+                    self.asides.push((to, self.misquote.ack(datagram, member.incarnation)));
+                }
+            }
             Flaw::Pesters => self.again = Some((to, datagram.to_vec(), PESTERING)),
             Flaw::AnswersItself => {
                 if let Some(member) = self.node.member(target) {
@@ -212,6 +231,7 @@ impl Broken {
             }
             _ => {}
         }
+        !idle
     }
 }
 
@@ -276,6 +296,7 @@ impl View for Broken {
     fn stats(&self) -> Stats {
         let stats = self.node.stats();
         match self.flaw {
+            Flaw::StopsProbing if self.now > Instant::ZERO + PATIENCE => Stats { probes: self.probes, ..stats },
             Flaw::NeverTires => Stats { rumors: stats.rumors + 1, ..stats },
             _ => stats,
         }
@@ -395,7 +416,9 @@ impl Driven for Broken {
             match action {
                 Action::Event(event) if !self.tells(&event) => continue,
                 Action::Transmit { to, datagram } => {
-                    self.sends(to, datagram);
+                    if !self.sends(to, datagram) {
+                        continue;
+                    }
                     buf.clear();
                     match self.misspeaks() {
                         Some(quote) => buf.extend_from_slice(&self.misquote.packet(datagram, quote)),

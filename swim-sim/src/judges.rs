@@ -19,6 +19,7 @@ mod maps;
 mod mirror;
 mod oneself;
 mod oracle;
+mod probing;
 mod process;
 mod wire;
 
@@ -270,6 +271,10 @@ impl Judges {
             }
             match (process.record(member.id), oracle.down_since(member.id, truth)) {
                 (Some(held), Some(down)) => {
+                    let since = down.max(able_since).max(held.news_at);
+                    if oneself::takes_part(view.status()) {
+                        process.probing.judge_down((member.id, member.state), since, process.live_max, view)?;
+                    }
                     liveness::completeness(now, (view, able_since, rate), process.live_max, (member, held), down)
                 }
                 _ => Ok(()),

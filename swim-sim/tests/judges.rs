@@ -75,6 +75,7 @@ fn scenario(flaw: Flaw) -> Scenario {
         | Flaw::Repeats
         | Flaw::NeverTires
         | Flaw::Boasts
+        | Flaw::StopsProbing
         | Flaw::GivesUp
         | Flaw::Pesters
         | Flaw::Improvises
@@ -82,7 +83,7 @@ fn scenario(flaw: Flaw) -> Scenario {
         | Flaw::Miscounts
         | Flaw::BuriesUnheard => peace(),
         Flaw::BelievesItsAccusers | Flaw::IgnoresItsObituary => a_partition(),
-        Flaw::AnswersItself | Flaw::LosesItsTimers => a_pair(),
+        Flaw::AnswersItself | Flaw::LosesItsTimers | Flaw::BuriesUnverified => a_pair(),
         // So many confirmations take longer to come than Min.
         Flaw::BuriesUnconfirmed => a_crash().config(Config { suspicion_confirmations: 5, ..Config::lan() }),
         // It suspects the other within three seconds; Min is four.
@@ -90,6 +91,7 @@ fn scenario(flaw: Flaw) -> Scenario {
             a_pair().at(Duration::from_millis(13_500), Fault::Pause { slot: BROKEN, lasting: seconds(10) })
         }
         Flaw::KeepsToItself => metadata(),
+        Flaw::PassesOver => Scenario::new(12, seconds(60)),
         Flaw::NagsWithItsLeft => a_departure(),
     }
 }

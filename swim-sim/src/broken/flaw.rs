@@ -24,6 +24,8 @@ pub enum Flaw {
     BuriesUnconfirmed,
     /// Time in which it was stalled counts against suspects (S5).
     IgnoresItsStalls,
+    /// It buries suspects without asking them once more (S5).
+    BuriesUnverified,
     /// It keeps every third event to itself (S6).
     SwallowsEvents,
     /// Its datagrams have a byte too many (S7).
@@ -64,6 +66,10 @@ pub enum Flaw {
     SignsForOthers,
     /// It takes its own pings for answered (L1, L2).
     AnswersItself,
+    /// After a while it probes nobody any more (L2).
+    StopsProbing,
+    /// It never probes one of the members (L2).
+    PassesOver,
     /// It never hears that it is accused, or held dead (S13).
     IgnoresItsObituary,
     /// It tells nobody of its new metadata (L5).
@@ -78,7 +84,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 32] = [
+    pub const ALL: [Flaw; 35] = [
         Flaw::RemembersAnEarlierLife,
         Flaw::AccusesTheFuture,
         Flaw::IgnoresAccusations,
@@ -86,6 +92,7 @@ impl Flaw {
         Flaw::BuriesHastily,
         Flaw::BuriesUnconfirmed,
         Flaw::IgnoresItsStalls,
+        Flaw::BuriesUnverified,
         Flaw::SwallowsEvents,
         Flaw::Stammers,
         Flaw::Repeats,
@@ -106,6 +113,8 @@ impl Flaw {
         Flaw::CountsItself,
         Flaw::SignsForOthers,
         Flaw::AnswersItself,
+        Flaw::StopsProbing,
+        Flaw::PassesOver,
         Flaw::IgnoresItsObituary,
         Flaw::KeepsToItself,
         Flaw::NeverRests,
@@ -120,7 +129,7 @@ impl Flaw {
             Flaw::AccusesTheFuture | Flaw::Boasts => Rule::S2,
             Flaw::IgnoresAccusations => Rule::S3,
             Flaw::Resurrects => Rule::S4,
-            Flaw::BuriesHastily | Flaw::BuriesUnconfirmed | Flaw::IgnoresItsStalls => Rule::S5,
+            Flaw::BuriesHastily | Flaw::BuriesUnconfirmed | Flaw::IgnoresItsStalls | Flaw::BuriesUnverified => Rule::S5,
             Flaw::SwallowsEvents => Rule::S6,
             Flaw::Stammers => Rule::S7,
             Flaw::Repeats | Flaw::PassesOnAll | Flaw::NagsWithItsLeft | Flaw::NeverTires => Rule::S8,
@@ -130,7 +139,7 @@ impl Flaw {
             Flaw::Improvises => Rule::S12,
             Flaw::BelievesItsAccusers | Flaw::IgnoresItsObituary | Flaw::GivesUp => Rule::S13,
             Flaw::InventsAccusers | Flaw::CountsTwice | Flaw::CountsItself | Flaw::SignsForOthers => Rule::S14,
-            Flaw::AnswersItself => Rule::L2,
+            Flaw::AnswersItself | Flaw::StopsProbing | Flaw::PassesOver => Rule::L2,
             Flaw::KeepsToItself => Rule::L5,
             Flaw::NeverRests | Flaw::Miscounts => Rule::Contract,
             Flaw::BuriesUnheard => Rule::FalseDeath,
@@ -150,6 +159,7 @@ impl Flaw {
             Flaw::NeverForgets => run(|config| config.tombstone_retention = Duration::from_secs(72 * 3600)),
             Flaw::Hesitates => run(|config| config.suspicion_beta *= 4.0),
             Flaw::BuriesUnconfirmed | Flaw::Rushes => run(|config| config.lha_suspicion = false),
+            Flaw::BuriesUnverified => run(|config| config.verify_burial = false),
             Flaw::IgnoresItsStalls => run(|config| config.stall_min = Duration::ZERO),
             Flaw::LosesItsTimers => run(|config| config.suspicion_alpha *= HASTE),
             Flaw::Improvises => run(|_| ()),

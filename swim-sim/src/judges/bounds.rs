@@ -130,6 +130,11 @@ impl Standstill {
         self.ended() + if silent { config.stall_max } else { Duration::ZERO }
     }
 
+    /// For how long it was behind its deadlines.
+    pub(super) fn all_late(&self) -> Duration {
+        self.late
+    }
+
     /// For how long it was stalled: so long at least no suspicion ran.
     pub(super) fn stalled(&self) -> Duration {
         self.stalled
@@ -150,6 +155,11 @@ impl Case {
         let stood_still = standstill.saturating_sub(self.standstill);
         let stretch = if confirmable(config, self.live.1) { config.suspicion_beta } else { 1.0 };
         min.mul_f64(stretch) + min * averted + stood_still + config.probe_interval + SLACK
+    }
+
+    /// The longest that its last stretch can be, in which the suspect is asked once more (protocol 4.5).
+    pub(super) fn stretch(&self, config: &Config) -> Duration {
+        config.probe_interval.min(suspicion_min(config, self.live.1) / 2) + SLACK
     }
 
     /// What the node shows of it, against the bounds (S11).

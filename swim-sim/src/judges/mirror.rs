@@ -1,6 +1,10 @@
 //! The shadow of a table: what each process held when it last settled, what its application was told, and what it heard.
 
+use std::time::Duration;
+
 use swim_proto::{Event, Incarnation, Instant, Member, MemberEvent, State};
+
+use super::probing::Reading;
 
 /// All that is known of what one process knows of one member.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,6 +15,10 @@ pub(super) struct Mirror {
     pub(super) held: Option<Held>,
     /// What its application knows from the events it was told.
     pub(super) told: Option<Told>,
+    /// How far the process's probing had come when it last pinged the member, or when the member began to live.
+    pub(super) turn: Reading,
+    /// When it last pinged the member of its own accord, on its clock, and what had stood still by then.
+    pub(super) pinged: Option<(Instant, Duration)>,
 }
 
 /// A record of the table.

@@ -12,7 +12,7 @@ use std::hash::BuildHasherDefault;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use swim_proto::wire::{Alive, Dead, FrameReader, Grave, Message, Tombstone, decode};
+use swim_proto::wire::{Alive, Dead, FrameReader, Grave, Message, Messages, Tombstone, decode};
 use swim_proto::{
     Cause, ClusterHash, Event, Incarnation, Instant, Member, MemberEvent, NodeId, State, Status, StreamId,
 };
@@ -27,6 +27,7 @@ use super::maps::{IdMap, Spread};
 use super::mirror::{self, Held, Mirror, Told};
 use super::oneself::Course;
 use super::oracle::{Oracle, subject};
+use super::probing::Probing;
 use super::{events, incarnation, oneself, wire};
 use crate::observe::{Command, Input, View};
 
@@ -62,6 +63,7 @@ pub(super) struct Process {
     pub(super) evidence: Evidence,
     load: Load,
     standstill: Standstill,
+    pub(super) probing: Probing,
     /// The most live members it ever held.
     pub(super) live_max: usize,
     reading: StreamMap,
@@ -150,6 +152,7 @@ impl Process {
             evidence: Evidence::default(),
             load: Load::new(clock),
             standstill: Standstill::new(clock),
+            probing: Probing::new(clock, view.config()),
             live_max: view.live(),
             reading: StreamMap::default(),
             writing: StreamMap::default(),
@@ -164,7 +167,7 @@ impl Process {
     fn first_sight(&mut self, member: &Member<'_>, now: Instant, clock: Instant) {
         let held = Some(held_of(member, now, clock));
         let told = Some(Told::of(member.state, member));
-        self.mirrors.insert(member.id, Mirror { heard: member.incarnation, held, told });
+        self.mirrors.insert(member.id, Mirror { heard: member.incarnation, held, told, ..Mirror::default() });
         self.held += 1;
     }
 
@@ -315,6 +318,7 @@ impl Process {
         self.judge_claims(at, status)?;
         self.judge_spoken()?;
         self.judge_answers(at)?;
+        self.probing.settled(at.clock, self.standstill.all_late(), at.view)?;
         let leaving = matches!(status, Status::Leaving | Status::Left);
         self.load.settled(at.clock, config, self.cases.len() as u64, self.live_max, leaving)
     }

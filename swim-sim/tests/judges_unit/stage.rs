@@ -242,8 +242,10 @@ impl Stage {
         self.judges.inspect(self.now, &scene)
     }
 
+    /// Time passes, in which each puppet has begun to probe somebody at least once.
     pub(crate) fn pass(&mut self, time: f64) {
         self.now += seconds(time);
+        self.puppets.iter_mut().for_each(|puppet| puppet.stats.probes += 1);
     }
 
     /// Puppet 0 is about to be given these messages in a datagram from another.

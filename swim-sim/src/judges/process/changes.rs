@@ -16,6 +16,11 @@ impl Process {
         let was = mirror.told;
         events::replay(&mut mirror.told, event)?;
         let (was_live, is_live) = (is_live(was), is_live(mirror.told));
+        if is_live && !was_live {
+            self.probing.came();
+            let turn = self.probing.turn(at.view);
+            self.mirrors.entry(id).or_default().turn = turn;
+        }
         self.turn.came += usize::from(is_live && !was_live);
         self.turn.gone += usize::from(was_live && !is_live);
         match event {
@@ -81,6 +86,7 @@ impl Process {
             );
             return fault_about(Rule::S5, id, what);
         }
+        self.judge_verified(at, id, &case)?;
         let max = case.max(config, self.standstill.most(at.clock, config), at.view.stats().burials_averted);
         if held > max {
             let what =
@@ -88,6 +94,25 @@ impl Process {
             return fault_about(Rule::S11, id, what);
         }
         Ok(())
+    }
+
+    /// Whoever is buried was pinged in the last stretch of its suspicion (protocol 4.5).
+    fn judge_verified(&self, at: Moment<'_>, id: NodeId, case: &Case) -> Verdict {
+        let config = at.view.config();
+        if !config.verify_burial || at.view.stats().drops.outbox_full > 0 {
+            return Ok(());
+        }
+        let most = self.standstill.most(at.clock, config);
+        let pinged = self.mirrors.get(&id).and_then(|mirror| mirror.pinged);
+        let verified = pinged.is_some_and(|(pinged, still)| {
+            let stretch = case.stretch(config) + most.saturating_sub(still);
+            pinged >= case.since && at.clock <= pinged + stretch
+        });
+        if verified {
+            return Ok(());
+        }
+        let what = format!("declared member {id} dead without asking it in the last {:?}", case.stretch(config));
+        fault_about(Rule::S5, id, what)
     }
 
     pub(super) fn reaped(&mut self, at: Moment<'_>, change: &MemberEvent<'_>) -> Verdict {

@@ -145,6 +145,7 @@ impl Process {
         rested: Duration,
         each: &mut dyn FnMut(&Process, &Member<'_>) -> Verdict,
     ) -> Verdict {
+        self.probing.read(at.now, at.view);
         let (mut census, mut found, mut verdict) = (Census::default(), 0, Ok(()));
         at.view.members(&mut |member| {
             if verdict.is_ok() {
@@ -186,6 +187,12 @@ impl Process {
         }
         if id == self.id {
             return Ok(());
+        }
+        if member.state.is_live()
+            && oneself::takes_part(at.view.status())
+            && let Some(mirror) = self.mirrors.get(&id)
+        {
+            self.probing.judge_turn(id, mirror.turn, self.live_max, at.view)?;
         }
         if let (Some(held), false) = (held, member.state.is_live()) {
             let kept = at.clock.saturating_since(held.since);

@@ -19,6 +19,9 @@ impl Process {
         let messages = messages?;
         self.turn.targets.clear();
         self.turn.targets.extend(messages.clone().filter_map(|message| target(&message)));
+        if self.turn.kind != Kind::Datagram {
+            self.pings(at, messages.clone());
+        }
         let mut nacks = false;
         for (place, message) in messages.enumerate() {
             self.say(at, &message)?;
@@ -43,6 +46,18 @@ impl Process {
             self.load.initiated();
         }
         Ok(())
+    }
+
+    /// It pings of its own accord, not on behalf of another.
+    fn pings(&mut self, at: Moment<'_>, messages: Messages<'_>) {
+        for message in messages {
+            if let Message::Ping(ping) = message
+                && let Some(mirror) = self.mirrors.get_mut(&ping.target)
+            {
+                mirror.turn = self.probing.turn(at.view);
+                mirror.pinged = Some((at.clock, self.standstill.most(at.clock, at.view.config())));
+            }
+        }
     }
 
     /// Whether a datagram that begins with this claim is the one that may answer whoever sent the input, about a member
