@@ -219,6 +219,12 @@ impl Cluster {
         self.restart(i);
     }
 
+    /// [`Cluster::restart_with_life`] at another address.
+    pub fn restart_with_life_at(&mut self, i: usize, life: u64, address: SocketAddr) {
+        self.peers[i].local.address = address;
+        self.restart_with_life(i, life);
+    }
+
     /// Stops the process of node `i` as SIGSTOP does: its sockets fill, its timers do not fire.
     pub fn pause(&mut self, i: usize) {
         self.peers[i].paused = true;

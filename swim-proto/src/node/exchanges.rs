@@ -173,7 +173,14 @@ impl Node {
         let Step::Admitting(joiner) = &mut stream.step else { return };
         let target = joiner.id;
         if joiner.asked >= HOLDER_ASKED {
-            return self.admit_after_all(now, id);
+            let address = ProfileBytes::from_validated(&joiner.profile).parse().address;
+            self.admit_after_all(now, id);
+            // What the holder had said of itself might still outrank the joiner, and would make it give way to nobody.
+            // It hears of the accusation instead, and goes past it.
+            if let Some(holder) = self.slot_of_live(target).filter(|&slot| self.table.at(slot).address() != Some(address)) {
+                self.accuse(now, holder);
+            }
+            return;
         }
         joiner.asked += 1;
         joiner.ask_at = now + wait;

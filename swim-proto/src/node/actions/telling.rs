@@ -198,7 +198,16 @@ impl Teller<'_> {
         // First what is held about the joiner, so that it can go past it in the same exchange.
         if let Some(slot) = joiner.and_then(|id| self.table.find(id)) {
             let record = self.table.at(slot);
-            if !self.tell_record(record, true, count, writer) {
+            // An accusation is told alone: the Alive that it is about may be of an earlier process at another address.
+            let told = match suspect_of(record) {
+                Some(suspect) => {
+                    let pushed = writer.push(&suspect);
+                    *count += u32::from(pushed);
+                    pushed
+                }
+                None => self.tell_record(record, true, count, writer),
+            };
+            if !told {
                 return Progress::Full;
             }
             // A grave above the ceiling cannot be told as one; what it held of the joiner tells it as well.
