@@ -30,7 +30,7 @@ pub enum Event<'b> {
     Restarted(MemberEvent<'b>),
     /// A dead or departed member is forgotten.
     Reaped(MemberEvent<'b>),
-    /// Another process runs under our name with a newer life, at another address. This node has stopped.
+    /// Another process runs under our name, newer, at another address, where it answered us. This node has stopped.
     Superseded {
         /// The other process's address.
         by: SocketAddr,

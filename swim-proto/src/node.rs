@@ -44,6 +44,7 @@ use crate::timers::{Chore, Timer, Timers};
 use crate::wire::{Profile, is_unicast};
 
 use joining::Joins;
+use oneself::Rival;
 
 /// One member of a cluster, as a state machine.
 ///
@@ -75,6 +76,8 @@ pub struct Node {
     solicited: VecDeque<NodeId>,
     pings: Pings,
     joins: Joins,
+    /// Who is said to have our name, while it is asked.
+    rival: Option<Rival>,
     streams: BTreeMap<StreamId, Stream>,
     stream_count: u64,
     /// How many of the streams others opened.
@@ -186,6 +189,7 @@ impl Node {
             solicited: VecDeque::new(),
             pings: Pings::default(),
             joins: Joins::default(),
+            rival: None,
             streams: BTreeMap::new(),
             stream_count: 0,
             inbound_streams: 0,

@@ -115,7 +115,7 @@ pub struct Drops {
     pub streams_broken: u64,
     /// Streams reset because nothing moved.
     pub streams_idle: u64,
-    /// Pings for an id that is not ours.
+    /// Pings for an id that is not ours, and our own that came back to us.
     pub misdirected: u64,
     /// Acks and nacks that match no probe.
     pub unmatched: u64,

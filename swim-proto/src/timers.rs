@@ -32,11 +32,13 @@ pub(crate) enum Chore {
     Heal,
     /// The departure has been spread for long enough.
     Leave,
+    /// Ask again whoever is said to have our name, or go past it.
+    Rival,
     /// See whether anybody was heard lately.
     Silence,
 }
 
-const CHORES: [Chore; 8] = [
+const CHORES: [Chore; 9] = [
     Chore::Probe,
     Chore::ProbeTimeout,
     Chore::Gossip,
@@ -44,6 +46,7 @@ const CHORES: [Chore; 8] = [
     Chore::Join,
     Chore::Heal,
     Chore::Leave,
+    Chore::Rival,
     Chore::Silence,
 ];
 
@@ -150,6 +153,7 @@ impl Timers {
             Some(Chore::Join) => "join",
             Some(Chore::Heal) => "heal",
             Some(Chore::Leave) => "leave",
+            Some(Chore::Rival) => "rival",
             Some(Chore::Silence) => "silence",
             None => match self.heap.peek().map(|Reverse((_, _, timer))| *timer)? {
                 Timer::Suspicion(_) => "suspicion",

@@ -1,7 +1,7 @@
 //! The probe that runs, and every other ping that may still be answered.
 //!
 //! One member at a time is probed *regularly*, once a protocol period (\[SWIM\] 3.1). Pings for other ends (serving a
-//! ping-req, verifying before a burial, handing an obituary to its subject, asking for the holder of a name) have no
+//! ping-req, verifying before a burial, handing an obituary to its subject, asking for the holder of a name, our own included) have no
 //! period and no verdict: they only wait, for a while, to be answered.
 
 use alloc::collections::VecDeque;
@@ -48,6 +48,8 @@ pub(crate) enum Purpose {
     Obituary { buried: Option<Incarnation> },
     /// To see whether the holder of a name answers, before somebody else is admitted under it.
     Holder { stream: StreamId },
+    /// To see whether anybody answers who is said to have our own name.
+    Rival,
 }
 
 /// A ping that may still be answered.
@@ -91,6 +93,11 @@ impl Pings {
     pub(crate) fn relays(&self, now: Instant) -> impl Iterator<Item = &Waiting> {
         let serves = move |ping: &&Waiting| matches!(ping.purpose, Purpose::Relay { .. }) && ping.gives_up > now;
         self.waiting.iter().filter(serves)
+    }
+
+    /// Whether a ping was sent under this sequence and still waits.
+    pub(crate) fn awaits(&self, seq: u32) -> bool {
+        self.waiting.iter().any(|ping| ping.seq == seq)
     }
 
     pub(crate) fn len(&self) -> usize {

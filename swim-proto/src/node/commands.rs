@@ -57,6 +57,7 @@ impl Node {
         self.status = Standing::Leaving;
         self.stop_joining();
         self.drop_probe();
+        self.rival = None;
         self.timers.clear_all();
         self.timers.set(Chore::Leave, now + self.config.leave_timeout);
         let incarnation = self.table.local().incarnation();

@@ -20,7 +20,7 @@ use crate::timers::Timer;
 use crate::wire::{Alive, FRAME_MAX, Held, Join, Message, Ping, ProfileBytes, SyncRoot, decode};
 
 /// How often the holder of a name is asked before somebody else has it.
-const HOLDER_ASKED: u8 = 3;
+pub(super) const HOLDER_ASKED: u8 = 3;
 
 impl Node {
     /// One packet of a stream. Every message must be what is due at this step; anything else breaks the stream.

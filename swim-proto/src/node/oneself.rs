@@ -1,16 +1,34 @@
 //! Heard about ourselves: contradicting, and giving way to a newer process of our name (\[SWIM\] 4.2).
+//!
+//! That there is a newer process elsewhere may be a lie, or be told of one that is long gone. So it is asked first, at the
+//! address that it is said to have, and only an answer from there makes us give way (`docs/protocol.md` 7.5).
 
 use core::net::SocketAddr;
 
 use super::claims::{Spread, Via};
+use super::exchanges::HOLDER_ASKED;
 use super::{Node, Status as Standing};
+use crate::detection::probe::{Purpose, Waiting};
 use crate::event::Cause;
 use crate::membership::precedence::Status;
 use crate::membership::table::News;
 use crate::membership::{Incarnation, Slot, State};
 use crate::outbox::{Body, Notice};
 use crate::time::Instant;
+use crate::timers::Chore;
 use crate::wire::Alive;
+
+/// Most bytes of the ping that asks a rival, which may be sent where nobody is known to be.
+const QUESTION_MAX: usize = 64;
+
+/// Another process of our name, as somebody says: asked, and not yet heard.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rival {
+    address: SocketAddr,
+    /// The greatest that was said of it.
+    incarnation: Incarnation,
+    asked: u8,
+}
 
 impl Node {
     pub(super) fn hear_self_alive(&mut self, now: Instant, alive: &Alive<'_>, via: Via) {
@@ -39,11 +57,12 @@ impl Node {
             let newer = alive.incarnation.life > own.life;
             let tie = alive.incarnation.life == own.life && than_ours.is_gt();
             if newer || tie {
-                return self.give_way(profile.address, alive.incarnation.life);
+                return self.meet_rival(now, profile.address, alive.incarnation);
             }
         }
         if alive.incarnation > own || than_ours.is_ne() {
-            self.go_past(now, alive.incarnation, via);
+            self.go_past(now, alive.incarnation);
+            self.answer_with_ourselves(via);
         }
     }
 
@@ -52,18 +71,27 @@ impl Node {
         if !self.is_running() {
             return;
         }
-        if incarnation < self.table.local().incarnation() {
+        let own = self.table.local().incarnation();
+        if incarnation < own {
             if let Via::Datagram { from, len } = via {
                 self.echo(now, self.local_id(), from, len);
             }
             return;
         }
+        if let Some(rival) = &mut self.rival
+            && (own.life + 1..=rival.incarnation.life).contains(&incarnation.life)
+        {
+            // It is the rival that is accused. Whether there is one is being asked.
+            rival.incarnation = rival.incarnation.max(incarnation);
+            return;
+        }
         self.health.refuted_self();
-        self.go_past(now, incarnation, via);
+        self.go_past(now, incarnation);
+        self.answer_with_ourselves(via);
     }
 
-    /// Raises our own incarnation past what was heard, and says so: first to whoever told us.
-    fn go_past(&mut self, now: Instant, heard: Incarnation, via: Via) {
+    /// Raises our own incarnation past what was heard.
+    fn go_past(&mut self, now: Instant, heard: Incarnation) {
         let own = self.table.local().incarnation();
         // A greater life of ours was an earlier process of a clock that was ahead: this process is another, and has a
         // life of its own.
@@ -77,6 +105,10 @@ impl Node {
         }
         self.stats.refutations += 1;
         self.renew_self(now, incarnation, None);
+    }
+
+    /// Whoever told us what is said of us hears first what we say.
+    fn answer_with_ourselves(&mut self, via: Via) {
         if let Via::Datagram { from, len } = via
             && !core::mem::replace(&mut self.answered, true)
         {
@@ -92,8 +124,63 @@ impl Node {
         self.change(now, Slot::LOCAL, status, content, None, Cause::Itself, Spread::Gossip);
     }
 
+    /// A newer process elsewhere is said to have our name, or one of our age that goes before us. One at a time is asked,
+    /// whatever else is said meanwhile, so that nobody has us ask without end.
+    fn meet_rival(&mut self, now: Instant, address: SocketAddr, incarnation: Incarnation) {
+        if self.rival.is_none() {
+            self.rival = Some(Rival { address, incarnation, asked: 0 });
+            self.ask_rival(now);
+        }
+    }
+
+    /// Asks the rival, a few times and by way of others too: one lost datagram brings nobody back. If nobody answers
+    /// there is none, and its incarnation is gone past.
+    pub(super) fn ask_rival(&mut self, now: Instant) {
+        let Some(rival) = &mut self.rival else { return };
+        let Rival { address, incarnation, asked } = *rival;
+        let own = self.table.local().incarnation();
+        if asked >= HOLDER_ASKED || incarnation < own {
+            self.rival = None;
+            if incarnation >= own {
+                self.go_past(now, incarnation);
+            }
+            return;
+        }
+        rival.asked += 1;
+        let wait = self.health.stretch(self.config.probe_timeout) / 2;
+        self.timers.set(Chore::Rival, now + wait);
+        let (seq, target) = (self.draw_seq(), self.local_id());
+        let gives_up = now + self.health.stretch(self.config.probe_interval);
+        self.pings.push(now, Waiting { seq, target, purpose: Purpose::Rival, gives_up });
+        // In answer to a datagram no more than it brought (protocol.md 1.8).
+        if self.unproven_left == 0 {
+            self.unproven_left = QUESTION_MAX;
+        }
+        self.send_limited(address, Body::Ping { seq, target, tell: false }, QUESTION_MAX);
+        // Of two of one life, others might ask us in the rival's stead: their answers would tell nothing.
+        if incarnation.life == own.life {
+            return;
+        }
+        let budget_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        self.choose_others(self.config.indirect_probes.into(), None);
+        for index in 0..self.chosen.len() {
+            self.send_to_member(self.chosen[index], Body::PingReq { seq, target, address, budget_ms });
+        }
+    }
+
+    /// A process of our name answered at the rival's address.
+    pub(super) fn rival_answered(&mut self, answered: Incarnation) {
+        let Some(Rival { address, incarnation, .. }) = self.rival else { return };
+        let own = self.table.local().incarnation();
+        let tie = answered.life == own.life && incarnation.life == own.life;
+        if answered.life > own.life || tie {
+            self.give_way(address, answered.life);
+        }
+    }
+
     fn give_way(&mut self, by: SocketAddr, life: u64) {
         self.status = Standing::Superseded;
+        self.rival = None;
         self.timers.clear_all();
         self.outbox.drop_datagrams();
         self.probe = None;

@@ -152,6 +152,7 @@ impl Node {
                     self.meet(now, address);
                 }
             }
+            Purpose::Rival => self.rival_answered(ack.incarnation),
             Purpose::Holder { stream } => self.holder_answered(now, stream, ping.target, ack.incarnation),
         }
     }
@@ -211,7 +212,9 @@ impl Node {
 
     /// Answered by the member that is meant, and by nobody else.
     pub(super) fn hear_ping(&mut self, now: Instant, ping: &Ping, from: SocketAddr, len: usize) {
-        if ping.target != self.local_id() {
+        // Asking who else has our name may lead to ourselves.
+        let own_question = ping.source == self.local_id() && self.pings.awaits(ping.seq);
+        if ping.target != self.local_id() || own_question {
             self.stats.drops.misdirected += 1;
             return;
         }

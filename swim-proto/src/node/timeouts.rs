@@ -21,6 +21,7 @@ impl Node {
                 Fired::Chore(Chore::Join) => self.try_joining_again(now),
                 Fired::Chore(Chore::Heal) => self.heal(now),
                 Fired::Chore(Chore::Leave) => self.departed(),
+                Fired::Chore(Chore::Rival) => self.ask_rival(now),
                 Fired::Chore(Chore::Silence) => self.look_for_silence(now),
                 Fired::Timer(Timer::Suspicion(slot)) => self.review_suspicion(now, slot),
                 Fired::Timer(Timer::Reap(slot)) => self.reap(now, slot),

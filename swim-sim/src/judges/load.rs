@@ -56,7 +56,8 @@ struct Window {
     initiated: u64,
     /// Members that an exchange named, each of which may be asked.
     exchanged: u64,
-    /// Members that asked to be let in: the holder of each one's name may be asked three times, by way of helpers too.
+    /// Members that asked to be let in, and claims about ourselves: the holder of each one's name, or whoever is said to
+    /// have ours, may be asked three times, by way of helpers too.
     joins: u64,
     /// Suspicions that ran when it began, or began in it.
     suspicions: u64,
@@ -126,7 +127,8 @@ impl Load {
         self.window.exchanged += 1;
     }
 
-    pub(super) fn join_heard(&mut self) {
+    /// Somebody is to be asked whether it has a name.
+    pub(super) fn name_asked(&mut self) {
         self.window.joins += 1;
     }
 

@@ -244,8 +244,9 @@ impl Process {
         if let Message::PingReq(_) = message {
             self.load.ping_req_taken();
         }
-        if let Message::Join(_) = message {
-            self.load.join_heard();
+        let alive_of_ours = matches!(message, Message::Alive(alive) if alive.id == self.id);
+        if alive_of_ours || matches!(message, Message::Join(_)) {
+            self.load.name_asked();
         }
         if let Message::Tombstone(m) = message {
             // The clock is still that of the input before: the node's own end of it can only be later.
