@@ -82,7 +82,12 @@ pub struct Config {
     /// Most streams open at once, both ways; others may open three quarters of them. A stream more is refused. 2 to
     /// 65,535.
     pub streams_max: u16,
-    /// A stream that moves nothing for this long, neither a whole packet in nor a byte out, is reset.
+    /// How much of the room that others have, of streams and of exchanges, one IP address may hold at a time, in
+    /// percent: so that one host that opens streams and says little leaves the rest to others. 1 to 100; a cluster
+    /// behind one address may need 100, which is no limit.
+    pub host_share_percent: u8,
+    /// A stream that moves nothing for this long, neither a packet in that says something nor a byte out, is reset; and
+    /// so is one that has lasted six times as long, however it moves.
     pub stream_timeout: Duration,
 
     /// The first wait before a failed join is tried again; it doubles with each attempt, with jitter.
@@ -157,6 +162,7 @@ impl Config {
             sync_interval: Duration::from_secs(30),
             syncs_max: 16,
             streams_max: 256,
+            host_share_percent: 50,
             stream_timeout: Duration::from_secs(10),
             join_retry_min: Duration::from_secs(1),
             join_retry_max: Duration::from_secs(30),
@@ -189,7 +195,7 @@ impl Config {
         }
     }
 
-    /// For one host, over loopback: quick answers, one helper.
+    /// For one host, over loopback: quick answers, one helper, all streams from one address.
     pub fn local() -> Config {
         Config {
             probe_timeout: Duration::from_millis(200),
@@ -199,6 +205,7 @@ impl Config {
             gossip_interval: Duration::from_millis(100),
             gossip_to_dead: Duration::from_secs(15),
             sync_interval: Duration::from_secs(15),
+            host_share_percent: 100,
             ..Config::lan()
         }
     }
@@ -262,6 +269,7 @@ impl Config {
         time_or_never("sync_interval", self.sync_interval)?;
         range("syncs_max", self.syncs_max.into(), 1.0, 1024.0)?;
         range("streams_max", self.streams_max.into(), 2.0, 65_535.0)?;
+        range("host_share_percent", self.host_share_percent.into(), 1.0, 100.0)?;
         time("stream_timeout", self.stream_timeout)?;
         time("join_retry_min", self.join_retry_min)?;
         time("join_retry_max", self.join_retry_max)?;

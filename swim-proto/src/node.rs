@@ -45,6 +45,7 @@ use crate::wire::{Profile, is_unicast};
 
 use joining::Joins;
 use oneself::Rival;
+use streams::Guests;
 
 /// One member of a cluster, as a state machine.
 ///
@@ -80,8 +81,8 @@ pub struct Node {
     rival: Option<Rival>,
     streams: BTreeMap<StreamId, Stream>,
     stream_count: u64,
-    /// How many of the streams others opened.
-    inbound_streams: usize,
+    /// What others hold of the streams and exchanges.
+    guests: Guests,
     /// The next sync follows a join, after this doubling wait; `None`: all is agreed upon.
     catching_up: Option<Duration>,
     /// Answers to outranked claims that may still be sent before the allowance is filled up again.
@@ -192,7 +193,7 @@ impl Node {
             rival: None,
             streams: BTreeMap::new(),
             stream_count: 0,
-            inbound_streams: 0,
+            guests: Guests::default(),
             catching_up: None,
             echoes: EchoAllowance { left: EchoAllowance::MAX, filled: now },
             told_of_self: None,
@@ -271,7 +272,7 @@ impl Node {
             }
         }
         for (&id, stream) in &self.streams {
-            self.timers.push(stream.moved + self.config.stream_timeout, Timer::Stream(id));
+            self.timers.push(self.stream_ends_at(stream), Timer::Stream(id));
             if let Step::Admitting(joiner) = &stream.step {
                 self.timers.push(joiner.ask_at, Timer::Admit(id));
             }

@@ -109,11 +109,12 @@ pub struct Drops {
     /// Tombstones pushed out at [`Config::tombstones_max`](crate::Config::tombstones_max), or by live members at
     /// [`Config::members_max`](crate::Config::members_max).
     pub tombstones_full: u64,
-    /// Streams refused at [`Config::streams_max`](crate::Config::streams_max).
+    /// Streams refused at [`Config::streams_max`](crate::Config::streams_max) or at their host's share
+    /// ([`Config::host_share_percent`](crate::Config::host_share_percent)).
     pub streams_full: u64,
     /// Streams reset because what came was not a frame of this protocol, or not the next step.
     pub streams_broken: u64,
-    /// Streams reset because nothing moved.
+    /// Streams reset because nothing moved, or because they lasted too long.
     pub streams_idle: u64,
     /// Pings for an id that is not ours, and our own that came back to us.
     pub misdirected: u64,

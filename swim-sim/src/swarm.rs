@@ -99,6 +99,7 @@ fn config(draw: &mut Draw) -> Config {
     if sometimes(draw) {
         config.syncs_max = draw.between(1, 4) as u16;
         config.streams_max = draw.between(8, 32) as u16;
+        config.host_share_percent = draw.between(40, 100) as u8;
     }
     if sometimes(draw) {
         config.datagram_max = draw.between(900, 1400) as u16;

@@ -141,7 +141,16 @@ pub static SETTINGS: &[Setting] = &[
         "Most comparisons served at once; beyond it joiners are sent elsewhere",
     ),
     row("streams_max", Count16(|c| &mut c.streams_max), "Most TCP connections at once, both ways; more are refused"),
-    row("stream_timeout", Time(|c| &mut c.stream_timeout), "A TCP connection that moves nothing for this long is cut"),
+    row(
+        "host_share_percent",
+        Count8(|c| &mut c.host_share_percent),
+        "How much of the connections and comparisons that others may hold one IP address may have, in percent",
+    ),
+    row(
+        "stream_timeout",
+        Time(|c| &mut c.stream_timeout),
+        "A TCP connection that moves nothing for this long, or lasts six times as long, is cut",
+    ),
     row(
         "join_retry_min",
         Time(|c| &mut c.join_retry_min),

@@ -17,7 +17,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::membership::digest::Buckets;
 use crate::membership::{Incarnation, NodeId};
@@ -124,8 +124,8 @@ pub(crate) enum Part {
 pub(crate) struct Stream {
     pub(crate) step: Step,
     pub(crate) connected: bool,
-    /// Opened by the peer.
-    pub(crate) inbound: bool,
+    /// Whose it is, if the peer opened it.
+    pub(crate) guest: Option<IpAddr>,
     pub(crate) reader: FrameReader,
     pub(crate) parts: VecDeque<Part>,
     /// Finish once the parts are written.
@@ -136,8 +136,9 @@ pub(crate) struct Stream {
     pub(crate) unwritten: usize,
     /// A write is announced to whoever polls.
     pub(crate) announced: bool,
+    pub(crate) opened: Instant,
     pub(crate) moved: Instant,
-    /// We serve an exchange on it: it counts towards the limit.
+    /// We serve an exchange on it that is not over: it counts towards the limit.
     pub(crate) exchange: bool,
     /// The first exchange of a newcomer: what it learns is not told on.
     pub(crate) newcomer: bool,
@@ -150,11 +151,21 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(now: Instant, step: Step, connected: bool) -> Stream {
+    /// One that we open, for this step.
+    pub(crate) fn to_peer(now: Instant, step: Step) -> Stream {
+        Stream::new(now, step, None)
+    }
+
+    /// One that somebody at this host opened.
+    pub(crate) fn from_guest(now: Instant, host: IpAddr) -> Stream {
+        Stream::new(now, Step::Accepted, Some(host))
+    }
+
+    fn new(now: Instant, step: Step, guest: Option<IpAddr>) -> Stream {
         Stream {
-            inbound: step == Step::Accepted,
             step,
-            connected,
+            connected: guest.is_some(),
+            guest,
             reader: FrameReader::new(),
             parts: VecDeque::new(),
             finish: false,
@@ -162,6 +173,7 @@ impl Stream {
             peer_finished: false,
             unwritten: 0,
             announced: false,
+            opened: now,
             moved: now,
             exchange: false,
             newcomer: false,

@@ -24,15 +24,18 @@ pub(super) const HOLDER_ASKED: u8 = 3;
 
 impl Node {
     /// One packet of a stream. Every message must be what is due at this step; anything else breaks the stream.
-    pub(super) fn hear_packet(&mut self, now: Instant, id: StreamId, packet: &[u8]) -> Result<(), Broken> {
+    /// Whether it said anything.
+    pub(super) fn hear_packet(&mut self, now: Instant, id: StreamId, packet: &[u8]) -> Result<bool, Broken> {
         let messages = decode(packet, self.cluster, FRAME_MAX).map_err(|error| {
             self.count_drop(&error);
             Broken
         })?;
         // The opener's own Alive, until the message after it says what the stream is for.
         let mut opener: Option<Alive<'_>> = None;
+        let mut said = false;
         for message in messages {
-            let Some(stream) = self.streams.get(&id) else { return Ok(()) };
+            said = true;
+            let Some(stream) = self.streams.get(&id) else { return Ok(said) };
             let step = &stream.step;
             let via = Via::Exchange(id);
             match message {
@@ -92,7 +95,7 @@ impl Node {
             self.end_exchange(id);
             self.join_attempt_failed(now, id);
         }
-        Ok(())
+        Ok(said)
     }
 
     fn with_stream(&mut self, id: StreamId, change: impl FnOnce(&mut Stream)) {
@@ -104,6 +107,7 @@ impl Node {
     /// Nothing more is due on the stream: it is finished once all is written.
     fn end_exchange(&mut self, id: StreamId) {
         self.stats.syncs_done += 1;
+        self.end_serving(id);
         self.with_stream(id, |stream| {
             stream.step = Step::Ending;
             stream.finish = true;
@@ -130,12 +134,10 @@ impl Node {
     /// A joiner is let in, unless somebody else may hold its name, who is then asked first.
     fn hear_join(&mut self, now: Instant, id: StreamId, join: &Join, opener: Option<Alive<'_>>) -> Result<(), Broken> {
         let alive = opener.filter(|alive| alive.id == join.source && !self.is_self(alive)).ok_or(Broken)?;
-        if !self.has_exchange_room() {
+        if !self.begin_serving(id) {
             self.turn_away(id);
             return Ok(());
         }
-        self.stats.syncs_served += 1;
-        self.with_stream(id, |stream| stream.exchange = true);
         let address = alive.profile.parse().address;
         let holder = self.slot_of_live(alive.id).filter(|&slot| self.table.at(slot).address() != Some(address));
         if alive.id == self.local_id() {
@@ -245,15 +247,13 @@ impl Node {
         opener: Option<Alive<'_>>,
     ) -> Result<(), Broken> {
         let alive = opener.filter(|alive| alive.id == root.source && !self.is_self(alive)).ok_or(Broken)?;
-        if !self.has_exchange_room() {
+        if !self.begin_serving(id) {
             self.turn_away(id);
             return Ok(());
         }
-        self.stats.syncs_served += 1;
         self.hear_alive(now, &alive, Via::Exchange(id));
         let agrees = self.table.digest().root() == root.root;
         self.with_stream(id, |stream| {
-            stream.exchange = true;
             stream.step = Step::Summed;
             stream.parts.push_back(if agrees { Part::Agree } else { Part::Sums });
         });

@@ -1,7 +1,8 @@
 //! A stream moved: opened, accepted, read, written, ended. What is said on it is `exchanges`' matter.
 
+use alloc::collections::BTreeMap;
 use core::mem;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use super::{Node, Status};
 use crate::action::{STREAM_CREDIT, StreamId, StreamInput};
@@ -14,6 +15,37 @@ use crate::wire::{FrameReader, PREFIX_LEN};
 
 /// The packets of a long step are about this long: a few fit into a stream's credit.
 pub(super) const PACKET_LEN: usize = 16 * 1024;
+
+/// However it moves, a stream is reset after so many times [`Config::stream_timeout`](crate::Config::stream_timeout).
+const TIMEOUTS_MAX: u32 = 6;
+
+/// What others hold of our room, in all and host by host.
+#[derive(Default)]
+pub(super) struct Guests {
+    all: Held,
+    hosts: BTreeMap<IpAddr, Held>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Held {
+    streams: usize,
+    exchanges: usize,
+}
+
+impl Guests {
+    fn of(&self, host: IpAddr) -> Held {
+        self.hosts.get(&host).copied().unwrap_or_default()
+    }
+
+    fn change(&mut self, host: IpAddr, change: impl Fn(&mut Held)) {
+        change(&mut self.all);
+        let held = self.hosts.entry(host).or_default();
+        change(held);
+        if held.streams == 0 {
+            self.hosts.remove(&host);
+        }
+    }
+}
 
 /// What a stream is opened for.
 #[derive(Clone, Copy, Debug)]
@@ -28,20 +60,26 @@ pub(super) enum Opening {
 pub(super) struct Broken;
 
 impl Node {
-    /// Somebody opened a stream to us. `None`: there is no room for it, close it.
-    pub fn accept_stream(&mut self, now: Instant, _from: SocketAddr) -> Option<StreamId> {
+    /// Somebody opened a stream to us. `None`: there is no room for it, or its host has its share; close it.
+    pub fn accept_stream(&mut self, now: Instant, from: SocketAddr) -> Option<StreamId> {
         let now = self.begin(now);
+        let host = from.ip().to_canonical();
         // The last quarter of the room is our own: others cannot keep us from opening streams.
-        let inbound_max = usize::from(self.config.streams_max) * 3 / 4;
-        if self.inbound_streams >= inbound_max {
+        let room = usize::from(self.config.streams_max) * 3 / 4;
+        if self.guests.all.streams >= room || self.guests.of(host).streams >= self.share_of(room) {
             self.stats.drops.streams_full += 1;
             return None;
         }
         if !self.is_running() || !self.has_stream_room() {
             return None;
         }
-        self.inbound_streams += 1;
-        Some(self.add_stream(now, Stream::new(now, Step::Accepted, true)))
+        self.guests.change(host, |held| held.streams += 1);
+        Some(self.add_stream(now, Stream::from_guest(now, host)))
+    }
+
+    /// How much of this room one host may have.
+    fn share_of(&self, room: usize) -> usize {
+        (room * usize::from(self.config.host_share_percent) / 100).max(1)
     }
 
     /// Something happened to a stream. Input for a stream that is gone is ignored.
@@ -91,11 +129,15 @@ impl Node {
         reader.push(bytes);
         while let Some(packet) = reader.next().map_err(|_| Broken)? {
             self.heard(now);
-            // Bytes alone keep no stream open: only whole packets do.
-            if let Some(stream) = self.streams.get_mut(&id) {
+            // Bytes keep no stream open, nor does a packet that says nothing: only what was due does.
+            let said = self.hear_packet(now, id, packet)?;
+            if let Some(stream) = self.streams.get_mut(&id).filter(|_| said) {
                 stream.moved = now;
             }
-            self.hear_packet(now, id, packet)?;
+            // The first packet says what it is about.
+            if self.streams.get(&id).is_some_and(|stream| stream.step == Step::Accepted) {
+                return Err(Broken);
+            }
         }
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.reader = reader;
@@ -113,7 +155,7 @@ impl Node {
             Opening::Join => (Step::Joining, Part::Join),
             Opening::Sync => (Step::Rooted, Part::Root),
         };
-        let mut stream = Stream::new(now, step, false);
+        let mut stream = Stream::to_peer(now, step);
         stream.parts.push_back(part);
         stream.newcomer = self.table.others().is_empty();
         let id = self.add_stream(now, stream);
@@ -155,7 +197,13 @@ impl Node {
 
     fn remove_stream(&mut self, id: StreamId) -> Option<Stream> {
         let stream = self.streams.remove(&id)?;
-        self.inbound_streams -= usize::from(stream.inbound);
+        if let Some(host) = stream.guest {
+            let exchanges = usize::from(stream.exchange);
+            self.guests.change(host, |held| {
+                held.streams -= 1;
+                held.exchanges -= exchanges;
+            });
+        }
         Some(stream)
     }
 
@@ -171,12 +219,18 @@ impl Node {
         self.join_attempt_failed(now, id);
     }
 
-    /// Resets a stream on which nothing has moved.
+    /// When a stream has had its time: nothing has moved for long, or it has lasted too long in all.
+    pub(super) fn stream_ends_at(&self, stream: &Stream) -> Instant {
+        let timeout = self.config.stream_timeout;
+        (stream.moved + timeout).min(stream.opened + timeout * TIMEOUTS_MAX)
+    }
+
+    /// Resets a stream that has had its time.
     pub(super) fn stream_timed_out(&mut self, now: Instant, id: StreamId) {
         let Some(stream) = self.streams.get(&id) else { return };
-        let idle_at = stream.moved + self.config.stream_timeout;
-        if idle_at > now {
-            return self.timers.push(idle_at, Timer::Stream(id));
+        let ends_at = self.stream_ends_at(stream);
+        if ends_at > now {
+            return self.timers.push(ends_at, Timer::Stream(id));
         }
         // A stream that has done all it was for waits only for the peer's goodbye.
         self.stats.drops.streams_idle += u64::from(stream.step != Step::Ending);
@@ -184,9 +238,29 @@ impl Node {
         self.stream_ended(now, id);
     }
 
-    /// Whether another exchange may be served.
-    pub(super) fn has_exchange_room(&self) -> bool {
-        let served = self.streams.values().filter(|stream| stream.exchange).count();
-        served < usize::from(self.config.syncs_max) && self.status != Status::Leaving
+    /// Takes a place among the exchanges that are served, if there is one for this stream's host.
+    pub(super) fn begin_serving(&mut self, id: StreamId) -> bool {
+        let room = usize::from(self.config.syncs_max);
+        let share = self.share_of(room);
+        let Some(stream) = self.streams.get_mut(&id) else { return false };
+        let Some(host) = stream.guest else { return false };
+        let taken = self.guests.all.exchanges >= room || self.guests.of(host).exchanges >= share;
+        if taken || self.status == Status::Leaving {
+            return false;
+        }
+        stream.exchange = true;
+        self.guests.change(host, |held| held.exchanges += 1);
+        self.stats.syncs_served += 1;
+        true
+    }
+
+    /// Gives that place back.
+    pub(super) fn end_serving(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&id)
+            && mem::take(&mut stream.exchange)
+            && let Some(host) = stream.guest
+        {
+            self.guests.change(host, |held| held.exchanges -= 1);
+        }
     }
 }

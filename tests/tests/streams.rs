@@ -1,0 +1,124 @@
+//! Streams that hold places and say nothing.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use swim_proto::wire::{Held, Join, Message, SyncFilter, SyncRoot};
+use swim_proto::{Config, Incarnation, StreamId, StreamInput};
+use swim_tests::Cluster;
+use swim_tests::craft::{self, Puppet};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn host(i: usize) -> SocketAddr {
+    SocketAddr::from(([10, 9, 0, i as u8 + 1], 40_000))
+}
+
+/// Opens a stream from this address and begins an exchange that differs; `None`: it was refused.
+fn begin_sync(cluster: &mut Cluster, from: SocketAddr) -> Option<StreamId> {
+    let puppet = Puppet::new(&format!("puppet {from}"), from);
+    let stream = cluster.connect_from(from, 0)?;
+    let profile = puppet.profile();
+    let alive = craft::alive(puppet.id(), Incarnation::first(1), &profile);
+    let root = Message::SyncRoot(SyncRoot { source: puppet.id(), root: 1 });
+    cluster.say(0, stream, StreamInput::Data(&craft::frame("swim", &[alive, root])));
+    Some(stream)
+}
+
+/// A newcomer joins by way of node 0.
+fn newcomer_is_in(cluster: &mut Cluster) -> bool {
+    let newcomer = cluster.start(Config::lan());
+    cluster.join(newcomer, &[0]);
+    cluster.run_until(2 * SECOND, |cluster| cluster.node(newcomer).live() > 1).is_some()
+}
+
+#[test]
+fn packets_that_say_nothing_keep_no_exchange_open() {
+    let mut cluster = Cluster::new();
+    cluster.start(Config::lan());
+    let streams: Vec<StreamId> = (0..16).filter_map(|i| begin_sync(&mut cluster, host(i))).collect();
+    assert_eq!(streams.len(), 16);
+    assert!(!newcomer_is_in(&mut cluster), "as many exchanges as may be are being served");
+    let nothing = craft::frame("swim", &[]);
+    for _ in 0..5 {
+        cluster.run_for(3 * SECOND);
+        for &stream in &streams {
+            cluster.say(0, stream, StreamInput::Data(&nothing));
+        }
+    }
+    assert!(cluster.node(0).stats().drops.streams_idle >= 16);
+    assert!(newcomer_is_in(&mut cluster), "{:?}", cluster.node(0).stats());
+}
+
+#[test]
+fn no_exchange_lasts_for_ever_however_much_is_said() {
+    let mut cluster = Cluster::new();
+    cluster.start(Config::lan());
+    let streams: Vec<StreamId> = (0..16).filter_map(|i| begin_sync(&mut cluster, host(i))).collect();
+    let filter = craft::frame("swim", &[Message::SyncFilter(SyncFilter { buckets: &[0xFF; 32] })]);
+    for i in 0..20 {
+        // Six times 10 s.
+        assert!(i * 3 > 60 || cluster.node(0).stats().streams >= 16, "it was all due: after {} s", i * 3);
+        for (held, &stream) in streams.iter().enumerate() {
+            let held = Held { id: Puppet::new(&format!("{i} {held}"), host(0)).id(), incarnation: Incarnation::first(1) };
+            let said = if i == 0 { filter.clone() } else { craft::frame("swim", &[Message::Held(held)]) };
+            cluster.say(0, stream, StreamInput::Data(&said));
+        }
+        cluster.run_for(3 * SECOND);
+    }
+    cluster.run_for(SECOND);
+    assert_eq!(cluster.node(0).stats().drops.streams_idle, 16);
+    assert!(newcomer_is_in(&mut cluster));
+}
+
+#[test]
+fn a_stream_says_at_once_what_it_is_for() {
+    let mut cluster = Cluster::new();
+    cluster.start(Config::lan());
+    let puppet = Puppet::new("puppet", host(0));
+    let profile = puppet.profile();
+    let alive = craft::alive(puppet.id(), Incarnation::first(1), &profile);
+    for said in [craft::frame("swim", &[]), craft::frame("swim", &[alive])] {
+        let before = cluster.node(0).stats();
+        let stream = cluster.connect_from(host(0), 0).expect("there is room");
+        cluster.say(0, stream, StreamInput::Data(&said));
+        let after = cluster.node(0).stats();
+        assert_eq!((after.drops.streams_broken, after.streams), (before.drops.streams_broken + 1, before.streams));
+    }
+    assert_eq!(cluster.node(0).live(), 1, "nobody was taken in");
+}
+
+#[test]
+fn one_host_leaves_room_to_others() {
+    let mut cluster = Cluster::new();
+    cluster.start(Config::lan());
+    // Of 256 streams others may have 192, and of 16 exchanges all; one host half of each.
+    let from = |port| SocketAddr::new(host(0).ip(), port);
+    let accepted = (1..=200).filter(|&port| begin_sync(&mut cluster, from(port)).is_some()).count();
+    let stats = cluster.node(0).stats();
+    assert_eq!((accepted, stats.syncs_served), (96, 8));
+    assert_eq!(stats.drops.streams_full, 104);
+    // The same host by its other name.
+    let mapped = "[::ffff:10.9.0.1]:41000".parse().expect("an address");
+    assert_eq!(cluster.connect_from(mapped, 0), None);
+    assert!(newcomer_is_in(&mut cluster));
+    // What has ended holds no share.
+    cluster.run_for(11 * SECOND);
+    assert!(begin_sync(&mut cluster, from(1)).is_some());
+}
+
+#[test]
+fn a_join_that_is_served_holds_no_place_while_the_peer_lingers() {
+    let mut cluster = Cluster::new();
+    cluster.start(Config { syncs_max: 1, ..Config::lan() });
+    let puppet = Puppet::new("puppet", host(0));
+    let profile = puppet.profile();
+    let alive = craft::alive(puppet.id(), Incarnation::first(1), &profile);
+    let stream = cluster.connect_from(host(0), 0).expect("there is room");
+    let join = Message::Join(Join { source: puppet.id() });
+    cluster.say(0, stream, StreamInput::Data(&craft::frame("swim", &[alive, join])));
+    assert!(!newcomer_is_in(&mut cluster), "one at a time");
+    let end = Message::SyncEnd(swim_proto::wire::SyncEnd { count: 1 });
+    cluster.say(0, stream, StreamInput::Data(&craft::frame("swim", &[alive, end])));
+    assert!(newcomer_is_in(&mut cluster), "its exchange is over, though the stream is not");
+}
