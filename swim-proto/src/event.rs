@@ -26,7 +26,7 @@ pub enum Event<'b> {
     Died(MemberEvent<'b>),
     /// A member departed of its own will, or an operator removed it. For the local member: its leave is done.
     Left(MemberEvent<'b>),
-    /// A known member is alive with a new life: its process was started anew. It may have been live, dead or gone.
+    /// A known member speaks in a new life: its process was started anew. It may have been live, dead or gone.
     Restarted(MemberEvent<'b>),
     /// A dead or departed member is forgotten.
     Reaped(MemberEvent<'b>),

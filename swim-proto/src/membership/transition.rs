@@ -4,9 +4,12 @@
 //! |---|---|---|---|---|---|
 //! | unknown | Joined | Joined | Joined, Suspected | Died | Left |
 //! | Alive | Updated, if the content changed | Restarted | Suspected | Died | Left |
-//! | Suspect | Refuted | Restarted | Updated, if the content changed | Died | Left |
+//! | Suspect | Refuted | Restarted | Updated, if the content changed; of a greater life: Restarted, Suspected | Died | Left |
 //! | Dead | Joined | Restarted | Joined, Suspected | – | Left |
 //! | Left | Joined | Restarted | Joined, Suspected | Died | – |
+//!
+//! The life is that of the content: what the member last said itself. A new life of which an accusation speaks first is
+//! told of when the member does.
 //!
 //! "Unknown" includes members known by id alone, which are in no view: it changes when their Alive comes, however late.
 //! A member that becomes unknown was Reaped.
@@ -26,7 +29,8 @@ pub(crate) enum Change {
     Reaped,
 }
 
-/// The events of a change to state `to`, in order. `from` is `None` for a member in no view so far.
+/// The events of a change to state `to`, in order. `from` is `None` for a member in no view so far; `greater_life`: that
+/// of its content grew.
 pub(crate) fn changes(
     from: Option<State>,
     to: State,
@@ -41,7 +45,9 @@ pub(crate) fn changes(
         (Some(State::Alive), State::Alive) => [updated, None],
         (Some(State::Suspect), State::Alive) => [Some(Refuted), None],
         (Some(State::Dead | State::Left), State::Alive) => [Some(Joined), None],
-        (None | Some(State::Dead | State::Left), State::Suspect) => [Some(Joined), Some(Suspected)],
+        (None, State::Suspect) => [Some(Joined), Some(Suspected)],
+        (Some(_), State::Suspect) if greater_life => [Some(Restarted), Some(Suspected)],
+        (Some(State::Dead | State::Left), State::Suspect) => [Some(Joined), Some(Suspected)],
         (Some(State::Alive), State::Suspect) => [Some(Suspected), None],
         (Some(State::Suspect), State::Suspect) => [updated, None],
         (Some(State::Alive | State::Suspect | State::Left), State::Dead) => [Some(Died), None],

@@ -283,9 +283,15 @@ impl Node {
     ) {
         self.stats.claims_news += 1;
         let greater_life = held.is_some_and(|held| status.incarnation.life > held.incarnation.life);
-        let content_changed = match (&content, self.table.at(slot).content()) {
+        let held_content = self.table.at(slot).content();
+        let content_changed = match (&content, held_content) {
             (Some(new), Some(held)) => new.profile != held.profile,
             (new, _) => new.is_some(),
+        };
+        // Of what the application knows: an accusation may have spoken of the new life first.
+        let restarted = match (&content, held_content) {
+            (Some(new), Some(held)) => new.incarnation.life > held.incarnation.life,
+            (_, None) | (None, _) => false,
         };
         self.table.rise(slot, status, accuser, content, now);
         let id_only = !self.table.at(slot).has_content();
@@ -306,7 +312,7 @@ impl Node {
 
         self.open_case(now, slot, !matches!(cause, Cause::DeclaredBy { .. }));
         if self.table.at(slot).has_content() && slot != Slot::LOCAL {
-            let changes = changes(in_view, status.state, greater_life, content_changed);
+            let changes = changes(in_view, status.state, restarted, content_changed);
             for change in changes.into_iter().flatten() {
                 self.notify(change, slot, cause);
             }

@@ -35,7 +35,7 @@ pub(super) fn replay(told: &mut Option<Told>, event: &Event<'_>) -> Verdict {
     if !legal {
         return out_of_order(name, change, *told);
     }
-    *told = state.map(|state| Told::of(state, &change.member));
+    *told = state.map(|state| Told::after(*told, state, &change.member));
     Ok(())
 }
 

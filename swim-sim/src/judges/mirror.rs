@@ -38,6 +38,7 @@ pub(super) struct Held {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Told {
     pub(super) state: State,
+    /// The life in which it was last told to be alive; a suspicion or a death may be of the next.
     pub(super) life: u64,
     /// See [`profile_of`].
     pub(super) profile: u64,
@@ -45,7 +46,16 @@ pub(super) struct Told {
 
 impl Told {
     pub(super) fn of(state: State, member: &Member<'_>) -> Told {
-        Told { state, life: member.incarnation.life, profile: profile_of(member) }
+        Told::after(None, state, member)
+    }
+
+    /// After an event that told that the member is in this state.
+    pub(super) fn after(before: Option<Told>, state: State, member: &Member<'_>) -> Told {
+        let life = match member.state {
+            State::Alive => member.incarnation.life,
+            State::Suspect | State::Dead | State::Left => before.map_or(0, |before| before.life),
+        };
+        Told { state, life, profile: profile_of(member) }
     }
 }
 

@@ -31,7 +31,10 @@ impl Process {
                 self.evidence.judge_left(id, change.member.incarnation, "holds")?;
             }
             Event::Reaped(change) => self.reaped(at, change)?,
-            Event::Refuted(_) | Event::Restarted(_) | Event::Joined(_) => {
+            // A suspect's own word may come late, and bring its new life to light: the suspicion goes on.
+            Event::Refuted(change) | Event::Restarted(change) | Event::Joined(change)
+                if change.member.state == State::Alive =>
+            {
                 self.cases.remove(&id);
             }
             _ => {}
@@ -40,8 +43,12 @@ impl Process {
     }
 
     pub(super) fn suspected(&mut self, at: Moment<'_>, change: &MemberEvent<'_>) {
+        let Member { id, incarnation, .. } = change.member;
+        if self.cases.get(&id).is_some_and(|case| case.incarnation == incarnation) {
+            return;
+        }
         self.load.suspicion_began();
-        self.begin_case(at, change.member.id, change.member.incarnation);
+        self.begin_case(at, id, incarnation);
     }
 
     pub(super) fn begin_case(&mut self, at: Moment<'_>, id: NodeId, incarnation: Incarnation) {
