@@ -1,6 +1,8 @@
 //! What the application is told.
 //!
-//! Events replayed over an earlier snapshot of [`Node::members`](crate::Node::members) give the present one. Which
+//! Events replayed over an earlier snapshot of [`Node::members`](crate::Node::members) give the present one: who is known,
+//! in which state, with which address, endpoint, versions and metadata. The local member's own state is
+//! [`Node::status`](crate::Node::status); of it only [`Event::Updated`] and [`Event::Left`] are told. Which
 //! change of state raises which event is a table in [`membership::transition`](crate::membership).
 
 use core::net::SocketAddr;
@@ -16,7 +18,8 @@ use crate::time::Instant;
 pub enum Event<'b> {
     /// A member became known, or came back to life after having been Dead or Left without a restart.
     Joined(MemberEvent<'b>),
-    /// A live member changed its metadata, address, endpoint or versions.
+    /// A member's metadata, address, endpoint or versions changed; of one dead or departed, they came to light late. For
+    /// the local member: [`Node::set_metadata`](crate::Node::set_metadata) has taken effect.
     Updated(MemberEvent<'b>),
     /// A live member is accused of not answering.
     Suspected(MemberEvent<'b>),

@@ -11,9 +11,10 @@ use swim_proto::{
 };
 
 use crate::network::{Fate, Network};
-use crate::told::{Told, What};
+use crate::told::{Content, Told, What};
 
 mod links;
+mod replay;
 
 use links::{Feedback, Links};
 
@@ -48,7 +49,9 @@ struct Peer {
     inbox: Vec<Pending>,
     told: Vec<Told>,
     /// The members other than itself, replayed from events alone.
-    replayed: BTreeMap<NodeId, State>,
+    replayed: BTreeMap<NodeId, (State, Content)>,
+    /// And what it says of itself.
+    own_content: Option<Content>,
 }
 
 /// What is on its way.
@@ -155,6 +158,7 @@ impl Cluster {
             inbox: Vec::new(),
             told: Vec::new(),
             replayed: BTreeMap::new(),
+            own_content: None,
         });
         self.boot(i);
         i
@@ -164,7 +168,9 @@ impl Cluster {
         let seed = 1 + i as u64 * 1_000 + self.peers[i].generation;
         let peer = &mut self.peers[i];
         let node = Node::new(self.now, peer.local.clone(), peer.config.clone(), seed);
-        peer.node = Some(node.expect("a test's configuration is valid"));
+        let node = node.expect("a test's configuration is valid");
+        peer.own_content = Some(Content::of(&node.local()));
+        peer.node = Some(node);
         peer.replayed.clear();
         self.drain(i);
     }
@@ -543,53 +549,5 @@ impl Cluster {
             text += &format!("{} ({:?}): {}\n", self.name(i), self.node(i).status(), members.join(", "));
         }
         text
-    }
-}
-
-impl Peer {
-    /// Follows the events, as an application would that keeps a view of its own.
-    fn replay(&mut self, told: &Told) {
-        let Some(id) = told.id.filter(|&id| id != NodeId::of(&self.config.cluster, &self.local.name)) else {
-            return;
-        };
-        let before = self.replayed.get(&id).copied();
-        let known = |what: &str| {
-            before.unwrap_or_else(|| panic!("{} told {what} of {} unheard of", self.local.name, told.name))
-        };
-        let after = match told.what {
-            What::Joined => State::Alive,
-            What::Refuted | What::Restarted => {
-                known("a return");
-                State::Alive
-            }
-            What::Updated => known("an update"),
-            What::Suspected => {
-                known("a suspicion");
-                State::Suspect
-            }
-            What::Died => State::Dead,
-            What::Left => State::Left,
-            What::Reaped => {
-                known("a reaping");
-                self.replayed.remove(&id);
-                return;
-            }
-            _ => return,
-        };
-        assert!(
-            told.what != What::Joined || before.is_none_or(|state| !state.is_live()),
-            "{} told that {} joined, who was {before:?}",
-            self.local.name,
-            told.name
-        );
-        self.replayed.insert(id, after);
-    }
-
-    /// S6: the events replayed are the table.
-    fn check_replay(&self, node: &Node) {
-        let own = node.local().id;
-        let table: BTreeMap<NodeId, State> =
-            node.members().filter(|member| member.id != own).map(|member| (member.id, member.state)).collect();
-        assert_eq!(self.replayed, table, "events and table differ at {}", self.local.name);
     }
 }

@@ -1,8 +1,9 @@
 //! What a node told its application, kept.
 
 use std::fmt;
+use std::net::SocketAddr;
 
-use swim_proto::{Cause, Event, Incarnation, Instant, MemberEvent, NodeId, State};
+use swim_proto::{Cause, Event, Incarnation, Instant, Member, MemberEvent, NodeId, State, Versions};
 
 /// One event of one node, owned.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,8 +20,31 @@ pub struct Told {
     pub state: Option<State>,
     /// The member's incarnation after the event.
     pub incarnation: Incarnation,
+    /// The member's content after the event, if it is about a member.
+    pub content: Option<Content>,
     /// Why, if it is about a member.
     pub cause: Option<Cause>,
+}
+
+/// What a member says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// Where it is reached.
+    pub address: SocketAddr,
+    /// Where it accepts application messages.
+    pub endpoint: Option<SocketAddr>,
+    /// The protocol versions it speaks.
+    pub versions: Versions,
+    /// The application's own bytes about it.
+    pub metadata: Vec<u8>,
+}
+
+impl Content {
+    /// What is held of a member.
+    pub fn of(member: &Member<'_>) -> Content {
+        let Member { address, endpoint, versions, metadata, .. } = *member;
+        Content { address, endpoint, versions, metadata: metadata.to_vec() }
+    }
 }
 
 /// The kinds of [`Event`].
@@ -68,6 +92,7 @@ impl Told {
                 id: Some(member.id),
                 state: Some(member.state),
                 incarnation: member.incarnation,
+                content: Some(Content::of(&member)),
                 cause: Some(cause),
             },
             None => Told {
@@ -77,6 +102,7 @@ impl Told {
                 id: None,
                 state: None,
                 incarnation: Incarnation::default(),
+                content: None,
                 cause: None,
             },
         }

@@ -116,10 +116,8 @@ fn an_older_process_is_replaced_everywhere_before_it_stops() {
     // The newer one comes by a seed that did not know of the older, and everybody sends to where it is from then on: the
     // older one hears of it when it compares state.
     let mut cluster = Cluster::settled(3, &Config::lan());
-    let newer = cluster.start_as(
-        swim_proto::LocalMember::new(elsewhere(), LIFE * 2).with_name(cluster.name(0)),
-        Config::lan(),
-    );
+    let newer =
+        cluster.start_as(swim_proto::LocalMember::new(elsewhere(), LIFE * 2).with_name(cluster.name(0)), Config::lan());
     let other = cluster.start(Config::lan());
     cluster.join(newer, &[other]);
     cluster.run_for(SECOND);

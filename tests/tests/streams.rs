@@ -60,7 +60,8 @@ fn no_exchange_lasts_for_ever_however_much_is_said() {
         // Six times 10 s.
         assert!(i * 3 > 60 || cluster.node(0).stats().streams >= 16, "it was all due: after {} s", i * 3);
         for (held, &stream) in streams.iter().enumerate() {
-            let held = Held { id: Puppet::new(&format!("{i} {held}"), host(0)).id(), incarnation: Incarnation::first(1) };
+            let held =
+                Held { id: Puppet::new(&format!("{i} {held}"), host(0)).id(), incarnation: Incarnation::first(1) };
             let said = if i == 0 { filter.clone() } else { craft::frame("swim", &[Message::Held(held)]) };
             cluster.say(0, stream, StreamInput::Data(&said));
         }

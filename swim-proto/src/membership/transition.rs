@@ -5,8 +5,8 @@
 //! | unknown | Joined | Joined | Joined, Suspected | Died | Left |
 //! | Alive | Updated, if the content changed | Restarted | Suspected | Died | Left |
 //! | Suspect | Refuted | Restarted | Updated, if the content changed; of a greater life: Restarted, Suspected | Died | Left |
-//! | Dead | Joined | Restarted | Joined, Suspected | – | Left |
-//! | Left | Joined | Restarted | Joined, Suspected | Died | – |
+//! | Dead | Joined | Restarted | Joined, Suspected | Updated, if the content changed | Left |
+//! | Left | Joined | Restarted | Joined, Suspected | Died | Updated, if the content changed |
 //!
 //! The life is that of the content: what the member last said itself. A new life of which an accusation speaks first is
 //! told of when the member does.
@@ -52,7 +52,7 @@ pub(crate) fn changes(
         (Some(State::Suspect), State::Suspect) => [updated, None],
         (Some(State::Alive | State::Suspect | State::Left), State::Dead) => [Some(Died), None],
         (Some(State::Alive | State::Suspect | State::Dead), State::Left) => [Some(Left), None],
-        (Some(State::Dead), State::Dead) | (Some(State::Left), State::Left) => [None, None],
+        (Some(State::Dead), State::Dead) | (Some(State::Left), State::Left) => [updated, None],
         // Who it was comes to light after its death or departure.
         (None, State::Dead) => [Some(Died), None],
         (None, State::Left) => [Some(Left), None],
@@ -70,7 +70,9 @@ mod tests {
             for to in states {
                 for greater_life in [false, true] {
                     let mut replayed = from;
-                    for change in changes(from, to, greater_life, true).into_iter().flatten() {
+                    let changes = changes(from, to, greater_life, true);
+                    assert!(changes[0].is_some(), "{from:?} to {to:?}: changed content is told");
+                    for change in changes.into_iter().flatten() {
                         replayed = match change {
                             Change::Joined | Change::Refuted | Change::Restarted => Some(State::Alive),
                             Change::Updated => replayed,

@@ -317,6 +317,9 @@ impl Node {
                 self.notify(change, slot, cause);
             }
         }
+        if slot == Slot::LOCAL && content_changed {
+            self.notify(Change::Updated, slot, cause);
+        }
         // Late content of a suspect is no new rumor: its suspicion is told already, and is all that would be told.
         if held != Some(status) || status.state == State::Alive {
             self.tell_on(slot, spread);

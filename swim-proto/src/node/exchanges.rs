@@ -179,7 +179,9 @@ impl Node {
             self.admit_after_all(now, id);
             // What the holder had said of itself might still outrank the joiner, and would make it give way to nobody.
             // It hears of the accusation instead, and goes past it.
-            if let Some(holder) = self.slot_of_live(target).filter(|&slot| self.table.at(slot).address() != Some(address)) {
+            if let Some(holder) =
+                self.slot_of_live(target).filter(|&slot| self.table.at(slot).address() != Some(address))
+            {
                 self.accuse(now, holder);
             }
             return;

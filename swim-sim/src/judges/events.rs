@@ -2,7 +2,7 @@
 //!
 //! Each member's events must follow the table of protocol 2.11: the first is Joined, Died or Left, only the live are
 //! suspected, only suspects refute, and so on. When the node has settled, what was told must be what is held: which
-//! members there are, their state, and for live ones their profile; for an Alive one its life too (a suspicion at a
+//! members there are, their state and profile; for an Alive one its life too (a suspicion at a
 //! greater life is no event of its own).
 //!
 //! The local member's own row is not replayed: no snapshot of it changes by events but by commands.
@@ -18,7 +18,7 @@ pub(super) fn replay(told: &mut Option<Told>, event: &Event<'_>) -> Verdict {
     let (name, change, legal, state) = match event {
         Event::Joined(change) => ("Joined", change, told.is_none_or(|old| !old.state.is_live()), Some(State::Alive)),
         Event::Updated(change) => {
-            let old = told.filter(|old| old.state.is_live() && old.profile != profile_of(&change.member));
+            let old = told.filter(|old| old.profile != profile_of(&change.member));
             ("Updated", change, old.is_some(), old.map(|old| old.state))
         }
         Event::Suspected(change) => ("Suspected", change, is(told, State::Alive), Some(State::Suspect)),
@@ -73,7 +73,7 @@ pub(super) fn settled(id: NodeId, told: Option<Told>, held: Option<&Member<'_>>)
     if told.state != held.state {
         return fault_about(Rule::S6, id, format!("member {id} was told to be {} and is {}", told.state, held.state));
     }
-    if held.state.is_live() && told.profile != profile_of(held) {
+    if told.profile != profile_of(held) {
         return fault_about(Rule::S6, id, format!("member {id} has another profile than was told: {held:?}"));
     }
     if held.state == State::Alive && told.life != held.incarnation.life {
