@@ -91,8 +91,8 @@ pub struct Node {
     told_of_self: Option<Incarnation>,
     /// Bytes that may still be sent to addresses we do not know, in answer to the datagram being handled.
     unproven_left: usize,
-    /// The datagram being handled was answered with a claim: one is enough.
-    answered: bool,
+    /// Whether the datagram being handled was answered with a claim: one is enough.
+    answered: Answered,
     /// When news was last gossiped.
     gossiped: Instant,
 
@@ -125,6 +125,16 @@ pub enum Status {
 
 /// So many pointless timers are let be.
 const TIMERS_SPARE: usize = 256;
+
+/// With which claim a datagram was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answered {
+    No,
+    /// An echo waits to be sent: a refutation would take its place.
+    Echo,
+    /// With what somebody waits for.
+    Due,
+}
 
 /// How many echoes may be sent: at most [`EchoAllowance::MAX`] in one probe interval.
 #[derive(Clone, Copy, Debug)]
@@ -198,7 +208,7 @@ impl Node {
             echoes: EchoAllowance { left: EchoAllowance::MAX, filled: now },
             told_of_self: None,
             unproven_left: 0,
-            answered: false,
+            answered: Answered::No,
             gossiped: now,
             timers: Timers::new(),
             outbox: Outbox::default(),
@@ -247,7 +257,7 @@ impl Node {
     /// Begins an input: nothing has changed yet, and time has come to `now`.
     fn begin(&mut self, now: Instant) -> Instant {
         self.changed.clear();
-        (self.answered, self.unproven_left) = (false, 0);
+        (self.answered, self.unproven_left) = (Answered::No, 0);
         // A large exchange may have named thousands; that memory is not kept for the next ping.
         if self.changed.capacity() > 256 {
             self.changed.shrink_to(64);

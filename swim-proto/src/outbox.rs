@@ -149,6 +149,12 @@ impl Outbox {
         push(&mut self.normal, outgoing)
     }
 
+    /// Does not send the claim after all that was pushed last among those that are not urgent.
+    pub(crate) fn take_back_claim(&mut self) {
+        let last = self.normal.iter().rposition(|outgoing| matches!(outgoing.body, Body::Claim { .. }));
+        last.map(|at| self.normal.remove(at));
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {
         self.urgent.pop_front().or_else(|| self.normal.pop_front())
     }

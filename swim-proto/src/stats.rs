@@ -124,7 +124,7 @@ pub struct Drops {
     pub relays_full: u64,
     /// Answers withheld from an address not known to us because they were longer than the question.
     pub unproven: u64,
-    /// Echoes withheld by their rate limit.
+    /// Echoes withheld, by their rate limit or because the datagram was answered with a claim already.
     pub echoes_limited: u64,
     /// Rumors given up because too many waited.
     pub rumors_full: u64,

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::graves::ID_ONLY_RETENTION;
-use super::{Node, Status as Standing};
+use super::{Answered, Node, Status as Standing};
 use crate::action::StreamId;
 use crate::dissemination::exchange::Step;
 use crate::dissemination::rumors::Topic;
@@ -222,10 +222,11 @@ impl Node {
         if !self.config.echo || !self.is_running() {
             return;
         }
-        if core::mem::replace(&mut self.answered, true) || !self.echoes.take(now, self.config.probe_interval) {
+        if self.answered != Answered::No || !self.echoes.take(now, self.config.probe_interval) {
             self.stats.drops.echoes_limited += 1;
             return;
         }
+        self.answered = Answered::Echo;
         self.stats.echoes += 1;
         self.send_limited(to, Body::Claim { about }, len_max);
     }

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::claims::Via;
-use super::{DatagramError, Node, Status};
+use super::{Answered, DatagramError, Node, Status};
 use crate::membership::record::Content;
 use crate::membership::{Slot, State, precedence};
 use crate::outbox::{Body, Notice};
@@ -96,9 +96,21 @@ impl Node {
         let held = self.table.at(slot).status();
         let accused = precedence::Status::new(ask.incarnation, State::Suspect);
         let contradicts = held > accused && matches!(held.state, State::Alive | State::Left);
-        if contradicts && !core::mem::replace(&mut self.answered, true) {
+        if contradicts && self.may_answer() {
             self.send_urgent(from, Body::Claim { about: ask.id }, len);
         }
+    }
+
+    /// Whether the datagram being handled may be answered with a claim that somebody waits for. It takes the place of an
+    /// echo.
+    pub(super) fn may_answer(&mut self) -> bool {
+        let answered = core::mem::replace(&mut self.answered, Answered::Due);
+        if answered == Answered::Echo {
+            self.outbox.take_back_claim();
+            self.stats.echoes -= 1;
+            self.stats.drops.echoes_limited += 1;
+        }
+        answered != Answered::Due
     }
 
     /// Whether this is what we hold, and to hear it from others does not count.

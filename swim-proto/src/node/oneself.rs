@@ -107,10 +107,10 @@ impl Node {
         self.renew_self(now, incarnation, None);
     }
 
-    /// Whoever told us what is said of us hears first what we say.
+    /// Whoever told us what is said of us hears first what we say, and of nobody else.
     fn answer_with_ourselves(&mut self, via: Via) {
         if let Via::Datagram { from, len } = via
-            && !core::mem::replace(&mut self.answered, true)
+            && self.may_answer()
         {
             let about = self.local_id();
             self.send_urgent(from, Body::Claim { about }, len);

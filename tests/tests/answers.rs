@@ -1,0 +1,63 @@
+//! What a datagram is answered with.
+
+use std::net::SocketAddr;
+
+use swim_proto::wire::{Alive, Message};
+use swim_proto::{Config, Incarnation};
+use swim_tests::Cluster;
+use swim_tests::cluster::LIFE;
+use swim_tests::craft::{self, Puppet};
+
+fn address(i: usize) -> SocketAddr {
+    SocketAddr::from(([10, 9, (i / 200) as u8, (i % 200) as u8 + 1], 7000))
+}
+
+/// A node, and a puppet that it knows in its ninth life.
+fn node_and_puppet() -> (Cluster, Puppet) {
+    let mut cluster = Cluster::new();
+    cluster.start(Config::lan());
+    let puppet = Puppet::new("puppet", address(0));
+    let claim = craft::datagram("swim", &[craft::alive(puppet.id(), Incarnation::first(9), &puppet.profile())]);
+    cluster.inject(puppet.address, 0, &claim).expect("it is well-formed");
+    (cluster, puppet)
+}
+
+/// The claims of Alive that are sent to the puppet on hearing this.
+fn answered(cluster: &mut Cluster, puppet: &Puppet, said: &[Message<'_>]) -> Vec<(swim_proto::NodeId, Incarnation)> {
+    cluster.catch(puppet.address);
+    cluster.caught(puppet.address);
+    cluster.inject(puppet.address, 0, &craft::datagram("swim", said)).expect("it is well-formed");
+    // The first datagram is the answer; news that is gossiped comes by timer.
+    let answers = cluster.caught(puppet.address);
+    let alive = |message| match message {
+        Message::Alive(Alive { id, incarnation, .. }) => Some((id, incarnation)),
+        _ => None,
+    };
+    answers.iter().flat_map(|answer| craft::messages("swim", answer).filter_map(alive)).collect()
+}
+
+#[test]
+fn a_refutation_is_told_at_once_though_old_news_came_with_the_accusation() {
+    let (mut cluster, puppet) = node_and_puppet();
+    let (own, old) = (cluster.id(0), Incarnation::first(1));
+    let refuted = (own, Incarnation { life: LIFE, refutation: 1 });
+    let said = [craft::left(puppet.id(), old), craft::suspect(own, Incarnation::first(LIFE), puppet.id())];
+    let told = answered(&mut cluster, &puppet, &said);
+    assert_eq!(told.first(), Some(&refuted), "{told:?}");
+    assert!(told.iter().all(|&(id, _)| id == own), "one claim answers a datagram: {told:?}");
+}
+
+#[test]
+fn a_refutation_is_told_at_once_though_no_more_echoes_may_be_sent() {
+    let (mut cluster, puppet) = node_and_puppet();
+    let (own, old) = (cluster.id(0), Incarnation::first(1));
+    let outranked = craft::left(puppet.id(), old);
+    let mut echoed = 0;
+    while !answered(&mut cluster, &puppet, &[outranked]).is_empty() {
+        echoed += 1;
+    }
+    assert_eq!(echoed, 32);
+    let said = [outranked, craft::suspect(own, Incarnation::first(LIFE), puppet.id())];
+    let told = answered(&mut cluster, &puppet, &said);
+    assert_eq!(told.first(), Some(&(own, Incarnation { life: LIFE, refutation: 1 })), "{told:?}");
+}
