@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use swim_proto::wire::{Alive, Message};
-use swim_proto::{Config, Incarnation};
+use swim_proto::wire::{Alive, Message, Ping};
+use swim_proto::{Config, Incarnation, Status};
 use swim_tests::Cluster;
 use swim_tests::cluster::LIFE;
 use swim_tests::craft::{self, Puppet};
@@ -60,4 +60,27 @@ fn a_refutation_is_told_at_once_though_no_more_echoes_may_be_sent() {
     let said = [outranked, craft::suspect(own, Incarnation::first(LIFE), puppet.id())];
     let told = answered(&mut cluster, &puppet, &said);
     assert_eq!(told.first(), Some(&(own, Incarnation { life: LIFE, refutation: 1 })), "{told:?}");
+}
+
+#[test]
+fn the_departed_answer_pings_and_tell_no_news() {
+    let (mut cluster, puppet) = node_and_puppet();
+    // Much news, and a departure that ends before it is told.
+    for i in 1..40 {
+        let other = Puppet::new(&format!("other-{i}"), address(i));
+        let claim = craft::datagram("swim", &[craft::alive(other.id(), Incarnation::first(1), &other.profile())]);
+        cluster.inject(puppet.address, 0, &claim).expect("it is well-formed");
+    }
+    cluster.leave(0);
+    cluster.run_for(Config::lan().leave_timeout);
+    assert_eq!((cluster.node(0).status(), cluster.node(0).stats().rumors), (Status::Left, 0));
+    let own = cluster.id(0);
+    cluster.catch(puppet.address);
+    cluster.caught(puppet.address);
+    let ping = Message::Ping(Ping { seq: 7, target: own, source: puppet.id() });
+    cluster.inject(puppet.address, 0, &craft::datagram("swim", &[ping])).expect("it is well-formed");
+    let answers = cluster.caught(puppet.address);
+    assert_eq!(answers.len(), 1);
+    let said: Vec<Message<'_>> = craft::messages("swim", &answers[0]).collect();
+    assert!(matches!(said[..], [Message::Ack(_), Message::Left(left)] if left.id == own), "{said:?}");
 }
