@@ -75,7 +75,8 @@ pub struct Config {
     /// A claim that our own table outranks is answered with what we hold (`docs/protocol.md` 5.4).
     pub echo: bool,
 
-    /// How often state is compared with a random member over a stream (\[LG\] III-B); zero: never.
+    /// How often state is compared with a random member over a stream (\[LG\] III-B); zero: never, otherwise at least
+    /// 1 ms.
     pub sync_interval: Duration,
     /// Most exchanges served at once; beyond it a joiner is told whom to ask instead. 1 to 1,024.
     pub syncs_max: u16,
@@ -94,7 +95,8 @@ pub struct Config {
     pub join_retry_min: Duration,
     /// The longest wait between attempts to join.
     pub join_retry_max: Duration,
-    /// How often one of the dead, or a seed, is tried, so that a partition heals by itself; zero: never.
+    /// How often one of the dead, or a seed, is tried, so that a partition heals by itself; zero: never,
+    /// otherwise at least 1 ms.
     pub heal_interval: Duration,
     /// How long the dead and the departed are remembered.
     pub tombstone_retention: Duration,
@@ -103,7 +105,8 @@ pub struct Config {
     /// How long a leaving node spreads its departure at most.
     pub leave_timeout: Duration,
 
-    /// A stall: being this far behind the own deadline voids the probes it held and stops suspicion time. Zero: never.
+    /// A stall: being this far behind the own deadline voids the probes it held and stops suspicion time. Zero: never,
+    /// otherwise at least 50 ms: any process is late by less now and then.
     pub stall_min: Duration,
     /// How long, in all, silence from everyone holds suspicion time still before [`Event::Isolated`](crate::Event)
     /// is raised; zero: never.
@@ -238,14 +241,25 @@ impl Config {
 
     /// Checks every setting against its bounds; the error names the first that is outside, and what would be right.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        use ConfigError::{ClusterName, OutOfRange, ProbeTimeout};
+        use ConfigError::{ClusterName, OutOfRange, ProbeTimeout, ZeroOrRange};
         let range = |setting, value: f64, min: f64, max: f64| {
             if value >= min && value <= max { Ok(()) } else { Err(OutOfRange { setting, value, min, max }) }
         };
         // Every duration is at most a year; those that may not be zero are at least a millisecond.
         let year = 365.0 * 86_400.0;
         let time = |setting, value: Duration| range(setting, value.as_secs_f64(), 0.001, year);
-        let time_or_never = |setting, value: Duration| range(setting, value.as_secs_f64(), 0.0, year);
+        let zero_or = |setting, value: Duration, min: f64| {
+            let never = value.is_zero();
+            let value = value.as_secs_f64();
+            if never || value >= min && value <= year {
+                Ok(())
+            } else {
+                Err(ZeroOrRange { setting, value, min, max: year })
+            }
+        };
+        // How often something is done, or never.
+        let interval_or_never = |setting, value| zero_or(setting, value, 0.001);
+        let time_or_none = |setting, value: Duration| range(setting, value.as_secs_f64(), 0.0, year);
 
         if self.cluster.is_empty() || self.cluster.len() > NAME_MAX {
             return Err(ClusterName { len: self.cluster.len() });
@@ -265,8 +279,8 @@ impl Config {
         range("retransmit_mult", self.retransmit_mult.into(), 1.0, 32.0)?;
         time("gossip_interval", self.gossip_interval)?;
         range("gossip_fanout", self.gossip_fanout.into(), 1.0, 16.0)?;
-        time_or_never("gossip_to_dead", self.gossip_to_dead)?;
-        time_or_never("sync_interval", self.sync_interval)?;
+        time_or_none("gossip_to_dead", self.gossip_to_dead)?;
+        interval_or_never("sync_interval", self.sync_interval)?;
         range("syncs_max", self.syncs_max.into(), 1.0, 1024.0)?;
         range("streams_max", self.streams_max.into(), 2.0, 65_535.0)?;
         range("host_share_percent", self.host_share_percent.into(), 1.0, 100.0)?;
@@ -274,12 +288,13 @@ impl Config {
         time("join_retry_min", self.join_retry_min)?;
         time("join_retry_max", self.join_retry_max)?;
         range("join_retry_max", self.join_retry_max.as_secs_f64(), self.join_retry_min.as_secs_f64(), year)?;
-        time_or_never("heal_interval", self.heal_interval)?;
+        interval_or_never("heal_interval", self.heal_interval)?;
         time("tombstone_retention", self.tombstone_retention)?;
         range("tombstones_max", self.tombstones_max.into(), 1.0, 16_777_216.0)?;
         time("leave_timeout", self.leave_timeout)?;
-        time_or_never("stall_min", self.stall_min)?;
-        time_or_never("stall_max", self.stall_max)?;
+        // Less is not told apart from what any scheduler does to a process now and then.
+        zero_or("stall_min", self.stall_min, 0.05)?;
+        time_or_none("stall_max", self.stall_max)?;
         range("datagram_max", self.datagram_max.into(), 900.0, 65_507.0)
     }
 }
@@ -295,6 +310,18 @@ pub enum ConfigError {
         /// What it was set to.
         value: f64,
         /// Its least value.
+        min: f64,
+        /// Its greatest value.
+        max: f64,
+    },
+    /// A duration that may be zero, which means never, is neither zero nor within its bounds. In seconds.
+    #[error("{setting} is {value} s; it must be 0, which is never, or between {min} s and {max} s")]
+    ZeroOrRange {
+        /// The field of [`Config`].
+        setting: &'static str,
+        /// What it was set to.
+        value: f64,
+        /// Its least value but zero.
         min: f64,
         /// Its greatest value.
         max: f64,
@@ -331,4 +358,45 @@ pub enum ConfigError {
     /// The life is above what an honest restart may use.
     #[error("life {0} is too great: it must be below 2^62 (milliseconds of the wall clock are about 2^41)")]
     Life(u64),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_presets_are_valid() {
+        let variants = [Variant::Swim, Variant::LhaProbe, Variant::LhaSuspicion, Variant::Buddy, Variant::Lifeguard];
+        let ours = [Config::lan(), Config::wan(), Config::local()];
+        for config in variants.map(Config::published).iter().chain(&ours) {
+            assert_eq!(config.validate(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_may_be_never_is_not_almost_always() {
+        type Field = fn(&mut Config) -> &mut Duration;
+        let fields: [(&str, Field, u64); 3] = [
+            ("sync_interval", |config| &mut config.sync_interval, 1),
+            ("heal_interval", |config| &mut config.heal_interval, 1),
+            ("stall_min", |config| &mut config.stall_min, 50),
+        ];
+        for (name, field, min_ms) in fields {
+            let validated = |value| {
+                let mut config = Config::lan();
+                *field(&mut config) = value;
+                config.validate()
+            };
+            let min = Duration::from_millis(min_ms);
+            assert_eq!(validated(Duration::ZERO), Ok(()), "{name}");
+            assert_eq!(validated(min), Ok(()), "{name}");
+            for value in [Duration::from_nanos(1), min - Duration::from_nanos(1), Duration::from_secs(1 << 40)] {
+                let refused = validated(value);
+                assert!(
+                    matches!(refused, Err(ConfigError::ZeroOrRange { setting, .. }) if setting == name),
+                    "{name}, {value:?}: {refused:?}"
+                );
+            }
+        }
+    }
 }

@@ -259,6 +259,11 @@ impl Setting {
             {
                 return format!("{} to {}", self.show_number(min), self.show_number(max));
             }
+            if let Err(ConfigError::ZeroOrRange { setting, min, max, .. }) = config.validate()
+                && setting == self.key
+            {
+                return format!("0s, or {} to {}", self.show_number(min), self.show_number(max));
+            }
         }
         match self.field {
             Text(_) => "1 to 255 bytes".to_owned(),
@@ -343,7 +348,9 @@ mod tests {
             assert_eq!(bounds.contains(" to "), !matches!(setting.field, Switch(_)), "{}: {bounds}", setting.key);
         }
         assert_eq!(find("probe_interval").unwrap().bounds(), "1ms to 365d");
-        assert_eq!(find("sync_interval").unwrap().bounds(), "0s to 365d");
+        assert_eq!(find("sync_interval").unwrap().bounds(), "0s, or 1ms to 365d");
+        assert_eq!(find("stall_min").unwrap().bounds(), "0s, or 50ms to 365d");
+        assert_eq!(find("stall_max").unwrap().bounds(), "0s to 365d");
         assert_eq!(find("suspicion_alpha").unwrap().bounds(), "0.5 to 100");
         assert_eq!(find("streams_max").unwrap().bounds(), "2 to 65535");
     }

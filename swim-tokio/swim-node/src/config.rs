@@ -240,11 +240,16 @@ impl Said {
             Some((_, _, origin)) => origin.to_string(),
             None => format!("profile {}", self.profile.name()),
         };
+        let show = |key: &str, value: f64| {
+            settings::find(key).map_or_else(|| value.to_string(), |setting| setting.show_number(value))
+        };
         match error {
+            ConfigError::ZeroOrRange { setting: key, value, min, max } => {
+                let [value, min, max] = [*value, *min, *max].map(|value| show(key, value));
+                format!("{}: {value} is out of bounds; it must be 0s, or from {min} to {max}", place(key))
+            }
             ConfigError::OutOfRange { setting: key, value, min, max } => {
-                let show = |value: f64| {
-                    settings::find(key).map_or_else(|| value.to_string(), |setting| setting.show_number(value))
-                };
+                let show = |value: f64| show(key, value);
                 let (value, min, max) = (show(*value), show(*min), show(*max));
                 if *key == "join_retry_max" && !self.protocol.contains_key(key) {
                     // Its least is join_retry_min, and that is what was set.
