@@ -49,21 +49,22 @@ pub struct Stats {
     pub burials_averted: u64,
     /// Times this node raised its own incarnation to contradict others.
     pub refutations: u64,
-    /// Claims received that changed what we hold.
+    /// Claims received that changed what we hold, those about ourselves that we went past included. What we found out
+    /// by ourselves is none.
     pub claims_news: u64,
-    /// Claims received that did not.
+    /// Claims received that did not, or that we put aside.
     pub claims_old: u64,
     /// Claims answered with what we hold.
     pub echoes: u64,
     /// Rumors put into datagrams.
     pub rumors_out: u64,
-    /// Exchanges begun.
+    /// Exchanges for which we opened a stream: attempts to join, and comparisons.
     pub syncs_started: u64,
-    /// Exchanges served.
+    /// Exchanges that others opened and that we began to serve.
     pub syncs_served: u64,
-    /// Exchanges, of either kind, finished.
+    /// Exchanges of either kind that came to their end. One that was refused (Busy, NameTaken) or broke off did not.
     pub syncs_done: u64,
-    /// Of the finished, those whose digests agreed at once.
+    /// Of those that came to their end, those whose digests agreed at once.
     pub syncs_agreed: u64,
     /// Stalls of this node noticed.
     pub stalls: u64,
@@ -118,13 +119,13 @@ pub struct Drops {
     pub streams_idle: u64,
     /// Pings for an id that is not ours, and our own that came back to us.
     pub misdirected: u64,
-    /// Acks and nacks that match no probe.
+    /// Acks and nacks that match no ping that waits.
     pub unmatched: u64,
     /// Ping-reqs refused because too many are being served.
     pub relays_full: u64,
     /// Answers withheld from an address not known to us because they were longer than the question.
     pub unproven: u64,
-    /// Echoes withheld, by their rate limit or because the datagram was answered with a claim already.
+    /// Echoes and obituaries withheld, by their rate limit or because the datagram was answered with a claim already.
     pub echoes_limited: u64,
     /// Rumors given up because too many waited.
     pub rumors_full: u64,

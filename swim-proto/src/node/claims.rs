@@ -282,7 +282,8 @@ impl Node {
         cause: Cause,
         spread: Spread,
     ) {
-        self.stats.claims_news += 1;
+        let concluded = matches!(cause, Cause::ProbeFailed | Cause::SuspicionExpired { .. } | Cause::Operator);
+        self.stats.claims_news += u64::from(slot != Slot::LOCAL && !concluded);
         let greater_life = held.is_some_and(|held| status.incarnation.life > held.incarnation.life);
         let held_content = self.table.at(slot).content();
         let content_changed = match (&content, held_content) {

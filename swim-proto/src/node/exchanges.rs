@@ -56,7 +56,7 @@ impl Node {
                 Message::SyncAgree(_) if *step == Step::Rooted => {
                     self.agreed();
                     self.stats.syncs_agreed += 1;
-                    self.end_exchange(id);
+                    self.complete_exchange(id);
                 }
                 Message::SyncBuckets(theirs) if *step == Step::Rooted => {
                     let buckets = self.table.digest().differing(theirs.sums);
@@ -104,9 +104,14 @@ impl Node {
         }
     }
 
-    /// Nothing more is due on the stream: it is finished once all is written.
-    fn end_exchange(&mut self, id: StreamId) {
+    /// The exchange has come to its end.
+    fn complete_exchange(&mut self, id: StreamId) {
         self.stats.syncs_done += 1;
+        self.end_exchange(id);
+    }
+
+    /// Nothing more is due on the stream, its exchange done or refused: it is finished once all is written.
+    fn end_exchange(&mut self, id: StreamId) {
         self.end_serving(id);
         self.with_stream(id, |stream| {
             stream.step = Step::Ending;
@@ -261,7 +266,7 @@ impl Node {
         });
         if agrees {
             self.stats.syncs_agreed += 1;
-            self.end_exchange(id);
+            self.complete_exchange(id);
         }
         Ok(())
     }
@@ -291,7 +296,7 @@ impl Node {
         match stream.step {
             Step::Joining => {
                 stream.parts.push_back(Part::LastWord);
-                self.end_exchange(id);
+                self.complete_exchange(id);
                 self.joined(now, id);
             }
             Step::Summed => {
@@ -301,9 +306,9 @@ impl Node {
             }
             Step::Listed => {
                 stream.parts.push_back(Part::Wanted { at: 0, count: 0 });
-                self.end_exchange(id);
+                self.complete_exchange(id);
             }
-            Step::Told | Step::Answered => self.end_exchange(id),
+            Step::Told | Step::Answered => self.complete_exchange(id),
             _ => return Err(Broken),
         }
         Ok(())

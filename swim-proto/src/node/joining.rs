@@ -192,16 +192,13 @@ impl Node {
         let due = self.joins.met.is_none_or(|met| now - met >= self.config.probe_interval / 2);
         if self.status == Status::Joined && due && self.open_stream(now, from, Opening::Sync).is_some() {
             self.joins.met = Some(now);
-            self.stats.syncs_started += 1;
         }
     }
 
     fn sync_with(&mut self, now: Instant, slot: Slot) {
         let own = self.table.local().address();
-        if let Some(address) = self.table.at(slot).address().filter(|&address| Some(address) != own)
-            && self.open_stream(now, address, Opening::Sync).is_some()
-        {
-            self.stats.syncs_started += 1;
+        if let Some(address) = self.table.at(slot).address().filter(|&address| Some(address) != own) {
+            self.open_stream(now, address, Opening::Sync);
         }
     }
 }

@@ -46,6 +46,7 @@ impl Node {
         }
         let elsewhere = profile.address != held.address;
         if alive.incarnation < own {
+            self.stats.claims_old += 1;
             if let Via::Datagram { from, len } = via {
                 self.echo(now, self.local_id(), from, len);
             }
@@ -60,7 +61,10 @@ impl Node {
                 return self.meet_rival(now, profile.address, alive.incarnation);
             }
         }
-        if alive.incarnation > own || than_ours.is_ne() {
+        if alive.incarnation == own && than_ours.is_eq() {
+            self.stats.claims_old += 1;
+        } else {
+            self.stats.claims_news += 1;
             self.go_past(now, alive.incarnation);
             self.answer_with_ourselves(via);
         }
@@ -73,6 +77,7 @@ impl Node {
         }
         let own = self.table.local().incarnation();
         if incarnation < own {
+            self.stats.claims_old += 1;
             if let Via::Datagram { from, len } = via {
                 self.echo(now, self.local_id(), from, len);
             }
@@ -83,8 +88,10 @@ impl Node {
         {
             // It is the rival that is accused. Whether there is one is being asked.
             rival.incarnation = rival.incarnation.max(incarnation);
+            self.stats.claims_old += 1;
             return;
         }
+        self.stats.claims_news += 1;
         self.health.refuted_self();
         self.go_past(now, incarnation);
         self.answer_with_ourselves(via);
@@ -127,6 +134,7 @@ impl Node {
     /// A newer process elsewhere is said to have our name, or one of our age that goes before us. One at a time is asked,
     /// whatever else is said meanwhile, so that nobody has us ask without end.
     fn meet_rival(&mut self, now: Instant, address: SocketAddr, incarnation: Incarnation) {
+        self.stats.claims_old += 1;
         if self.rival.is_none() {
             self.rival = Some(Rival { address, incarnation, asked: 0 });
             self.ask_rival(now);

@@ -206,6 +206,8 @@ impl Node {
                 probe.nacks_received += 1;
                 self.stats.nacks_in += 1;
             }
+            // Helpers that were asked about the holder of a name: there is nothing to learn from their silence.
+            _ if self.pings.awaits(nack.seq) => {}
             _ => self.stats.drops.unmatched += 1,
         }
     }

@@ -150,6 +150,7 @@ impl Node {
         if !self.has_stream_room() {
             return None;
         }
+        self.stats.syncs_started += u64::from(!matches!(opening, Opening::Ping { .. }));
         let (step, part) = match opening {
             Opening::Ping { seq, target } => (Step::Pinged, Part::Ping { seq, target }),
             Opening::Join => (Step::Joining, Part::Join),

@@ -42,10 +42,11 @@ impl Node {
         let known = accuser == self.local_id() || self.is_known_accuser(accuser);
         let case = self.table.at(slot).case().filter(|_| known);
         let accusation = case.map_or(Accusation::Ignored, |case| self.cases.accuse(case, accuser));
+        let heard = u64::from(accuser != self.local_id());
         match accusation {
-            Accusation::Ignored => self.stats.claims_old += 1,
+            Accusation::Ignored => self.stats.claims_old += heard,
             Accusation::Confirms => {
-                self.stats.claims_news += 1;
+                self.stats.claims_news += heard;
                 let (of, incarnation) = (self.table.at(slot).id, self.table.at(slot).incarnation());
                 // The one whom the rumor of the status names is told already: it was not known when it accused first.
                 if accuser != self.table.at(slot).accuser() {
@@ -182,8 +183,13 @@ impl Node {
     pub(super) fn send_obituary(&mut self, now: Instant, slot: Slot) {
         let record = self.table.at(slot);
         let buried = (record.state() == State::Dead).then(|| record.incarnation());
-        if self.is_running() && record.has_content() && self.echoes.take(now, self.config.probe_interval) {
+        if !self.is_running() || !record.has_content() {
+            return;
+        }
+        if self.echoes.take(now, self.config.probe_interval) {
             self.ping_apart(now, slot, Purpose::Obituary { buried });
+        } else {
+            self.stats.drops.echoes_limited += 1;
         }
     }
 
