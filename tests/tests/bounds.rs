@@ -1,0 +1,39 @@
+//! What gives way where there is no more room.
+
+use std::net::SocketAddr;
+
+use swim_proto::{Config, Incarnation};
+use swim_tests::Cluster;
+use swim_tests::craft::{self, Puppet};
+
+fn address(i: usize) -> SocketAddr {
+    SocketAddr::from(([10, 9, (i / 200) as u8, (i % 200) as u8 + 1], 7000))
+}
+
+fn puppet(i: usize) -> Puppet {
+    Puppet::new(&format!("puppet-{i}"), address(i))
+}
+
+#[test]
+fn ids_that_may_be_invented_keep_no_member_out() {
+    let mut cluster = Cluster::new();
+    cluster.start(Config { members_max: 8, ..Config::lan() });
+    for i in 0..7 {
+        let dead = craft::dead(puppet(i).id(), Incarnation::first(1), puppet(90).id());
+        cluster.inject(address(90), 0, &craft::datagram("swim", &[dead])).expect("it is well-formed");
+    }
+    assert_eq!(cluster.node(0).stats().tombstones, 7);
+    for i in 10..17 {
+        let (id, profile) = (puppet(i).id(), puppet(i).profile());
+        let alive = craft::alive(id, Incarnation::first(1), &profile);
+        cluster.inject(address(i), 0, &craft::datagram("swim", &[alive])).expect("it is well-formed");
+    }
+    assert_eq!((cluster.node(0).live(), cluster.node(0).stats().drops.members_full), (8, 0));
+    // But whom it knew and lost a moment ago may still contradict, and keeps its place.
+    let gone = craft::dead(puppet(10).id(), Incarnation::first(1), puppet(11).id());
+    cluster.inject(address(11), 0, &craft::datagram("swim", &[gone])).expect("it is well-formed");
+    let (id, profile) = (puppet(20).id(), puppet(20).profile());
+    let alive = craft::datagram("swim", &[craft::alive(id, Incarnation::first(1), &profile)]);
+    cluster.inject(address(20), 0, &alive).expect("it is well-formed");
+    assert_eq!((cluster.node(0).live(), cluster.node(0).stats().drops.members_full), (7, 1));
+}
