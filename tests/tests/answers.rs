@@ -1,12 +1,14 @@
 //! What a datagram is answered with.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use swim_proto::wire::{Alive, Message, Ping};
 use swim_proto::{Config, Incarnation, Status};
 use swim_tests::Cluster;
 use swim_tests::cluster::LIFE;
 use swim_tests::craft::{self, Puppet};
+use swim_tests::network::Fate;
 
 fn address(i: usize) -> SocketAddr {
     SocketAddr::from(([10, 9, (i / 200) as u8, (i % 200) as u8 + 1], 7000))
@@ -83,4 +85,27 @@ fn the_departed_answer_pings_and_tell_no_news() {
     assert_eq!(answers.len(), 1);
     let said: Vec<Message<'_>> = craft::messages("swim", &answers[0]).collect();
     assert!(matches!(said[..], [Message::Ack(_), Message::Left(left)] if left.id == own), "{said:?}");
+}
+
+#[test]
+fn an_exchange_contradicts_a_newer_word_of_the_dead_too() {
+    let never = Config { sync_interval: Duration::ZERO, reach_all: false, ..Config::lan() };
+    let mut cluster = Cluster::new();
+    // The first asks, and it alone.
+    cluster.start(Config { sync_interval: Duration::from_secs(5), ..never.clone() });
+    cluster.start(never);
+    cluster.join(1, &[0]);
+    cluster.run_for(Duration::from_secs(4));
+    assert!(cluster.is_full());
+    cluster.network.script(|_, _, _| Fate::Lost);
+    let puppet = Puppet::new("puppet", address(0));
+    let (id, profile) = (puppet.id(), puppet.profile());
+    let word = |life| craft::datagram("swim", &[craft::alive(id, Incarnation::first(life), &profile)]);
+    let grave = craft::datagram("swim", &[craft::dead(id, Incarnation::first(3), cluster.id(1))]);
+    for (node, said) in [(0, word(1)), (0, grave), (1, word(2))] {
+        cluster.inject(puppet.address, node, &said).expect("it is well-formed");
+    }
+    let held = |cluster: &Cluster, i: usize| cluster.node(i).member(id).map(|member| member.incarnation);
+    let told = cluster.run_until(Duration::from_secs(12), |cluster| held(cluster, 1) == Some(Incarnation::first(3)));
+    assert!(told.is_some(), "{}", cluster.views());
 }

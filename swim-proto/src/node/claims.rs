@@ -61,7 +61,7 @@ impl Node {
             return self.hear_nothing_new(now, slot, claimed, via);
         }
         let same_name = record.content().is_some_and(|held| held.parse().name == alive.profile.parse().name);
-        let buried = record.status() > claimed && record.state() == State::Dead;
+        let outranked = record.status() > claimed;
         let accuser = record.accuser();
         if content_news && !same_name && !self.is_named_right(alive) {
             return;
@@ -74,8 +74,8 @@ impl Node {
             State::Dead => Cause::DeclaredBy { by: accuser },
         };
         self.change(now, slot, status, content, None, cause, self.spread(via));
-        if buried && matches!(via, Via::Exchange(_)) {
-            self.send_obituary(now, slot);
+        if outranked && let Via::Exchange(stream) = via {
+            self.contradict(now, slot, State::Alive, stream);
         }
     }
 
@@ -180,20 +180,7 @@ impl Node {
             return self.count_heard(slot, accuser);
         }
         match via {
-            Via::Exchange(stream) => {
-                // What the peer holds alive and we hold dead or departed: both it and the subject should know.
-                if held.state == State::Dead && claimed.state.is_live() {
-                    self.send_obituary(now, slot);
-                }
-                let known = self.table.len();
-                if !held.state.is_live()
-                    && let Some(stream) = self.streams.get_mut(&stream)
-                    && stream.step == Step::Listed
-                    && stream.wanted.len() < known
-                {
-                    stream.wanted.push(id);
-                }
-            }
+            Via::Exchange(stream) => self.contradict(now, slot, claimed.state, stream),
             Via::Datagram { from, len } => {
                 let accused = matches!(held.state, State::Suspect | State::Dead);
                 // An accusation goes to its subject, who alone can refute it; anything else to whoever is behind.
@@ -204,6 +191,23 @@ impl Node {
                 };
                 self.echo(now, id, to, len_max);
             }
+        }
+    }
+
+    /// The peer of an exchange holds more alive of a member than we do, by an older claim. If we hold it dead or
+    /// departed, both the peer and the subject should know.
+    fn contradict(&mut self, now: Instant, slot: Slot, claimed: State, stream: StreamId) {
+        let (held, id) = (self.table.at(slot).state(), self.table.at(slot).id);
+        if held == State::Dead && claimed.is_live() {
+            self.send_obituary(now, slot);
+        }
+        let known = self.table.len();
+        if !held.is_live()
+            && let Some(stream) = self.streams.get_mut(&stream)
+            && stream.step == Step::Listed
+            && stream.wanted.len() < known
+        {
+            stream.wanted.push(id);
         }
     }
 
