@@ -123,3 +123,19 @@ fn a_join_that_is_served_holds_no_place_while_the_peer_lingers() {
     cluster.say(0, stream, StreamInput::Data(&craft::frame("swim", &[alive, end])));
     assert!(newcomer_is_in(&mut cluster), "its exchange is over, though the stream is not");
 }
+
+#[test]
+fn whoever_is_turned_away_stays_away_as_long_as_it_is_told() {
+    // Turned away for half a second, which is longer than it would wait.
+    let hasty = Config { join_retry_min: Duration::from_millis(10), ..Config::lan() };
+    let mut cluster = Cluster::new();
+    cluster.start(Config { syncs_max: 1, ..Config::lan() });
+    begin_sync(&mut cluster, host(0)).expect("there is room");
+    let newcomer = cluster.start(hasty);
+    cluster.join(newcomer, &[0]);
+    // It asks the seed, and the puppet of which it hears.
+    cluster.run_for(Duration::from_millis(490));
+    assert_eq!(cluster.node(newcomer).stats().syncs_started, 2);
+    cluster.run_for(Duration::from_millis(100));
+    assert!(cluster.node(newcomer).stats().syncs_started > 2);
+}

@@ -16,7 +16,7 @@ use crate::dissemination::exchange::{Joiner, Part, Step, Stream};
 use crate::membership::{Incarnation, NodeId};
 use crate::outbox::{Body, Notice};
 use crate::time::Instant;
-use crate::timers::Timer;
+use crate::timers::{Chore, Timer};
 use crate::wire::{Alive, FRAME_MAX, Held, Join, Message, Ping, ProfileBytes, SyncRoot, decode};
 
 /// How often the holder of a name is asked before somebody else has it.
@@ -85,7 +85,9 @@ impl Node {
                     self.end_exchange(id);
                     self.join_attempt_failed(now, id);
                 }
-                Message::Busy(_) if matches!(step, Step::Joining | Step::Rooted) => {
+                Message::Busy(busy) if matches!(step, Step::Joining | Step::Rooted) => {
+                    let chore = if *step == Step::Joining { Chore::Join } else { Chore::Sync };
+                    self.put_off(now, chore, busy.retry_ms);
                     self.with_stream(id, |stream| stream.step = Step::Redirected);
                 }
                 _ => return Err(Broken),

@@ -95,6 +95,15 @@ impl Node {
         }
     }
 
+    /// Whoever turned us away says when we may come back: the next attempt, or the next comparison, waits as long, within
+    /// reason.
+    pub(super) fn put_off(&mut self, now: Instant, chore: Chore, retry_ms: u32) {
+        let wait = Duration::from_millis(retry_ms.into()).min(self.config.join_retry_max);
+        if self.timers.at(chore).is_some_and(|at| at < now + wait) {
+            self.timers.set(chore, now + wait);
+        }
+    }
+
     /// Neither ourselves nor a live member.
     fn is_stranger(&self, address: SocketAddr) -> bool {
         let known = self.table.find_address(address);
