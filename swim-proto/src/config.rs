@@ -8,6 +8,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use crate::membership::NAME_MAX;
+use crate::wire::AddressFault;
 
 /// The settings of one node. Nodes of one cluster should agree on them, but need not.
 #[derive(Clone, Debug, PartialEq)]
@@ -353,8 +354,13 @@ pub enum ConfigError {
         len: usize,
     },
     /// Others could not reach this address.
-    #[error("{0} cannot be advertised to others: it must name a host and a port other than 0")]
-    Address(core::net::SocketAddr),
+    #[error("{address} cannot be advertised to others: {fault}")]
+    Address {
+        /// What was to be advertised.
+        address: core::net::SocketAddr,
+        /// What is wrong with it.
+        fault: AddressFault,
+    },
     /// The life is above what an honest restart may use.
     #[error("life {0} is too great: it must be below 2^62 (milliseconds of the wall clock are about 2^41)")]
     Life(u64),

@@ -41,7 +41,7 @@ use crate::random::Random;
 use crate::stats::Stats;
 use crate::time::Instant;
 use crate::timers::{Chore, Timer, Timers};
-use crate::wire::{Profile, is_unicast};
+use crate::wire::{AddressFault, Profile};
 
 use joining::Joins;
 use oneself::Rival;
@@ -169,8 +169,8 @@ impl Node {
             return Err(ConfigError::Metadata { len: local.metadata.len() });
         }
         for address in [Some(local.address), local.endpoint].into_iter().flatten() {
-            if !is_unicast(address) {
-                return Err(ConfigError::Address(address));
+            if let Some(fault) = AddressFault::of(address) {
+                return Err(ConfigError::Address { address, fault });
             }
         }
         if local.life > Incarnation::ACCUSED_MAX.life {

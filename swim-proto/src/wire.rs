@@ -19,7 +19,8 @@ mod profile;
 mod reader;
 mod varint;
 
-pub use address::is_unicast;
+pub(crate) use address::canonical;
+pub use address::{AddressFault, is_unicast};
 pub(crate) use decode::decode_news;
 pub use decode::{Messages, decode};
 pub use encode::PacketWriter;

@@ -109,3 +109,24 @@ fn an_exchange_contradicts_a_newer_word_of_the_dead_too() {
     let told = cluster.run_until(Duration::from_secs(12), |cluster| held(cluster, 1) == Some(Incarnation::first(3)));
     assert!(told.is_some(), "{}", cluster.views());
 }
+
+#[test]
+fn a_member_is_known_by_its_address_however_a_socket_spells_it() {
+    // Answers to strangers carry no news; so this tells whether the address was known.
+    let ip = std::net::Ipv4Addr::new(10, 9, 0, 1).to_ipv6_mapped();
+    let spelt = [address(0), SocketAddr::from((ip, 7000)), std::net::SocketAddrV6::new(ip, 7000, 5, 3).into()];
+    for from in spelt {
+        let (mut cluster, puppet) = node_and_puppet();
+        cluster.catch(puppet.address);
+        cluster.caught(puppet.address);
+        let ping = Message::Ping(Ping { seq: 7, target: cluster.id(0), source: puppet.id() });
+        let other = Puppet::new("other", address(1));
+        let profile = other.profile();
+        let news = craft::alive(other.id(), Incarnation::first(1), &profile);
+        cluster.inject(from, 0, &craft::datagram("swim", &[ping, news])).expect("it is well-formed");
+        let answers = cluster.caught(puppet.address);
+        let said: Vec<Message<'_>> = answers.iter().flat_map(|answer| craft::messages("swim", answer)).collect();
+        let told = |message: &Message<'_>| matches!(message, Message::Alive(alive) if alive.id == other.id());
+        assert!(matches!(said.first(), Some(Message::Ack(_))) && said.iter().any(told), "{from}: {said:?}");
+    }
+}

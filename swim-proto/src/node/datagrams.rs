@@ -8,17 +8,17 @@ use crate::membership::record::Content;
 use crate::membership::{Slot, State, precedence};
 use crate::outbox::{Body, Notice};
 use crate::time::Instant;
-use crate::wire::{Alive, Ask, Message, Messages, decode_news};
+use crate::wire::{Alive, Ask, Message, Messages, canonical, decode_news};
 
 /// The longest datagram taken in: others may be configured to send larger ones than we do.
 const DATAGRAM_LEN_MAX: usize = 65_507;
 
 impl Node {
-    /// A datagram arrived.
+    /// A datagram arrived, from this address however the socket spells it: IPv4 as IPv6, with a scope or without.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), DatagramError> {
         let decoded = decode_news(datagram, self.cluster, DATAGRAM_LEN_MAX, |alive| self.is_known(alive));
         let messages = decoded.inspect_err(|error| self.count_drop(error))?;
-        let now = self.begin(now);
+        let (now, from) = (self.begin(now), canonical(from));
         self.stats.datagrams_in += 1;
         self.stats.bytes_in += datagram.len() as u64;
         if self.status == Status::Superseded {

@@ -12,7 +12,7 @@ use crate::membership::Slot;
 use crate::outbox::Control;
 use crate::time::Instant;
 use crate::timers::Chore;
-use crate::wire::is_unicast;
+use crate::wire::{canonical, is_unicast};
 
 /// Most seeds asked at the same time.
 const IN_FLIGHT_MAX: usize = 3;
@@ -82,12 +82,12 @@ impl Node {
         }
         if self.joins.active {
             for &address in addresses {
-                self.add_candidate(address);
+                self.add_candidate(canonical(address));
             }
             self.ask_candidates(now);
         } else if self.joins.healing == Some(seed) {
             self.joins.healing = None;
-            let strangers: Vec<SocketAddr> = addresses.iter().copied().filter(|&a| self.is_stranger(a)).collect();
+            let strangers: Vec<SocketAddr> = addresses.iter().copied().map(canonical).filter(|&a| self.is_stranger(a)).collect();
             if !strangers.is_empty() {
                 let address = strangers[self.random.below(strangers.len())];
                 self.open_stream(now, address, Opening::Sync);

@@ -11,7 +11,7 @@ use crate::membership::NodeId;
 use crate::outbox::Control;
 use crate::time::Instant;
 use crate::timers::Timer;
-use crate::wire::{FrameReader, PREFIX_LEN};
+use crate::wire::{FrameReader, PREFIX_LEN, canonical};
 
 /// The packets of a long step are about this long: a few fit into a stream's credit.
 pub(super) const PACKET_LEN: usize = 16 * 1024;
@@ -60,10 +60,10 @@ pub(super) enum Opening {
 pub(super) struct Broken;
 
 impl Node {
-    /// Somebody opened a stream to us. `None`: there is no room for it, or its host has its share; close it.
+    /// Somebody at this address, however the socket spells it, opened a stream to us. `None`: there is no room for it, or its host has its share; close it.
     pub fn accept_stream(&mut self, now: Instant, from: SocketAddr) -> Option<StreamId> {
         let now = self.begin(now);
-        let host = from.ip().to_canonical();
+        let host = canonical(from).ip();
         // The last quarter of the room is our own: others cannot keep us from opening streams.
         let room = usize::from(self.config.streams_max) * 3 / 4;
         if self.guests.all.streams >= room || self.guests.of(host).streams >= self.share_of(room) {

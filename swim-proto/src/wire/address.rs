@@ -24,6 +24,54 @@ pub fn is_unicast(address: SocketAddr) -> bool {
         }
 }
 
+/// Why an address cannot be told to others ([`is_unicast`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddressFault {
+    /// Its port is 0.
+    #[error("its port is 0; tell the port that the socket has")]
+    Port,
+    /// `0.0.0.0` or `[::]`.
+    #[error("it names every interface and no host; tell the one that others can reach")]
+    Unspecified,
+    /// Of many hosts.
+    #[error("it is a multicast address, not one host's")]
+    Multicast,
+    /// Of all hosts.
+    #[error("it is the broadcast address, not one host's")]
+    Broadcast,
+    /// IPv4 dressed as IPv6.
+    #[error("it is an IPv4 address in IPv6's clothes; tell it as a.b.c.d")]
+    Mapped,
+    /// An IPv6 scope or flow label.
+    #[error("its scope or flow label means something on this host only; tell it without")]
+    Scoped,
+}
+
+impl AddressFault {
+    /// What is wrong with this address, if anything is.
+    pub fn of(address: SocketAddr) -> Option<AddressFault> {
+        let ip = address.ip();
+        let scoped = matches!(address, SocketAddr::V6(v6) if v6.scope_id() != 0 || v6.flowinfo() != 0);
+        let mapped = matches!(address, SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_some());
+        let faults = [
+            (ip.is_unspecified(), AddressFault::Unspecified),
+            (ip.is_multicast(), AddressFault::Multicast),
+            (ip == IpAddr::V4(Ipv4Addr::BROADCAST), AddressFault::Broadcast),
+            (mapped, AddressFault::Mapped),
+            (scoped, AddressFault::Scoped),
+            (address.port() == 0, AddressFault::Port),
+        ];
+        faults.into_iter().find_map(|(is, fault)| is.then_some(fault))
+    }
+}
+
+/// An address as it is told to others: IPv4 undressed, and without scope and flow label. A driver's socket may spell it
+/// in other ways.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 #[inline]
 fn is_unicast_v4(ip: Ipv4Addr) -> bool {
     !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast()

@@ -94,6 +94,7 @@ fn an_address_that_is_not_one_hosts_refuses_the_packet_wherever_it_is() {
         for text in texts {
             let address = address(text);
             assert_eq!(is_unicast(text.parse().unwrap()), taken, "{text}");
+            assert_eq!(AddressFault::of(text.parse().unwrap()).is_none(), taken, "{text}");
             assert_eq!(is_profile_taken(&profile(&address, None, [1, 1], b"a", 0)), taken, "{text}");
             assert_eq!(is_profile_taken(&profile(&home, Some(&address), [1, 1], b"a", 0)), taken, "{text}");
             assert_eq!(is_taken(3, &[&[0; 20][..], &address, &[1]].concat()), taken, "{text}");
@@ -115,10 +116,27 @@ fn an_address_of_no_known_family_or_with_a_port_of_more_than_sixteen_bits_refuse
 }
 
 #[test]
+fn what_is_wrong_with_an_address_is_told() {
+    let faults = [
+        ("10.0.0.1:0", AddressFault::Port),
+        ("0.0.0.0:1", AddressFault::Unspecified),
+        ("[::]:1", AddressFault::Unspecified),
+        ("224.0.0.1:1", AddressFault::Multicast),
+        ("[ff02::1]:1", AddressFault::Multicast),
+        ("255.255.255.255:1", AddressFault::Broadcast),
+        ("[::ffff:10.0.0.1]:1", AddressFault::Mapped),
+    ];
+    for (text, fault) in faults {
+        assert_eq!(AddressFault::of(text.parse().unwrap()), Some(fault), "{text}");
+    }
+}
+
+#[test]
 fn an_address_with_a_scope_or_a_flow_label_cannot_be_told_to_others() {
     for (flow, scope, told) in [(0, 0, true), (0, 2, false), (1, 0, false)] {
         let address = std::net::SocketAddrV6::new("fe80::1".parse().unwrap(), 5000, flow, scope);
         assert_eq!(is_unicast(address.into()), told);
+        assert_eq!(AddressFault::of(address.into()), (!told).then_some(AddressFault::Scoped));
     }
 }
 
