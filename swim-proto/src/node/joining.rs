@@ -1,6 +1,7 @@
 //! Getting in: seeds asked until one answers, and meeting again (\[SWIM\] 3.2; `docs/protocol.md` 7 and 8).
 
 use alloc::vec::Vec;
+use core::mem;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -44,7 +45,12 @@ pub(super) struct Joins {
 
 impl Node {
     pub(super) fn start_joining(&mut self, now: Instant, seeds: &[SeedId]) {
-        self.joins = Joins { seeds: seeds.to_vec(), active: true, ..Joins::default() };
+        // Whoever was asked for the sake of earlier seeds is not to let us in any more.
+        for stream in mem::take(&mut self.joins.in_flight) {
+            self.reset_stream(stream);
+        }
+        let met = self.joins.met;
+        self.joins = Joins { seeds: seeds.to_vec(), active: true, met, ..Joins::default() };
         self.resolve_seeds(now);
     }
 
@@ -74,17 +80,19 @@ impl Node {
         self.timers.set(Chore::Join, now + jittered);
     }
 
-    /// A seed was looked up; no addresses: it could not be.
+    /// A seed was looked up; no addresses: it could not be. The answer for a seed that was replaced is ignored.
     pub fn handle_resolved(&mut self, now: Instant, seed: SeedId, addresses: &[SocketAddr]) {
         let now = self.begin(now);
         if !self.is_running() {
             return;
         }
         if self.joins.active {
-            for &address in addresses {
-                self.add_candidate(canonical(address));
+            if self.joins.seeds.contains(&seed) {
+                for &address in addresses {
+                    self.add_candidate(canonical(address));
+                }
+                self.ask_candidates(now);
             }
-            self.ask_candidates(now);
         } else if self.joins.healing == Some(seed) {
             self.joins.healing = None;
             let strangers: Vec<SocketAddr> = addresses.iter().copied().map(canonical).filter(|&a| self.is_stranger(a)).collect();
@@ -144,8 +152,7 @@ impl Node {
 
     /// A seed has let us in and told us all it knows.
     pub(super) fn joined(&mut self, now: Instant, stream: StreamId) {
-        self.attempt_ended(stream);
-        if !self.joins.active {
+        if !self.attempt_ended(stream) || !self.joins.active {
             return;
         }
         self.stop_joining();
