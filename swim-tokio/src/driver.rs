@@ -5,6 +5,8 @@
 //! done is done at once. Nothing here ever waits for a peer, a subscriber or a lookup.
 
 mod acting;
+mod joining;
+mod remarks;
 mod requests;
 
 use std::io;
@@ -13,18 +15,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
-use swim_proto::{Instant, Node, Status, StreamInput};
+use swim_proto::{DatagramError, Instant, Node, SeedId, Status, StreamId, StreamInput};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{Instrument, debug, trace, warn};
 
+use self::joining::Joining;
+use self::remarks::Remarks;
 use crate::accept::accept;
 use crate::clock::{Alarm, Clock};
 use crate::inputs::{INPUTS_MAX, Input, Moved};
 use crate::notice::Notice;
 use crate::request::{REQUESTS_MAX, Request};
-use crate::seeds::Seeds;
+use crate::seeds::{Seeds, Unresolved};
 use crate::sockets::{Reach, Sockets};
 use crate::stats::DriverStats;
 use crate::streams::Streams;
@@ -52,6 +56,10 @@ pub(crate) struct Driver {
     reach: Reach,
     streams: Streams,
     seeds: Seeds,
+    /// Seeds that needed no lookup, to be told to the node.
+    resolved: Vec<(SeedId, Result<Vec<SocketAddr>, Unresolved>)>,
+    joining: Joining,
+    remarks: Remarks,
     /// Holds one task, which accepts streams.
     acceptor: JoinSet<()>,
     inputs: mpsc::Receiver<Input>,
@@ -123,6 +131,9 @@ impl Driver {
             reach,
             streams: Streams::new(bound, limits.connect_timeout, input.clone()),
             seeds: Seeds::new(reach, limits.resolve_timeout, input),
+            resolved: Vec::new(),
+            joining: Joining::default(),
+            remarks: Remarks::default(),
             acceptor,
             inputs,
             requests,
@@ -183,10 +194,14 @@ impl Driver {
                 is_full |= self.take_datagrams();
                 is_full |= self.take_inputs();
             }
-            self.node.handle_timeout(self.clock.now());
+            let now = self.clock.now();
+            self.node.handle_timeout(now);
             self.act();
+            self.remarks.refuted(now, self.node.stats().refutations, self.node.local().address);
         }
-        self.streams.reap();
+        for stream in self.streams.reap() {
+            self.take_input(Input::Stream(stream, Moved::Failed));
+        }
         self.look_to_the_end();
         if is_full {
             // More is waiting, and so are others.
@@ -208,6 +223,9 @@ impl Driver {
                     let from = Reach::inward(from);
                     if let Err(error) = self.node.handle_datagram(self.clock.now(), from, &self.datagram[..len]) {
                         trace!(%from, len, %error, "a datagram was refused");
+                        if error == DatagramError::Cluster {
+                            self.remarks.foreign(Some(from), &self.node);
+                        }
                     }
                     self.act();
                 }
@@ -237,18 +255,7 @@ impl Driver {
     fn take_input(&mut self, input: Input) {
         let now = self.clock.now();
         match input {
-            Input::Stream(stream, moved) => {
-                let input = match &moved {
-                    Moved::Connected => StreamInput::Connected,
-                    Moved::Unconnected => StreamInput::Failed,
-                    Moved::Data(bytes) => StreamInput::Data(bytes),
-                    Moved::Written(len) => StreamInput::Written(*len),
-                    Moved::Finished => StreamInput::Finished,
-                    Moved::Failed => StreamInput::Failed,
-                };
-                self.stats.connects_failed += u64::from(matches!(moved, Moved::Unconnected));
-                self.node.handle_stream(now, stream, input);
-            }
+            Input::Stream(stream, moved) => self.take_move(now, stream, &moved),
             Input::Accepted(Ok((tcp, from))) => self.take_connection(now, tcp, Reach::inward(from)),
             Input::Accepted(Err(error)) => {
                 self.stats.accept_errors += 1;
@@ -257,18 +264,45 @@ impl Driver {
                     warn!(%error, errors = self.stats.accept_errors, "cannot accept streams");
                 }
             }
-            Input::Resolved(seed, addresses) => {
-                self.stats.resolves_failed += u64::from(addresses.is_empty());
-                self.node.handle_resolved(now, seed, &addresses);
-            }
+            Input::Resolved(seed, outcome) => self.take_resolved(seed, outcome),
         }
         self.act();
+    }
+
+    fn take_move(&mut self, now: Instant, stream: StreamId, moved: &Moved) {
+        let foreign = self.node.stats().drops.foreign;
+        let input = match moved {
+            Moved::Connected => StreamInput::Connected,
+            Moved::Unconnected(error) => {
+                self.stats.connects_failed += 1;
+                self.joining.unconnected(stream, error);
+                StreamInput::Failed
+            }
+            Moved::Data(bytes) => StreamInput::Data(bytes),
+            Moved::Written(len) => StreamInput::Written(*len),
+            Moved::Finished => StreamInput::Finished,
+            Moved::Failed => StreamInput::Failed,
+        };
+        if matches!(moved, Moved::Finished | Moved::Failed) {
+            self.joining.ended(stream);
+        }
+        self.node.handle_stream(now, stream, input);
+        if self.node.stats().drops.foreign > foreign {
+            self.remarks.foreign(self.streams.peer(stream), &self.node);
+        }
+    }
+
+    fn take_resolved(&mut self, seed: SeedId, outcome: Result<Vec<SocketAddr>, Unresolved>) {
+        let addresses = outcome.as_deref().unwrap_or_default();
+        self.stats.resolves_failed += u64::from(addresses.is_empty());
+        self.node.handle_resolved(self.clock.now(), seed, addresses);
+        self.joining.resolved(seed, outcome);
     }
 
     fn take_connection(&mut self, now: Instant, tcp: TcpStream, from: SocketAddr) {
         self.stats.accepts += 1;
         match self.node.accept_stream(now, from) {
-            Some(stream) => self.streams.accept(stream, tcp),
+            Some(stream) => self.streams.accept(stream, tcp, from),
             None => {
                 self.stats.accepts_refused += 1;
                 // Nothing of it is to stay behind in the system.

@@ -121,8 +121,12 @@ impl Handle {
         self.ask(Request::Stats).await
     }
 
-    /// Waits until some seed let this node in, or some member contacted it. Returns at once if that is so already, and
-    /// with an error when it cannot be any more, because the node was superseded or shut down.
+    /// Waits until some seed let this node in, or some member contacted it. Returns at once if that is so already: after
+    /// a [`Handle::join`] of a node that is a member already it says nothing about the new seeds (events and
+    /// [`Handle::members`] do). An error when it cannot be any more, because the node was superseded or shut down.
+    ///
+    /// It waits for as long as that takes: a node whose seeds are all down keeps trying. Bound it by a time-out if you
+    /// can do without the cluster; meanwhile the log says, at `warn`, what is wrong with each seed.
     pub async fn joined(&self) -> Result<(), RequestError> {
         match self.wait_for(|status| matches!(status, Status::Joined | Status::Superseded)).await? {
             Status::Superseded => Err(CommandError::Status(Status::Superseded).into()),
@@ -149,10 +153,17 @@ impl Handle {
 }
 
 /// Commands. Each is done, or refused, before it returns; what follows from it is told by events.
+///
+/// Dropping one of these futures before it is done (a time-out, a `select!`) does not take the command back: it may
+/// have been done, may still be done, or may never have been asked. Views cost nothing when dropped. So: ask again what
+/// is harmless twice ([`join`](Handle::join), [`set_metadata`](Handle::set_metadata), [`shutdown`](Handle::shutdown)),
+/// and look at [`status`](Handle::status) after having given up on [`leave`](Handle::leave): a departure that has begun
+/// goes on.
 impl Handle {
     /// Joins a cluster by way of any of these seeds, each `host:port`, trying until one lets us in. They replace earlier
-    /// seeds. Returns when the attempt has begun; [`Handle::joined`] waits for its success. After [`Handle::leave`], it
-    /// is the way back.
+    /// seeds at once: whoever those had been asked by then is not waited for any more. Returns when the attempt has
+    /// begun; [`Handle::joined`] waits for the success of a node that was no member before. After [`Handle::leave`], it
+    /// is the way back. A member that joins once more stays one, and merges what the new seeds know.
     pub async fn join<I>(&self, seeds: I) -> Result<(), RequestError>
     where
         I: IntoIterator<Item: AsRef<str>>,
@@ -180,8 +191,9 @@ impl Handle {
         Ok(self.ask(|reply| Request::ForceLeave(member, reply)).await??)
     }
 
-    /// Leaves the cluster, flushes what is still to be written, closes the sockets, and returns when all that is done.
-    /// Harmless when the node is shut down already.
+    /// Leaves the cluster, flushes what is still to be written, closes the sockets, and returns when all that is done:
+    /// within [`Config::leave_timeout`](swim_proto::Config::leave_timeout) and a second or two. Harmless when the node
+    /// is shut down already. Dropped before it is done, but polled once, it is carried out all the same.
     pub async fn shutdown(&self) {
         self.end(Request::Shutdown).await;
     }
@@ -192,7 +204,8 @@ impl Handle {
         self.end(Request::Abort).await;
     }
 
-    /// Waits until the node is no more: shut down by some clone of this handle.
+    /// Waits until the node is no more: shut down by some clone of this handle, or ended by a defect of ours, which
+    /// [`Handle::status`] tells apart: after a [`Handle::shutdown`] it is [`Status::Left`] (or was `Superseded` before).
     pub async fn closed(&self) {
         self.requests.closed().await;
     }

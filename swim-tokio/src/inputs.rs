@@ -11,6 +11,8 @@ use swim_proto::{SeedId, StreamId};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+use crate::seeds::Unresolved;
+
 /// Most inputs that wait for the driver.
 pub(crate) const INPUTS_MAX: usize = 64;
 
@@ -19,15 +21,15 @@ pub(crate) type Inputs = mpsc::Sender<Input>;
 pub(crate) enum Input {
     Stream(StreamId, Moved),
     Accepted(io::Result<(TcpStream, SocketAddr)>),
-    /// No addresses: the lookup failed.
-    Resolved(SeedId, Vec<SocketAddr>),
+    /// A seed was looked up.
+    Resolved(SeedId, Result<Vec<SocketAddr>, Unresolved>),
 }
 
 /// What happened to a stream: the core's [`StreamInput`](swim_proto::StreamInput) with bytes of its own.
 pub(crate) enum Moved {
     Connected,
-    /// It could not be opened: to the core, `Failed`.
-    Unconnected,
+    /// It could not be opened, and why: to the core, `Failed`.
+    Unconnected(io::Error),
     Data(Bytes),
     Written(usize),
     Finished,

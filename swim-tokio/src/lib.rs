@@ -37,14 +37,18 @@
 //! | requests waiting | 64; whoever asks one more waits |
 //! | notices kept for slow receivers | [`Options::events_max`], about 1 KiB each at most |
 //! | a turn | 64 datagrams, 64 inputs of streams, 16 requests, then timers |
-//! | lookups of seeds at once | 8 |
+//! | lookups of seeds at once | 8, on threads of their own; 32 with those of replaced seeds that still hang |
 //!
 //! A datagram that the socket does not take at once is dropped and counted ([`DriverStats`]); the protocol expects loss.
 //!
 //! # Ends
 //!
 //! [`Handle::shutdown`] leaves the cluster, flushes, closes, and returns when all of that is done. When the last handle
-//! is dropped, the node stops without goodbye, and nothing of it stays behind.
+//! is dropped, the node stops without goodbye, and nothing of it stays behind. (A lookup of a seed that hangs in the
+//! system cannot be called back: its thread, which belongs to no runtime and holds nothing up, ends when the system
+//! gives up, mostly within half a minute.)
+//!
+//! What to do when a node is superseded, isolated, or read too slowly is in `docs/tokio.md` of the repository.
 #![forbid(unsafe_code)]
 
 mod accept;

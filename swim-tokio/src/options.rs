@@ -13,7 +13,7 @@ use crate::clock::{Clock, wall_millis};
 use crate::driver::{Driver, Limits};
 use crate::handle::{Handle, Identity};
 use crate::seeds::{SeedError, SeedName};
-use crate::sockets::Sockets;
+use crate::sockets::{Reach, Sockets};
 
 /// How a node is to be run. Begin with [`Options::new`], end with [`Options::start`].
 ///
@@ -32,9 +32,11 @@ use crate::sockets::Sockets;
 #[non_exhaustive]
 pub struct Options {
     /// The local address of both sockets, UDP and TCP. Port 0: one that is free for both. An unspecified address
-    /// (`0.0.0.0`, `[::]`) listens on every interface and needs `advertise`; `[::]` serves IPv4 as well.
+    /// (`0.0.0.0`, `[::]`) listens on every interface and needs `advertise`; `[::]` serves IPv4 as well, any other
+    /// serves its own family alone. An IPv4 address spelt as IPv6 (`[::ffff:10.0.0.7]`) is taken for what it is.
     pub bind: SocketAddr,
-    /// Where others reach this node, if that is not `bind`. Port 0: the port that was bound.
+    /// Where others reach this node, if that is not `bind`: of a family that `bind` serves. Port 0: the port that was
+    /// bound.
     pub advertise: Option<SocketAddr>,
     /// The member's unique name, 1 to 255 bytes. By default its advertised address.
     pub name: Option<String>,
@@ -60,9 +62,11 @@ pub struct Options {
     /// How many notices each receiver of events may fall behind before it loses the oldest; rounded up to a power of
     /// two, at most 2^20. All receivers share them; one is about 1 KiB at most.
     pub events_max: usize,
-    /// How long opening a stream may take.
+    /// How long opening a stream may take; 5 s by default.
     pub connect_timeout: Duration,
-    /// How long looking up a seed may take.
+    /// After how long a lookup of a seed is reported as failed; 20 s by default. An answer that comes later is used all
+    /// the same. Systems wait 5 s for one name server before they ask the next, so less than twice that would take one
+    /// dead server for the loss of all.
     pub resolve_timeout: Duration,
 }
 
@@ -83,7 +87,7 @@ impl Options {
             send_buffer: 1 << 20,
             events_max: 1024,
             connect_timeout: Duration::from_secs(5),
-            resolve_timeout: Duration::from_secs(5),
+            resolve_timeout: Duration::from_secs(20),
         }
     }
 
@@ -129,14 +133,18 @@ impl Options {
     pub async fn start(self) -> Result<Handle, StartError> {
         self.config.validate()?;
         let seeds = self.seeds.iter().map(|seed| seed.parse()).collect::<Result<Vec<SeedName>, _>>()?;
-        let bind = self.bind;
-        if self.advertise.unwrap_or(bind).ip().is_unspecified() {
+        let bind = plain(self.bind);
+        let advertise = self.advertise.map(Reach::inward);
+        if advertise.unwrap_or(bind).ip().is_unspecified() {
             return Err(StartError::Unreachable { bind });
+        }
+        if let Some(advertise) = advertise.filter(|&advertise| !Reach::of(bind).reaches(advertise)) {
+            return Err(StartError::Family { bind, advertise });
         }
         let sockets = Sockets::bind(bind, self.receive_buffer, self.send_buffer)
             .map_err(|source| StartError::Bind { address: bind, source })?;
         let bound = sockets.bound;
-        let mut address = self.advertise.unwrap_or(bound);
+        let mut address = advertise.unwrap_or(Reach::inward(bound));
         if address.port() == 0 {
             address.set_port(bound.port());
         }
@@ -171,6 +179,12 @@ impl Options {
     }
 }
 
+/// An IPv4 address spelt as IPv6, as what it is; others as they are, with their scope.
+fn plain(bind: SocketAddr) -> SocketAddr {
+    let plain = Reach::inward(bind);
+    if plain.is_ipv4() { plain } else { bind }
+}
+
 /// A random number, by way of the keys that the standard library draws from the system for its maps.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
@@ -195,6 +209,17 @@ pub enum StartError {
     Unreachable {
         /// The address that was asked for.
         bind: SocketAddr,
+    },
+    /// Others would be told an address of a family that the node neither sends to nor listens on.
+    #[error(
+        "bound to {bind}, a node cannot be reached at {advertise}, which is of the other family: advertise an address of \
+         the same, or bind [::], which serves both"
+    )]
+    Family {
+        /// The address that was asked for.
+        bind: SocketAddr,
+        /// What others were to be told.
+        advertise: SocketAddr,
     },
     /// A seed is not of the form `host:port`.
     #[error(transparent)]

@@ -1,22 +1,26 @@
 //! Seeds as people write them, `host:port`, and their lookup, anew each time.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use swim_proto::SeedId;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
-use tracing::{Instrument, debug};
+use tracing::{Instrument, debug, warn};
 
 use crate::inputs::{Input, Inputs};
 use crate::sockets::Reach;
 
-/// Most lookups at once; the others wait for their turn.
+/// Most lookups of the present seeds at once; the others wait for their turn.
 const LOOKUPS_MAX: usize = 8;
+
+/// Most lookups at once, those of replaced seeds included that the name servers have not answered yet.
+const THREADS_MAX: usize = 32;
 
 /// Most addresses of one seed that are told to the core; the rest are ignored.
 const ADDRESSES_MAX: usize = 32;
@@ -66,7 +70,32 @@ impl fmt::Display for SeedName {
     }
 }
 
+/// Why a seed has no address to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unresolved {
+    /// The system's answer.
+    Unknown(String),
+    /// All its addresses are of a family that the node is not bound to.
+    Unreachable,
+    /// The name servers took longer than [`Options::resolve_timeout`](crate::Options::resolve_timeout).
+    Late,
+}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unresolved::Unknown(why) => write!(f, "cannot be looked up: {why}"),
+            Unresolved::Unreachable => f.write_str("has no address of a family that this node is bound to"),
+            Unresolved::Late => f.write_str("cannot be looked up: the name servers do not answer"),
+        }
+    }
+}
+
 /// The seeds that hold at present, and the lookups under way. Dropping it gives them up.
+///
+/// A lookup is the system's (`getaddrinfo`): it cannot be interrupted, and may hang for as long as the name servers do.
+/// Each runs on a thread of its own that belongs to no runtime, so that none waits for it at its end; the thread holds
+/// its turn until it is done, whether or not anybody still wants the answer.
 pub(crate) struct Seeds {
     reach: Reach,
     timeout: Duration,
@@ -74,14 +103,28 @@ pub(crate) struct Seeds {
     /// The id of the first of `names`; the others' follow. Ids are not used again when seeds are replaced.
     first: u32,
     names: Vec<SeedName>,
+    /// Of the present seeds: those replaced do not hold up their successors.
     turns: Arc<Semaphore>,
-    lookups: JoinSet<()>,
+    /// Of all.
+    threads: Arc<Semaphore>,
+    lookups: JoinSet<SeedId>,
+    /// The seeds whose lookup has not ended: one is enough for each.
+    under_way: BTreeSet<SeedId>,
 }
 
 impl Seeds {
     pub(crate) fn new(reach: Reach, timeout: Duration, inputs: Inputs) -> Seeds {
-        let turns = Arc::new(Semaphore::new(LOOKUPS_MAX));
-        Seeds { reach, timeout, inputs, first: 0, names: Vec::new(), turns, lookups: JoinSet::new() }
+        Seeds {
+            reach,
+            timeout,
+            inputs,
+            first: 0,
+            names: Vec::new(),
+            turns: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+            threads: Arc::new(Semaphore::new(THREADS_MAX)),
+            lookups: JoinSet::new(),
+            under_way: BTreeSet::new(),
+        }
     }
 
     /// The ids that `replace` will give to so many names.
@@ -90,34 +133,46 @@ impl Seeds {
         (0..len as u32).map(|index| SeedId(first.wrapping_add(index))).collect()
     }
 
-    /// From now on, these are the seeds.
+    /// From now on, these are the seeds. Lookups of those before are given up.
     pub(crate) fn replace(&mut self, names: Vec<SeedName>) {
         self.first = self.first.wrapping_add(self.names.len() as u32);
         self.names = names;
+        self.lookups = JoinSet::new();
+        self.under_way.clear();
+        self.turns = Arc::new(Semaphore::new(LOOKUPS_MAX));
     }
 
-    /// Looks a seed up, in a task; its addresses, or none, arrive as [`Input::Resolved`].
-    pub(crate) fn resolve(&mut self, seed: SeedId) {
-        while self.lookups.try_join_next().is_some() {}
-        let Some(name) = self.names.get(seed.0.wrapping_sub(self.first) as usize).cloned() else { return };
-        let (reach, timeout, inputs, turns) = (self.reach, self.timeout, self.inputs.clone(), self.turns.clone());
-        let lookup = async move {
-            // Never closed; and were it, there would only be more lookups at once.
-            let _turn = turns.acquire().await;
-            let addresses = match tokio::time::timeout(timeout, lookup(&name, reach)).await {
-                Ok(Ok(addresses)) => addresses,
-                Ok(Err(error)) => {
-                    debug!(seed = %name, %error, "cannot look up a seed");
-                    Vec::new()
-                }
-                Err(_) => {
-                    debug!(seed = %name, ?timeout, "looking up a seed took too long");
-                    Vec::new()
-                }
-            };
-            let _ = inputs.send(Input::Resolved(seed, addresses)).await;
-        };
-        self.lookups.spawn(lookup.in_current_span());
+    /// The present seeds, in the order in which they were named.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (SeedId, &SeedName)> {
+        let first = self.first;
+        (0u32..).zip(&self.names).map(move |(index, name)| (SeedId(first.wrapping_add(index)), name))
+    }
+
+    /// Looks a seed up; its addresses, or why there are none, arrive as [`Input::Resolved`]. One that is written as an
+    /// address is given back at once, and needs no lookup. `None` as well while an earlier lookup of it is under way.
+    pub(crate) fn resolve(&mut self, seed: SeedId) -> Option<Result<Vec<SocketAddr>, Unresolved>> {
+        while let Some(ended) = self.lookups.try_join_next() {
+            self.under_way.retain(|seed| ended.as_ref().ok() != Some(seed));
+        }
+        let name = self.names.get(seed.0.wrapping_sub(self.first) as usize)?.clone();
+        if let Ok(address) = name.0.parse::<SocketAddr>() {
+            return Some(reachable([address], self.reach));
+        }
+        if self.under_way.insert(seed) {
+            let lookup = look_up(
+                Lookup { seed, name, reach: self.reach, timeout: self.timeout },
+                (self.turns.clone(), self.threads.clone()),
+                self.inputs.clone(),
+            );
+            self.lookups.spawn(lookup.in_current_span());
+        }
+        None
+    }
+
+    /// How many names are being looked up, but for those whose end was not noticed yet.
+    #[cfg(test)]
+    fn under_way(&self) -> usize {
+        self.lookups.len()
     }
 
     /// Gives up all lookups.
@@ -126,18 +181,59 @@ impl Seeds {
     }
 }
 
-/// The addresses of a name that can be reached; an error if there is none.
-async fn lookup(name: &SeedName, reach: Reach) -> io::Result<Vec<SocketAddr>> {
+struct Lookup {
+    seed: SeedId,
+    name: SeedName,
+    reach: Reach,
+    timeout: Duration,
+}
+
+/// Waits for its turn, looks the name up and reports. An answer that comes too late is reported after all.
+async fn look_up(lookup: Lookup, (turns, threads): (Arc<Semaphore>, Arc<Semaphore>), inputs: Inputs) -> SeedId {
+    let Lookup { seed, name, reach, timeout } = lookup;
+    // Never closed; and were they, there would only be more lookups at once.
+    let turn = (turns.acquire_owned().await, threads.acquire_owned().await);
+    let (answer, mut answered) = oneshot::channel();
+    let asked = name.0.clone();
+    let thread = std::thread::Builder::new().name("swim-lookup".to_owned()).spawn(move || {
+        // A refusal means that nobody wants to know any more.
+        let _ = answer.send(asked.to_socket_addrs().map(Vec::from_iter));
+        drop(turn);
+    });
+    if let Err(error) = thread {
+        debug!(seed = %name, %error, "the system gives no thread for a lookup");
+    }
+    let report = async |outcome: Result<io::Result<Vec<SocketAddr>>, oneshot::error::RecvError>| {
+        let outcome = match outcome {
+            Ok(Ok(addresses)) => reachable(addresses, reach),
+            Ok(Err(error)) => Err(Unresolved::Unknown(error.to_string())),
+            Err(_) => Err(Unresolved::Unknown("the system gives no thread for it".to_owned())),
+        };
+        if let Err(why) = &outcome {
+            debug!(seed = %name, %why, "no addresses of a seed");
+        }
+        let _ = inputs.send(Input::Resolved(seed, outcome)).await;
+    };
+    match tokio::time::timeout(timeout, &mut answered).await {
+        Ok(outcome) => report(outcome).await,
+        Err(_) => {
+            warn!(seed = %name, ?timeout, "looking up a seed takes too long; are the name servers of this host well?");
+            let _ = inputs.send(Input::Resolved(seed, Err(Unresolved::Late))).await;
+            report(answered.await).await;
+        }
+    }
+    seed
+}
+
+/// Those of a seed's addresses that can be reached; an error if there is none.
+fn reachable(found: impl IntoIterator<Item = SocketAddr>, reach: Reach) -> Result<Vec<SocketAddr>, Unresolved> {
     let mut addresses: Vec<SocketAddr> = Vec::new();
-    for address in tokio::net::lookup_host(&name.0).await?.map(Reach::inward) {
+    for address in found.into_iter().map(Reach::inward) {
         if reach.reaches(address) && !addresses.contains(&address) && addresses.len() < ADDRESSES_MAX {
             addresses.push(address);
         }
     }
-    if addresses.is_empty() {
-        return Err(io::Error::other("it has no address of a family that the node is bound to"));
-    }
-    Ok(addresses)
+    if addresses.is_empty() { Err(Unresolved::Unreachable) } else { Ok(addresses) }
 }
 
 #[cfg(test)]
@@ -157,35 +253,115 @@ mod tests {
         }
     }
 
-    async fn resolved(seed: &str, bound: &str) -> Vec<SocketAddr> {
-        let (inputs, mut received) = tokio::sync::mpsc::channel(1);
-        let mut seeds = Seeds::new(Reach::of(bound.parse().unwrap()), Duration::from_secs(5), inputs);
-        let ids = seeds.next_ids(1);
-        seeds.replace(vec![seed.parse().unwrap()]);
-        seeds.resolve(ids[0]);
+    fn seeds_of(bound: &str, names: &[&str]) -> (Seeds, Vec<SeedId>, tokio::sync::mpsc::Receiver<Input>) {
+        let (inputs, received) = tokio::sync::mpsc::channel(64);
+        let mut seeds = Seeds::new(Reach::of(bound.parse().unwrap()), Duration::from_secs(60), inputs);
+        let ids = seeds.next_ids(names.len());
+        seeds.replace(names.iter().map(|name| name.parse().unwrap()).collect());
+        (seeds, ids, received)
+    }
+
+    #[tokio::test]
+    async fn a_name_is_looked_up_in_the_family_of_the_socket() {
+        let (mut seeds, ids, mut received) = seeds_of("127.0.0.1:1", &["localhost:7946"]);
+        assert_eq!(seeds.resolve(ids[0]), None);
         match received.recv().await {
-            Some(Input::Resolved(id, addresses)) if id == ids[0] => addresses,
+            Some(Input::Resolved(id, outcome)) if id == ids[0] => {
+                assert_eq!(outcome, Ok(vec!["127.0.0.1:7946".parse().unwrap()]));
+            }
             _ => panic!("nothing was resolved"),
         }
     }
 
     #[tokio::test]
-    async fn a_name_is_looked_up_in_the_family_of_the_socket() {
-        assert_eq!(resolved("localhost:7946", "127.0.0.1:1").await, ["127.0.0.1:7946".parse().unwrap()]);
-        assert_eq!(resolved("[::1]:7946", "[::1]:1").await, ["[::1]:7946".parse().unwrap()]);
-        assert_eq!(resolved("[::1]:7946", "127.0.0.1:1").await, []);
+    async fn an_address_needs_no_lookup_and_waits_for_none() {
+        let (mut seeds, ids, _received) = seeds_of("[::1]:1", &["[::1]:7946", "127.0.0.1:7946"]);
+        // All turns are taken, as if the name servers were gone.
+        let _turns = seeds.turns.clone().try_acquire_many_owned(LOOKUPS_MAX as u32).unwrap();
+        assert_eq!(seeds.resolve(ids[0]), Some(Ok(vec!["[::1]:7946".parse().unwrap()])));
+        assert_eq!(seeds.resolve(ids[1]), Some(Err(Unresolved::Unreachable)));
+        assert_eq!(seeds.under_way(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_seed_is_looked_up_once_at_a_time_and_no_more_once_it_is_replaced() {
+        let (mut seeds, ids, mut received) = seeds_of("127.0.0.1:1", &["localhost:1", "localhost:2"]);
+        let turns = seeds.turns.clone().try_acquire_many_owned(LOOKUPS_MAX as u32).unwrap();
+        for _ in 0..100 {
+            assert_eq!(seeds.resolve(ids[0]), None);
+            assert_eq!(seeds.resolve(ids[1]), None);
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(seeds.under_way(), 2);
+        drop(turns);
+        for _ in 0..2 {
+            assert!(matches!(received.recv().await, Some(Input::Resolved(_, Ok(_)))));
+        }
+        // Once it has ended, the next may begin.
+        while seeds.under_way() > 0 {
+            tokio::task::yield_now().await;
+            seeds.resolve(SeedId(u32::MAX));
+        }
+        seeds.resolve(ids[0]);
+        assert_eq!(seeds.under_way(), 1);
+
+        // Those before hold up nobody: not with their lookups, nor with their turns.
+        let _turns = seeds.turns.clone().try_acquire_many_owned(LOOKUPS_MAX as u32 - 1).unwrap();
+        let new = seeds.next_ids(1);
+        seeds.replace(vec!["localhost:3".parse().unwrap()]);
+        assert_eq!(seeds.under_way(), 0);
+        seeds.resolve(new[0]);
+        let three = async {
+            loop {
+                match received.recv().await.expect("the seeds are there") {
+                    Input::Resolved(id, Ok(_)) if id == new[0] => return,
+                    _ => {}
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), three).await.expect("the new seed is looked up");
+    }
+
+    #[tokio::test]
+    async fn a_late_answer_is_told_after_the_warning() {
+        let (inputs, mut received) = tokio::sync::mpsc::channel(64);
+        let mut seeds = Seeds::new(Reach::V4, Duration::ZERO, inputs);
+        let ids = seeds.next_ids(1);
+        seeds.replace(vec!["localhost:7946".parse().unwrap()]);
+        seeds.resolve(ids[0]);
+        let mut outcomes = Vec::new();
+        while outcomes.last().is_none_or(Result::is_err) {
+            match received.recv().await {
+                Some(Input::Resolved(id, outcome)) if id == ids[0] => outcomes.push(outcome),
+                _ => panic!("nothing was resolved"),
+            }
+        }
+        // With no time at all the answer may still have been there at once.
+        assert!(outcomes[..outcomes.len() - 1].iter().all(|outcome| *outcome == Err(Unresolved::Late)));
+        assert_eq!(outcomes.last(), Some(&Ok(vec!["127.0.0.1:7946".parse().unwrap()])));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_nobody_has_is_told_as_such() {
+        let (mut seeds, ids, mut received) = seeds_of("127.0.0.1:1", &["no-such-host.invalid:1"]);
+        seeds.resolve(ids[0]);
+        let outcome = loop {
+            match received.recv().await {
+                Some(Input::Resolved(_, Err(Unresolved::Late))) => {}
+                Some(Input::Resolved(_, outcome)) => break outcome,
+                _ => panic!("nothing was resolved"),
+            }
+        };
+        assert!(matches!(outcome, Err(Unresolved::Unknown(_))), "{outcome:?}");
     }
 
     #[tokio::test]
     async fn ids_of_replaced_seeds_are_not_used_again() {
-        let (inputs, _received) = tokio::sync::mpsc::channel(1);
-        let mut seeds = Seeds::new(Reach::V4, Duration::from_secs(5), inputs);
-        let old = seeds.next_ids(2);
-        seeds.replace(vec!["a:1".parse().unwrap(), "b:1".parse().unwrap()]);
+        let (mut seeds, old, _received) = seeds_of("127.0.0.1:1", &["a:1", "b:1"]);
         let new = seeds.next_ids(1);
-        seeds.replace(vec!["c:1".parse().unwrap()]);
+        seeds.replace(vec!["127.0.0.1:1".parse().unwrap()]);
         assert!(!old.contains(&new[0]));
-        seeds.resolve(old[0]);
-        assert!(seeds.lookups.is_empty());
+        assert_eq!(seeds.resolve(old[0]), None);
+        assert_eq!(seeds.under_way(), 0);
     }
 }

@@ -32,9 +32,9 @@ pub struct DriverStats {
     pub connects: u64,
     /// Of these, failed or not open in time.
     pub connects_failed: u64,
-    /// Names looked up.
+    /// Times the core wanted a seed looked up. One at most is under way for each seed.
     pub resolves: u64,
-    /// Of these, without a usable address, or not answered in time.
+    /// Lookups without a usable address, or not answered in time.
     pub resolves_failed: u64,
     /// Streams open now.
     pub streams: u32,

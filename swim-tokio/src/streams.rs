@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::WriteHalf;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
-use tracing::{Instrument, debug, trace};
+use tracing::{Instrument, debug, error, trace};
 
 use crate::inputs::{Input, Inputs, Moved};
 use crate::sockets;
@@ -36,6 +36,7 @@ pub(crate) struct Streams {
 
 /// The driver's end of a stream.
 struct Open {
+    peer: SocketAddr,
     /// Unbounded, because the core's write credit bounds it.
     orders: mpsc::UnboundedSender<Order>,
     task: AbortHandle,
@@ -56,26 +57,31 @@ impl Streams {
         self.open.len()
     }
 
+    /// Whom a stream leads to.
+    pub(crate) fn peer(&self, stream: StreamId) -> Option<SocketAddr> {
+        self.open.get(&stream).map(|open| open.peer)
+    }
+
     pub(crate) fn connect(&mut self, stream: StreamId, to: SocketAddr) {
         let (bound, timeout, inputs) = (self.bound, self.connect_timeout, self.inputs.clone());
-        self.spawn(stream, async move |orders| match connect(bound, to, timeout).await {
+        self.spawn(stream, to, async move |orders| match connect(bound, to, timeout).await {
             Ok(tcp) => {
                 report(&inputs, stream, Moved::Connected).await;
                 serve(stream, tcp, orders, inputs).await;
             }
             Err(error) => {
                 debug!(stream = stream.0, %to, %error, "cannot open a stream");
-                report(&inputs, stream, Moved::Unconnected).await;
+                report(&inputs, stream, Moved::Unconnected(error)).await;
             }
         });
     }
 
-    pub(crate) fn accept(&mut self, stream: StreamId, tcp: TcpStream) {
+    pub(crate) fn accept(&mut self, stream: StreamId, tcp: TcpStream, from: SocketAddr) {
         let inputs = self.inputs.clone();
-        self.spawn(stream, move |orders| serve(stream, tcp, orders, inputs));
+        self.spawn(stream, from, move |orders| serve(stream, tcp, orders, inputs));
     }
 
-    fn spawn<F>(&mut self, stream: StreamId, task: impl FnOnce(mpsc::UnboundedReceiver<Order>) -> F)
+    fn spawn<F>(&mut self, stream: StreamId, peer: SocketAddr, task: impl FnOnce(mpsc::UnboundedReceiver<Order>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -88,7 +94,7 @@ impl Streams {
             }
             .in_current_span(),
         );
-        self.open.insert(stream, Open { orders, task });
+        self.open.insert(stream, Open { peer, orders, task });
     }
 
     /// Writes these bytes after those given before. For a stream that has ended: in vain.
@@ -117,13 +123,25 @@ impl Streams {
         }
     }
 
-    /// Forgets the streams that have ended.
-    pub(crate) fn reap(&mut self) {
+    /// Forgets the streams that have ended, and gives those whose task failed without a word: nobody else will tell the
+    /// core.
+    pub(crate) fn reap(&mut self) -> Vec<StreamId> {
+        let mut failed = Vec::new();
         while let Some(ended) = self.tasks.try_join_next() {
-            if let Ok(stream) = ended {
-                self.open.remove(&stream);
+            match ended {
+                Ok(stream) => drop(self.open.remove(&stream)),
+                Err(error) => {
+                    // One that was reset is known here no more.
+                    let stream = self.open.iter().find(|(_, open)| open.task.id() == error.id()).map(|(id, _)| *id);
+                    if let Some(stream) = stream {
+                        error!(stream = stream.0, %error, "the task of a stream failed; please report this");
+                        self.open.remove(&stream);
+                        failed.push(stream);
+                    }
+                }
             }
         }
+        failed
     }
 
     /// Writes what is to be written, shuts down, and resets what has not ended within `limit`.

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use swim_proto::{Action, Node};
+use swim_proto::{Action, Event, Node, Status};
 use tokio::net::UdpSocket;
 use tokio::sync::broadcast;
 use tracing::trace;
@@ -18,34 +18,65 @@ use crate::stats::DriverStats;
 impl Driver {
     /// Does whatever the node wants done.
     pub(super) fn act(&mut self) {
+        self.act_once();
+        // Seeds that are written as addresses are answered at once.
+        while let Some((seed, outcome)) = self.resolved.pop() {
+            self.take_resolved(seed, outcome);
+            self.act_once();
+        }
+        let status = self.node.status();
+        let is_new = self.status.send_if_modified(|seen| std::mem::replace(seen, status) != status);
+        if is_new && status != Status::Joining {
+            self.joining.settled(status);
+        }
+    }
+
+    fn act_once(&mut self) {
+        let is_joining = self.node.status() == Status::Joining;
         while let Some(action) = self.node.poll_action(&mut self.action) {
             match action {
-                Action::Transmit { to, datagram } => send(&self.udp, self.reach, to, datagram, &mut self.stats),
+                Action::Transmit { to, datagram } => {
+                    if !send(&self.udp, self.reach, to, datagram, &mut self.stats) {
+                        self.remarks.unreachable(to, self.reach);
+                    }
+                }
                 Action::Connect { stream, to } => {
                     self.stats.connects += 1;
+                    if is_joining {
+                        self.joining.asks(stream, to);
+                    }
                     self.streams.connect(stream, to);
                 }
                 Action::Write { stream, bytes } => self.streams.write(stream, bytes),
                 Action::Finish { stream } => self.streams.finish(stream),
-                Action::Reset { stream } => self.streams.reset(stream),
+                Action::Reset { stream } => {
+                    self.joining.ended(stream);
+                    self.streams.reset(stream);
+                }
                 Action::Resolve { seed } => {
                     self.stats.resolves += 1;
-                    self.seeds.resolve(seed);
+                    if is_joining {
+                        self.joining.seeks(seed, &self.seeds, self.node.local().address);
+                    }
+                    self.resolved.extend(self.seeds.resolve(seed).map(|outcome| (seed, outcome)));
                 }
-                Action::Event(event) => notify(&self.notices, &event, &self.node, &self.clock),
+                Action::Event(event) => {
+                    if let Event::NameTaken { holder } = event {
+                        self.joining.name_taken(holder);
+                    }
+                    notify(&self.notices, &event, &self.node, &self.clock);
+                }
             }
         }
-        let status = self.node.status();
-        self.status.send_if_modified(|seen| std::mem::replace(seen, status) != status);
     }
 }
 
 /// A datagram that the socket does not take is lost, and counted: the protocol expects loss, not delay.
-fn send(udp: &UdpSocket, reach: Reach, to: SocketAddr, datagram: &[u8], stats: &mut DriverStats) {
+/// `false`: the address is of a family that the socket never reaches.
+fn send(udp: &UdpSocket, reach: Reach, to: SocketAddr, datagram: &[u8], stats: &mut DriverStats) -> bool {
     let Some(address) = reach.outward(to) else {
         stats.sends_failed += 1;
-        trace!(%to, "not of a family that the node is bound to");
-        return;
+        return false;
     };
     match udp.try_send_to(datagram, address) {
         Ok(_) => {}
@@ -55,6 +86,7 @@ fn send(udp: &UdpSocket, reach: Reach, to: SocketAddr, datagram: &[u8], stats: &
             trace!(%to, %error, "cannot send a datagram");
         }
     }
+    true
 }
 
 fn notify(notices: &broadcast::Sender<Arc<Notice>>, event: &swim_proto::Event<'_>, node: &Node, clock: &Clock) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use swim_proto::{CommandError, Instant};
 
+use super::joining::Joining;
 use super::{Driver, LEAVE_GRACE, Phase};
 use crate::member::MemberInfo;
 use crate::notice::Events;
@@ -92,6 +93,7 @@ impl Driver {
     pub(crate) fn join(&mut self, seeds: Vec<SeedName>) -> Result<(), CommandError> {
         self.node.join(self.clock.now(), &self.seeds.next_ids(seeds.len()))?;
         self.seeds.replace(seeds);
+        self.joining = Joining::default();
         self.act();
         Ok(())
     }

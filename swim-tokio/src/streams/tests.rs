@@ -63,12 +63,37 @@ async fn bytes_go_both_ways_and_both_sides_finish() {
     assert_eq!(said, b"hello back");
     timeout(SOON, async {
         while streams.len() > 0 {
-            streams.reap();
+            assert_eq!(streams.reap(), []);
             tokio::task::yield_now().await;
         }
     })
     .await
     .expect("a stream finished by both sides is forgotten");
+}
+
+#[tokio::test]
+async fn a_stream_whose_task_panics_has_failed() {
+    let (inputs, _received) = mpsc::channel(INPUTS_MAX);
+    let mut streams = Streams::new("127.0.0.1:0".parse().unwrap(), SOON, inputs);
+    streams.spawn(ID, "127.0.0.1:1".parse().unwrap(), async |_| panic!("as a defect of ours would"));
+    let failed = timeout(SOON, async {
+        loop {
+            match &streams.reap()[..] {
+                [] => tokio::task::yield_now().await,
+                failed => return failed.to_vec(),
+            }
+        }
+    });
+    assert_eq!(failed.await.expect("it is noticed"), [ID]);
+    assert_eq!(streams.len(), 0);
+
+    // One that was reset has ended already, as far as the core is concerned.
+    streams.spawn(ID, "127.0.0.1:1".parse().unwrap(), async |_| std::future::pending().await);
+    streams.reset(ID);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        assert_eq!(streams.reap(), []);
+    }
 }
 
 #[tokio::test]
@@ -79,7 +104,7 @@ async fn a_port_where_nobody_listens_fails_the_stream() {
     let (inputs, mut received) = mpsc::channel(INPUTS_MAX);
     let mut streams = Streams::new("127.0.0.1:0".parse().unwrap(), SOON, inputs);
     streams.connect(ID, nobody);
-    assert!(matches!(next(&mut received).await, Moved::Unconnected));
+    assert!(matches!(next(&mut received).await, Moved::Unconnected(_)));
 }
 
 #[tokio::test]
@@ -96,7 +121,7 @@ async fn a_peer_that_is_slow_to_accept_fails_the_stream_in_time() {
     }
     let late = async {
         loop {
-            if let Some(Input::Stream(_, Moved::Unconnected)) = received.recv().await {
+            if let Some(Input::Stream(_, Moved::Unconnected(_))) = received.recv().await {
                 return;
             }
         }

@@ -75,6 +75,24 @@ async fn an_address_that_nobody_could_reach_is_refused_with_advice() {
 }
 
 #[tokio::test]
+async fn an_address_of_a_family_that_is_not_bound_is_refused_with_advice() {
+    for (bind, advertise) in [("127.0.0.1:0", "[::1]:0"), ("0.0.0.0:0", "[::1]:0"), ("[::1]:0", "127.0.0.1:0")] {
+        let options = Options::new(bind.parse().unwrap()).with_advertise(advertise.parse().unwrap());
+        let error = options.start().await.unwrap_err();
+        assert!(matches!(error, StartError::Family { .. }), "{error}");
+        assert!(error.to_string().contains("[::]"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_ipv4_address_in_the_guise_of_ipv6_is_taken_for_what_it_is() {
+    let mapped = Options::new("[::ffff:127.0.0.1]:0".parse().unwrap()).with_config(quick()).start().await.unwrap();
+    assert!(mapped.address().is_ipv4() && mapped.bound().is_ipv4(), "{}", mapped.address());
+    let other = start("other", &[&mapped]).await;
+    all_alive(&other, 2).await;
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_the_options_is_said_and_nothing_is_bound() {
     let taken = std::net::UdpSocket::bind(loopback()).unwrap();
     let at = taken.local_addr().unwrap();

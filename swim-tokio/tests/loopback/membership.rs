@@ -1,5 +1,7 @@
 //! A cluster forms, loses members in every way there is, and takes them back.
 
+use std::time::Duration;
+
 use swim_tokio::{Cause, CommandError, Event, RequestError, State, Status};
 
 use crate::cluster::{all_alive, cluster, event, eventually, holds, member, restart, soon, start, told};
@@ -177,4 +179,72 @@ async fn a_seed_that_comes_up_late_is_found() {
     let late = restart("late", at, &early).await;
     soon("joining", early.joined()).await.unwrap();
     all_alive(&late, 2).await;
+}
+
+#[tokio::test]
+async fn of_two_processes_of_one_name_the_older_stops_and_says_so() {
+    let started = async |life| {
+        let mut options = crate::cluster::options("twin");
+        options.life = Some(life);
+        options.start().await.unwrap()
+    };
+    let (old, new) = (started(1).await, started(2).await);
+    let (mut of_old, mut of_new) = (old.events(), new.events());
+    // Neither knows of the other until somebody joins by both.
+    let _third = start("third", &[&old, &new]).await;
+    let superseded = event(&mut of_old, "it is superseded", |event| matches!(event, Event::Superseded { .. })).await;
+    assert_eq!(superseded, Event::Superseded { by: new.address(), life: 2 });
+    assert_eq!(old.status(), Status::Superseded);
+
+    // It does nothing any more, and says so to whoever asks.
+    let stopped = || RequestError::Refused(CommandError::Status(Status::Superseded));
+    assert_eq!(soon("joining", old.joined()).await, Err(stopped()));
+    assert_eq!(old.join([new.address().to_string()]).await, Err(stopped()));
+    assert_eq!(old.set_metadata(&b"x"[..]).await, Err(stopped()));
+    assert_eq!(old.leave().await, Err(stopped()));
+    soon("shutting down", old.shutdown()).await;
+
+    all_alive(&new, 2).await;
+    assert!(told(&mut of_new).iter().all(|event| !matches!(event, Event::Superseded { .. })));
+}
+
+#[tokio::test]
+async fn a_node_that_hears_nobody_is_isolated_first_and_buries_then_and_is_reconnected() {
+    let config = || swim_tokio::Config { stall_max: Duration::from_millis(500), ..crate::cluster::quick() };
+    let node = async |name: &str, seeds: &[&swim_tokio::Handle]| {
+        let seeds = seeds.iter().map(|seed| seed.address().to_string());
+        crate::cluster::options(name).with_config(config()).with_seeds(seeds).start().await.unwrap()
+    };
+    let one = node("one", &[]).await;
+    let (two, three) = (node("two", &[&one]).await, node("three", &[&one]).await);
+    for node in [&one, &two, &three] {
+        all_alive(node, 3).await;
+    }
+    let (_, mut events) = one.follow().await.unwrap();
+    two.abort().await;
+    three.abort().await;
+    let isolated = event(&mut events, "it is isolated", |event| {
+        assert!(!matches!(event, Event::Died(_)), "it buries before it doubts itself");
+        matches!(event, Event::Isolated { .. })
+    });
+    isolated.await;
+    for _ in 0..2 {
+        event(&mut events, "they are held dead", |event| matches!(event, Event::Died(_))).await;
+    }
+    let _back = restart("two", two.address(), &one).await;
+    event(&mut events, "somebody is heard again", |event| matches!(event, Event::Reconnected { .. })).await;
+    holds(&one, "two", State::Alive).await;
+}
+
+#[tokio::test]
+async fn a_member_that_joins_once_more_stays_one_and_merges_two_clusters() {
+    let (first, second) = (start("first", &[]).await, start("second", &[]).await);
+    let member = start("member", &[&first]).await;
+    soon("joining", member.joined()).await.unwrap();
+    member.join([second.address().to_string()]).await.unwrap();
+    // It was a member before and is one now: this says nothing about the second cluster.
+    soon("joining", member.joined()).await.unwrap();
+    for node in [&first, &second, &member] {
+        all_alive(node, 3).await;
+    }
 }
