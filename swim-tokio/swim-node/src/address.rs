@@ -2,17 +2,19 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Whether port 0 means something: to bind, "any free one"; to advertise, "the bound one"; of a seed, nothing.
+/// What an address is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PortZero {
-    /// It does.
-    Allowed,
-    /// It does not.
-    Refused,
+pub(crate) enum For {
+    /// To listen on: port 0 means any free one, and a link-local address needs its zone.
+    Binding,
+    /// To be told to others: port 0 means the bound one, and zones mean nothing.
+    Telling,
+    /// To ask there: port 0 and zones mean nothing.
+    Asking,
 }
 
 /// Checks the form; as an error, what is wrong and what would be right.
-pub(crate) fn check(text: &str, zero: PortZero) -> Result<(), String> {
+pub(crate) fn check(text: &str, what_for: For) -> Result<(), String> {
     const RIGHT: &str = "write HOST:PORT, such as 127.0.0.1:5000 or [::1]:5000";
     if text.is_empty() {
         return Err(format!("an address is missing; {RIGHT}"));
@@ -31,20 +33,57 @@ pub(crate) fn check(text: &str, zero: PortZero) -> Result<(), String> {
     };
     if let Some(inner) = host.strip_prefix('[') {
         let inner = inner.strip_suffix(']').ok_or_else(|| format!("{text:?} has an unclosed bracket; {RIGHT}"))?;
-        inner.parse::<Ipv6Addr>().map_err(|_| format!("{inner:?} is not an IPv6 address; {RIGHT}"))?;
+        let (address, zone) = inner.split_once('%').map_or((inner, None), |(address, zone)| (address, Some(zone)));
+        let address = address.parse::<Ipv6Addr>().map_err(|_| format!("{inner:?} is not an IPv6 address; {RIGHT}"))?;
+        check_ipv6(address, port)?;
+        check_zone(address, zone, port, what_for)?;
     } else if host.contains(':') {
         return Err(unbracketed());
+    } else if host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_multicast() || address.is_broadcast()) {
+        return Err(of_many(host));
     } else {
         check_host(host).map_err(|wrong| format!("{wrong}; {RIGHT}"))?;
     }
-    match (port.parse::<u16>(), zero) {
+    match (port.parse::<u16>(), what_for) {
         _ if !port.bytes().all(|byte| byte.is_ascii_digit()) || port.is_empty() => {
             Err(format!("{port:?} is not a port; it must be a number from 1 to 65535"))
         }
         (Err(_), _) => Err(format!("port {port} is too great; it must be at most 65535")),
-        (Ok(0), PortZero::Refused) => Err("port 0 cannot be reached by others; it must be from 1 to 65535".to_owned()),
+        (Ok(0), For::Asking) => Err("port 0 cannot be reached by others; it must be from 1 to 65535".to_owned()),
         (Ok(_), _) => Ok(()),
     }
+}
+
+fn check_ipv6(address: Ipv6Addr, port: &str) -> Result<(), String> {
+    match address.to_ipv4_mapped() {
+        Some(plain) => {
+            Err(format!("[{address}] is the IPv4 address {plain} in the guise of IPv6; write {plain}:{port}"))
+        }
+        None if address.is_multicast() => Err(of_many(&format!("[{address}]"))),
+        None => Ok(()),
+    }
+}
+
+fn check_zone(address: Ipv6Addr, zone: Option<&str>, port: &str, what_for: For) -> Result<(), String> {
+    match (zone, what_for) {
+        (None, For::Binding) if address.is_unicast_link_local() => Err(format!(
+            "{address} is a link-local address, which says nothing without its interface; add the interface's number, \
+             such as [{address}%2]:{port} (`ip link` shows the numbers)"
+        )),
+        (None, _) => Ok(()),
+        (Some(zone), For::Binding) if zone.parse::<u32>().is_err() => Err(format!(
+            "{zone:?} is not an interface's number; write the number in place of the name, such as [{address}%2]:{port} \
+             (`ip link` shows the numbers)"
+        )),
+        (Some(_), For::Binding) => Ok(()),
+        (Some(zone), For::Telling | For::Asking) => Err(format!(
+            "%{zone} means something on this host alone; write [{address}]:{port}, the interface is that of --addr"
+        )),
+    }
+}
+
+fn of_many(address: &str) -> String {
+    format!("{address} is an address of many hosts; a member needs one of its own, such as 10.0.0.7")
 }
 
 fn check_host(host: &str) -> Result<(), String> {
@@ -70,9 +109,9 @@ mod tests {
     #[test]
     fn hosts_are_names_ipv4_or_bracketed_ipv6() {
         for right in ["127.0.0.1:5000", "[::1]:5000", "localhost:1", "node-1.swim.svc.cluster.local.:65535", "a_b:2"] {
-            assert_eq!(check(right, PortZero::Refused), Ok(()), "{right}");
+            assert_eq!(check(right, For::Asking), Ok(()), "{right}");
         }
-        assert_eq!(check("0.0.0.0:0", PortZero::Allowed), Ok(()));
+        assert_eq!(check("0.0.0.0:0", For::Binding), Ok(()));
         for (wrong, says) in [
             ("", "an address is missing"),
             ("localhost", "has no port"),
@@ -91,8 +130,24 @@ mod tests {
             ("ho st:1", "not a host name"),
             ("-a.b:1", "not a host name"),
             ("http://a:1", "not an address alone"),
+            ("[::ffff:127.0.0.1]:1", "write 127.0.0.1:1"),
+            ("224.0.0.1:1", "an address of many hosts"),
+            ("255.255.255.255:1", "an address of many hosts"),
+            ("[ff02::1]:1", "an address of many hosts"),
+            ("[fe80::1%2]:1", "write [fe80::1]:1"),
+            ("[fe80::1%lo]:1", "write [fe80::1]:1"),
         ] {
-            let error = check(wrong, PortZero::Refused).unwrap_err();
+            let error = check(wrong, For::Asking).unwrap_err();
+            assert!(error.contains(says), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_link_local_address_is_bound_with_the_number_of_its_interface() {
+        assert_eq!(check("[fe80::1%2]:0", For::Binding), Ok(()));
+        assert_eq!(check("[fe80::1]:1", For::Asking), Ok(()));
+        for (wrong, says) in [("[fe80::1]:1", "such as [fe80::1%2]:1"), ("[fe80::1%lo]:1", "such as [fe80::1%2]:1")] {
+            let error = check(wrong, For::Binding).unwrap_err();
             assert!(error.contains(says), "{wrong}: {error}");
         }
     }

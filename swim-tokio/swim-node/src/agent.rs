@@ -1,37 +1,61 @@
 //! Runs one member until it is told to go.
 
+mod departure;
+mod reload;
+mod summary;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use swim_tokio::{Event, Events, EventsError, Handle, MemberInfo, Notice, Options};
-use tracing::{info, warn};
+use swim_tokio::{Event, Events, EventsError, Handle, MemberInfo, Notice, Options, Status};
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+use self::departure::Departure;
+use self::reload::Reload;
+use crate::cli::AgentArgs;
 
 use crate::config::AgentConfig;
 use crate::exit::Exit;
+use crate::output::log::Log;
 use crate::output::text::{Columns, Paint};
 use crate::output::{self, Lines, json};
-use crate::signals::Signals;
+use crate::signals::{Signal, Signals};
 
-/// How long a stdout that nobody reads may hold up the end.
+/// How long a stdout or stderr that nobody reads may hold up the end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Runs the agent; `strangers` are sentences about variables that were passed over.
-pub(crate) fn run(config: AgentConfig, strangers: &[String]) -> Exit {
-    start_log(&config);
+/// Runs the agent; `strangers` are sentences about variables that were passed over, and `args` what to read again when
+/// the configuration is to be.
+pub(crate) fn run(config: AgentConfig, strangers: &[String], args: &AgentArgs) -> Exit {
+    let log = match start_log(&config) {
+        Ok(log) => log,
+        Err(error) => {
+            crate::complain(&format!("error: the system gives no thread: {error}"));
+            return Exit::Start;
+        }
+    };
+    let exit = run_logged(config, strangers, args).unwrap_or_else(|why| {
+        // By way of the log, because nobody may read this either.
+        log.put(format!("error: {why}\n").as_bytes());
+        Exit::Start
+    });
+    log.finish(patience(exit));
+    exit
+}
+
+fn run_logged(config: AgentConfig, strangers: &[String], args: &AgentArgs) -> Result<Exit, String> {
     for stranger in strangers {
         warn!("{stranger}");
     }
     // One thread is enough for one member, and small.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return refuse(&format!("the system gives no event queue: {error}")),
-    };
-    let lines = match Lines::start() {
-        Ok(lines) => lines,
-        Err(error) => return refuse(&format!("the system gives no thread: {error}")),
-    };
-    let exit = runtime.block_on(serve(config, &lines));
-    lines.finish(patience(exit));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the system gives no event queue: {error}"))?;
+    let lines = Lines::start().map_err(|error| format!("the system gives no thread: {error}"))?;
+    let exit = runtime.block_on(serve(config, args, &lines));
+    lines.finish(exit.as_ref().map_or(Duration::ZERO, |exit| patience(*exit)));
     // A name that is being looked up does not hold up the end.
     runtime.shutdown_background();
     exit
@@ -45,28 +69,37 @@ fn patience(exit: Exit) -> Duration {
     }
 }
 
-fn refuse(why: &str) -> Exit {
-    crate::complain(&format!("error: {why}"));
-    Exit::Start
-}
-
-async fn serve(config: AgentConfig, lines: &Lines) -> Exit {
-    let signals = match Signals::listen() {
-        Ok(signals) => signals,
-        Err(error) => return refuse(&format!("cannot listen for signals: {error}")),
+async fn serve(config: AgentConfig, args: &AgentArgs, lines: &Lines) -> Result<Exit, String> {
+    let mut signals = Signals::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    // Its addresses may be names, and name servers may be slow.
+    let node = tokio::select! {
+        signal = signals.stop() => {
+            info!(signal, "stopped before it had started");
+            return Ok(Exit::Signal(signal));
+        }
+        started = start(&config) => started?,
     };
-    let node = match start(&config).await {
-        Ok(node) => node,
-        Err(why) => return refuse(&why),
-    };
-    let mut agent = Agent { node, form: Form::new(config.json), signals, lines, leaving: None };
+    let reload = Reload::start(node.clone(), args.clone(), config.clone());
+    let leave_timeout = config.protocol.leave_timeout;
+    let mut agent = Agent { node, form: Form::new(config.json), signals, lines, reload, leave_timeout, leaving: None };
     lines.room().await.put(agent.form.started(&agent.node, &config));
     let exit = agent.follow().await;
+    // A second signal waits for nothing.
+    let departure = if let Exit::Signal(_) = exit { None } else { agent.departed().await };
+    let exit = match (exit, departure, agent.node.status()) {
+        // It was to leave, and something else came first.
+        (Exit::Done, Some(Departure::Refused), Status::Superseded) => Exit::Superseded,
+        (Exit::Done, Some(Departure::Refused), _) => Exit::Failed,
+        (exit, ..) => exit,
+    };
+    if exit == Exit::Failed {
+        error!("the protocol has ended without having been told to; please report this with the lines above");
+    }
     if let Ok(room) = tokio::time::timeout(patience(exit), lines.room()).await {
-        room.put(agent.form.stopped(exit));
+        room.put(agent.form.stopped(exit, departure));
     }
     info!("stopped");
-    exit
+    Ok(exit)
 }
 
 /// Starts the node; as an error, what failed and which flag it came from.
@@ -75,6 +108,8 @@ async fn start(config: &AgentConfig) -> Result<Handle, String> {
         .with_config(config.protocol.clone())
         .with_metadata(config.metadata.clone())
         .with_seeds(config.seeds.clone());
+    options.connect_timeout = config.connect_timeout;
+    options.resolve_timeout = config.resolve_timeout;
     if let Some(advertise) = &config.advertise {
         options = options.with_advertise(look_up("--advertise", advertise).await?);
     }
@@ -85,6 +120,11 @@ async fn start(config: &AgentConfig) -> Result<Handle, String> {
         swim_tokio::StartError::Unreachable { bind } => {
             format!("--addr {bind} listens everywhere, but others need one address; add --advertise HOST:PORT")
         }
+        swim_tokio::StartError::Family { bind, advertise } => format!(
+            "--advertise {advertise}: a node that listens on {bind} sends and hears {} only; advertise such an address, \
+             or listen on [::], which serves both families",
+            if bind.is_ipv4() { "IPv4" } else { "IPv6" }
+        ),
         swim_tokio::StartError::Bind { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
             format!("--addr {address}: another process listens there; choose another port, or 0 for a free one")
         }
@@ -114,14 +154,16 @@ struct Agent<'a> {
     form: Form,
     signals: Signals,
     lines: &'a Lines,
-    /// Why it is on its way out, if it is.
-    leaving: Option<Exit>,
+    reload: Reload,
+    leave_timeout: Duration,
+    /// Why it is on its way out, if it is, and what becomes of the goodbye.
+    leaving: Option<(Exit, JoinHandle<Departure>)>,
 }
 
 impl Agent<'_> {
     /// Tells what happens until the node is no more.
     async fn follow(&mut self) -> Exit {
-        let Ok((known, mut events)) = self.node.follow().await else { return Exit::Done };
+        let Ok((known, mut events)) = self.node.follow().await else { return self.end() };
         // Whoever was quicker than our subscription.
         let ourselves = self.node.id();
         for member in known.iter().filter(|member| member.id != ourselves && member.state.is_live()) {
@@ -137,7 +179,7 @@ impl Agent<'_> {
                 },
                 // Room first: an event is taken only when it can be told, so that a slow reader costs no memory.
                 told = async { let room = lines.room().await; (room, events.recv().await) } => told,
-                () = gone(&self.node) => return self.leaving.unwrap_or(Exit::Done),
+                () = gone(&self.node) => return self.end(),
             };
             match next {
                 Ok(notice) => {
@@ -161,8 +203,19 @@ impl Agent<'_> {
         Ok(members)
     }
 
-    /// The first signal begins the departure, the second ends the process.
-    fn heed(&mut self, signal: u8) -> Option<Exit> {
+    /// The first signal to stop begins the departure, the second ends the process.
+    fn heed(&mut self, signal: Signal) -> Option<Exit> {
+        let signal = match signal {
+            Signal::Stop(signal) => signal,
+            Signal::Reload => {
+                self.reload.wish();
+                return None;
+            }
+            Signal::Summary => {
+                tokio::spawn(summary::log(self.node.clone()));
+                return None;
+            }
+        };
         if self.leaving.is_some() {
             warn!(signal, "stopped at once, without having left");
             return Some(Exit::Signal(signal));
@@ -174,14 +227,20 @@ impl Agent<'_> {
 
     fn leave(&mut self, exit: Exit) {
         if self.leaving.is_none() {
-            self.leaving = Some(exit);
-            let node = self.node.clone();
-            tokio::spawn(async move { node.shutdown().await });
+            let departure = Departure::of(self.node.clone(), self.leave_timeout);
+            self.leaving = Some((exit, tokio::spawn(departure)));
         }
     }
 
+    /// The node is no more: because it was told to go, or else because something is wrong with it.
     fn end(&self) -> Exit {
-        self.leaving.unwrap_or(Exit::Done)
+        self.leaving.as_ref().map_or(Exit::Failed, |(exit, _)| *exit)
+    }
+
+    /// What became of the goodbye, if one was begun and has come to an end.
+    async fn departed(&mut self) -> Option<Departure> {
+        let (_, departure) = self.leaving.take()?;
+        tokio::time::timeout(PATIENCE, departure).await.ok()?.ok()
     }
 }
 
@@ -230,24 +289,82 @@ impl Form {
         }
     }
 
-    fn stopped(&mut self, exit: Exit) -> String {
+    fn stopped(&mut self, exit: Exit, departure: Option<Departure>) -> String {
         let (word, why) = match exit {
             Exit::Superseded => ("superseded", "a newer process has our name"),
             Exit::Signal(_) => ("signal", "at once, without having left"),
-            _ => ("left", "the cluster was told"),
+            Exit::Failed => ("failed", "the protocol has ended without having been told to"),
+            _ => ("left", departure.unwrap_or(Departure::Late).sentence()),
         };
+        let departure = departure.filter(|_| word == "left").map(Departure::word);
         match self {
             Form::Text(columns) => columns.stopped(why),
-            Form::Json => json::stopped(word),
+            Form::Json => json::stopped(word, departure),
         }
     }
 }
 
-fn start_log(config: &AgentConfig) {
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(config.log_level);
+/// From now on what is logged goes to stderr, and nobody waits for whoever reads that.
+fn start_log(config: &AgentConfig) -> std::io::Result<Log> {
+    let log = Log::start()?;
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .with_max_level(config.log_level)
+        .log_internal_errors(false);
     if config.json {
-        log.json().flatten_event(true).init();
+        subscriber.json().flatten_event(true).init();
     } else {
-        log.with_ansi(output::stderr_has_colours()).init();
+        subscriber.with_ansi(output::stderr_has_colours()).init();
+    }
+    Ok(log)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+    use crate::config;
+    use crate::given::{Given, Key, Origin};
+
+    fn config() -> AgentConfig {
+        let origin = Origin::Flag("--addr".to_owned());
+        config::merge(&[vec![Given { key: Key::Addr, text: "127.0.0.1:0".to_owned(), origin }]], vec![]).unwrap()
+    }
+
+    fn args() -> AgentArgs {
+        let command = AgentArgs::augment_args(clap::Command::new("swim-node"));
+        AgentArgs::from_arg_matches(&command.get_matches_from(["swim-node"])).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_node_that_ends_unasked_is_a_failure() {
+        let (config, lines) = (config(), Lines::start().unwrap());
+        let node = start(&config).await.unwrap();
+        let reload = Reload::start(node.clone(), args(), config);
+        let mut agent = Agent {
+            node: node.clone(),
+            form: Form::new(true),
+            signals: Signals::listen().unwrap(),
+            lines: &lines,
+            reload,
+            leave_timeout: Duration::from_secs(1),
+            leaving: None,
+        };
+        // Its task is gone, as after a panic.
+        node.abort().await;
+        let exit = tokio::time::timeout(Duration::from_secs(60), agent.follow()).await.expect("the end is noticed");
+        assert_eq!(exit, Exit::Failed);
+        let departure = agent.departed().await;
+        let last = agent.form.stopped(exit, departure);
+        assert!(last.contains("\"reason\":\"failed\""), "{last}");
+    }
+
+    #[tokio::test]
+    async fn a_departure_that_cannot_be_is_told_as_such() {
+        let node = start(&config()).await.unwrap();
+        assert_eq!(Departure::of(node.clone(), Duration::from_secs(1)).await, Departure::Alone);
+        assert_eq!(Departure::of(node, Duration::from_secs(1)).await, Departure::Refused);
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct DemoArgs {
 }
 
 /// Flags of the agent.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct AgentArgs {
     /// Address to listen on, UDP and TCP; port 0 takes a free one [SWIM_ADDR]
     #[arg(long, value_name = "HOST:PORT")]
@@ -77,6 +77,12 @@ pub(crate) struct AgentArgs {
     /// Protocol settings to start from: lan, wan or local [SWIM_PROFILE, default: lan]
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
+    /// How long opening a TCP connection may take [SWIM_CONNECT_TIMEOUT, default: 5s]
+    #[arg(long, value_name = "DURATION")]
+    connect_timeout: Option<String>,
+    /// After how long a lookup of a seed's name has failed [SWIM_RESOLVE_TIMEOUT, default: 20s]
+    #[arg(long, value_name = "DURATION")]
+    resolve_timeout: Option<String>,
     /// A protocol setting; repeatable (all of them: --help) [SWIM_KEY]
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -113,6 +119,8 @@ impl AgentArgs {
         given.extend(self.name.iter().map(|text| one(Key::Name, "--name", text)));
         given.extend(self.tag.iter().map(|text| one(Key::Tag, "--tag", text)));
         given.extend(self.profile.iter().map(|text| one(Key::Profile, "--profile", text)));
+        given.extend(self.connect_timeout.iter().map(|text| one(Key::ConnectTimeout, "--connect-timeout", text)));
+        given.extend(self.resolve_timeout.iter().map(|text| one(Key::ResolveTimeout, "--resolve-timeout", text)));
         given.extend(self.log_level.iter().map(|text| one(Key::LogLevel, "--log-level", text)));
         given.extend(self.json_logging.iter().map(|text| one(Key::JsonLogging, "--json-logging", text)));
         for text in &self.set {
@@ -137,7 +145,9 @@ fn settings_help() -> String {
         let _ = writeln!(help, "  {:<30} {lan:<9} {wan:<9} {local:<9} {}", setting.key, setting.bounds());
         let _ = writeln!(help, "      {}", setting.meaning);
     }
-    help.push_str("\nExit status: 0 done, 1 usage, 2 could not start, 3 demo incomplete, 4 superseded under its name.");
+    help.push_str(
+        "\nExit status: 0 done, 1 usage, 2 could not start, 3 demo incomplete, 4 superseded under its name, 5 failed.",
+    );
     help
 }
 

@@ -10,14 +10,14 @@ use std::time::Duration;
 use swim_proto::{Config, ConfigError, NAME_MAX};
 use tracing::level_filters::LevelFilter;
 
-use crate::address::{self, PortZero};
+use crate::address::{self, For};
 use crate::given::{Given, Key, Origin};
 use crate::suggest;
 use crate::tags::{self, Tags};
 use swim_settings::{self as settings, Setting};
 
 /// What the agent runs with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct AgentConfig {
     /// Where to bind, `HOST:PORT`.
     pub(crate) addr: String,
@@ -29,6 +29,10 @@ pub(crate) struct AgentConfig {
     pub(crate) name: Option<String>,
     /// The tags, as metadata.
     pub(crate) metadata: Vec<u8>,
+    /// How long opening a stream may take.
+    pub(crate) connect_timeout: Duration,
+    /// After how long a lookup of a seed has failed.
+    pub(crate) resolve_timeout: Duration,
     /// The preset.
     pub(crate) profile: Profile,
     /// The protocol's settings: the preset and what was changed.
@@ -39,6 +43,30 @@ pub(crate) struct AgentConfig {
     pub(crate) log_level: LevelFilter,
     /// JSON lines instead of text.
     pub(crate) json: bool,
+}
+
+impl AgentConfig {
+    /// The keys whose values differ, the tags apart: what a running agent cannot change.
+    pub(crate) fn differences(&self, other: &AgentConfig) -> Vec<&'static str> {
+        // Taken apart, so that whatever is added is compared as well.
+        let AgentConfig { addr, advertise, seeds, name, metadata: _, connect_timeout, resolve_timeout, .. } = self;
+        let AgentConfig { profile, protocol, changed: _, log_level, json, .. } = self;
+        let options = [
+            ("addr", *addr != other.addr),
+            ("advertise", *advertise != other.advertise),
+            ("seeds", *seeds != other.seeds),
+            ("name", *name != other.name),
+            ("connect_timeout", *connect_timeout != other.connect_timeout),
+            ("resolve_timeout", *resolve_timeout != other.resolve_timeout),
+            ("profile", *profile != other.profile),
+            ("log_level", *log_level != other.log_level),
+            ("json_logging", *json != other.json),
+        ];
+        let options = options.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key);
+        let settings =
+            settings::SETTINGS.iter().filter(|setting| setting.show(protocol) != setting.show(&other.protocol));
+        options.chain(settings.map(|setting| setting.key)).collect()
+    }
 }
 
 /// A preset of protocol settings.
@@ -116,6 +144,8 @@ struct Said {
     name: Option<String>,
     tags: Tags,
     tags_origin: Option<Origin>,
+    connect_timeout: Option<Duration>,
+    resolve_timeout: Option<Duration>,
     profile: Profile,
     log_level: Option<LevelFilter>,
     json: bool,
@@ -140,16 +170,16 @@ impl Said {
         let text = given.text.trim();
         match given.key {
             Key::Addr => {
-                address::check(text, PortZero::Allowed)?;
+                address::check(text, For::Binding)?;
                 self.addr = Some(text.to_owned());
             }
             Key::Advertise => {
-                address::check(text, PortZero::Allowed)?;
+                address::check(text, For::Telling)?;
                 self.advertise = Some(text.to_owned());
             }
             Key::Seeds => {
                 for seed in text.split([',', ' ', '\t', '\n']).filter(|seed| !seed.is_empty()) {
-                    address::check(seed, PortZero::Refused)?;
+                    address::check(seed, For::Asking)?;
                     self.seeds.push(seed.to_owned());
                 }
             }
@@ -160,6 +190,8 @@ impl Said {
                 self.tags_origin = Some(given.origin.clone());
             }
             Key::Profile => self.profile = Profile::parse(text)?,
+            Key::ConnectTimeout => self.connect_timeout = Some(parse_timeout(text)?),
+            Key::ResolveTimeout => self.resolve_timeout = Some(parse_timeout(text)?),
             Key::LogLevel => self.log_level = Some(parse_level(text)?),
             Key::JsonLogging => {
                 let on = text.parse().map_err(|_| format!("{text:?} must be true or false"))?;
@@ -213,6 +245,8 @@ impl Said {
             seeds: std::mem::take(&mut self.seeds),
             name: self.name.take(),
             metadata,
+            connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(5)),
+            resolve_timeout: self.resolve_timeout.unwrap_or(Duration::from_secs(20)),
             profile: self.profile,
             changed: changed.map(|(setting, text, origin)| format!("{} = {text} ({origin})", setting.key)).collect(),
             protocol,
@@ -280,6 +314,17 @@ fn check_name(name: &str) -> Result<String, String> {
         len if len > NAME_MAX => Err(format!("the name is {len} bytes long; it must be at most {NAME_MAX}")),
         _ if name.contains(char::is_control) => Err(format!("{name:?} has control characters; a name is plain text")),
         _ => Ok(name.to_owned()),
+    }
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = humantime::parse_duration(text)
+        .map_err(|_| format!("{text:?} must be a duration with its unit, such as 500ms or 10s"))?;
+    let (min, max) = (Duration::from_millis(1), Duration::from_secs(3600));
+    if (min..=max).contains(&timeout) {
+        Ok(timeout)
+    } else {
+        Err(format!("{text} is out of bounds; it must be from 1ms to 1h"))
     }
 }
 
@@ -378,5 +423,28 @@ mod tests {
             merge(&[vec![addr(), flag(Key::Tag, &long)]], vec![]).unwrap_err(),
             ["--flag: the tags need 513 bytes together; 512 is the most a member carries"]
         );
+    }
+
+    #[test]
+    fn what_a_running_agent_cannot_change_is_named() {
+        let one = merge(&[vec![addr(), flag(Key::Tag, "a=1")]], vec![]).unwrap();
+        let mut other = one.clone();
+        assert_eq!(one.differences(&other), [""; 0]);
+        other.metadata = Vec::new();
+        assert_eq!(one.differences(&other), [""; 0], "tags can be changed");
+        other.seeds.push("a:1".to_owned());
+        other.resolve_timeout = Duration::from_secs(1);
+        other.protocol.gossip_fanout += 1;
+        assert_eq!(one.differences(&other), ["seeds", "resolve_timeout", "gossip_fanout"]);
+    }
+
+    #[test]
+    fn time_outs_have_units_and_bounds() {
+        let config = merge(&[vec![addr(), flag(Key::ResolveTimeout, "3s")]], vec![]).unwrap();
+        assert_eq!((config.connect_timeout, config.resolve_timeout), (Duration::from_secs(5), Duration::from_secs(3)));
+        for (wrong, says) in [("3", "a duration with its unit"), ("0s", "from 1ms to 1h"), ("2h", "from 1ms to 1h")] {
+            let problems = merge(&[vec![addr(), flag(Key::ConnectTimeout, wrong)]], vec![]).unwrap_err();
+            assert!(problems[0].contains(says), "{problems:?}");
+        }
     }
 }

@@ -15,7 +15,9 @@ pub(crate) enum Exit {
     Incomplete,
     /// Another process took its name.
     Superseded,
-    /// A second signal stopped it before it had left; the signal's number.
+    /// The protocol ended without having been told to: a defect of ours.
+    Failed,
+    /// A signal stopped it before it had started, or a second one before it had left; the signal's number.
     Signal(u8),
 }
 
@@ -27,6 +29,7 @@ impl From<Exit> for ExitCode {
             Exit::Start => 2,
             Exit::Incomplete => 3,
             Exit::Superseded => 4,
+            Exit::Failed => 5,
             Exit::Signal(number) => 128 + number,
         })
     }

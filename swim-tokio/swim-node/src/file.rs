@@ -187,6 +187,7 @@ fn wanted(key: Key) -> Wanted {
         Key::Tag => Wanted::Text("\"database\""),
         Key::Profile => Wanted::Text("\"lan\""),
         Key::LogLevel => Wanted::Text("\"info\""),
+        Key::ConnectTimeout | Key::ResolveTimeout => Wanted::Text("\"500ms\" or \"10s\""),
         Key::Seeds => Wanted::List,
         Key::JsonLogging => Wanted::Switch,
         Key::Protocol(setting) => match setting.field {

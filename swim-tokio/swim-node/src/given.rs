@@ -24,6 +24,10 @@ pub(crate) enum Key {
     Tag,
     /// The preset of protocol settings.
     Profile,
+    /// How long opening a stream may take.
+    ConnectTimeout,
+    /// After how long a lookup has failed.
+    ResolveTimeout,
     /// How much is logged.
     LogLevel,
     /// JSON lines instead of text.
@@ -33,12 +37,14 @@ pub(crate) enum Key {
 }
 
 /// The agent's own options by their names in file and environment. Tags are told apart: `[tags]` and `SWIM_TAGS`.
-pub(crate) const OPTIONS: [(&str, Key); 7] = [
+pub(crate) const OPTIONS: [(&str, Key); 9] = [
     ("addr", Key::Addr),
     ("advertise", Key::Advertise),
     ("seeds", Key::Seeds),
     ("name", Key::Name),
     ("profile", Key::Profile),
+    ("connect_timeout", Key::ConnectTimeout),
+    ("resolve_timeout", Key::ResolveTimeout),
     ("log_level", Key::LogLevel),
     ("json_logging", Key::JsonLogging),
 ];

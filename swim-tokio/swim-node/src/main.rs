@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     let exit = match cli.command {
         Some(Command::Demo(args)) => demo::run(&args),
         None => match configure(&cli.agent) {
-            Ok((config, strangers)) => agent::run(config, &strangers),
+            Ok((config, strangers)) => agent::run(config, &strangers, &cli.agent),
             Err(problems) => {
                 for problem in problems {
                     complain(&format!("error: {problem}"));
@@ -47,6 +47,11 @@ fn main() -> ExitCode {
         },
     };
     exit.into()
+}
+
+/// The file that [`configure`] reads, if there is one.
+fn config_file(args: &AgentArgs) -> Option<std::path::PathBuf> {
+    args.config.clone().or_else(|| environment::read(std::env::vars_os(), &mut Vec::new()).config)
 }
 
 /// Reads flags, environment and file. With the configuration come the variables that were passed over.

@@ -5,6 +5,7 @@
 //! Should the reader be gone for good, the lines are dropped and a warning is logged, once.
 
 pub(crate) mod json;
+pub(crate) mod log;
 pub(crate) mod text;
 
 use std::io::{self, IsTerminal as _, Write as _};

@@ -71,7 +71,7 @@ fn three_processes_find_each_other_lose_one_to_sigkill_and_take_it_back() {
     assert_eq!(three.wait().code(), Some(0), "{}", three.transcript());
     let last = three.events.last().expect("it said something");
     assert_eq!(last["event"], "stopped");
-    assert_eq!(last["reason"], "left");
+    assert_eq!((&last["reason"], &last["departure"]), (&"left".into(), &"told".into()));
 
     one.signal("INT");
     assert_eq!(one.wait().code(), Some(0), "{}", one.transcript());
@@ -148,9 +148,14 @@ fn a_taken_address_and_an_unknown_host_are_named() {
         (taken.as_str(), format!("error: --addr {taken}: another process listens there")),
         ("0.0.0.0:0", "error: --addr 0.0.0.0:0 listens everywhere, but others need one address".to_owned()),
         ("192.0.2.1:0", "error: --addr 192.0.2.1:0: no interface here has this address".to_owned()),
+        (
+            "127.0.0.1:0 --advertise [::1]:0",
+            "error: --advertise [::1]:0: a node that listens on 127.0.0.1:0 sends and hears IPv4 only".to_owned(),
+        ),
         ("no-such-host.invalid:1", "error: --addr no-such-host.invalid:1: the name cannot be looked up".to_owned()),
     ] {
-        let output = agents::swim_node().args(["--addr", address, "--log-level", "off"]).output().unwrap();
+        let arguments = ["--log-level", "off", "--addr"].into_iter().chain(address.split(' '));
+        let output = agents::swim_node().args(arguments).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(stderr.starts_with(&says), "{stderr}");
         assert_eq!(output.status.code(), Some(2));

@@ -61,3 +61,51 @@ fn the_story_for_people_has_three_acts_and_no_colours_in_a_pipe() {
     }
     assert!(!text.contains('\x1b') && !text.contains('\r'), "{text}");
 }
+
+/// A line of the story with everything that differs from run to run masked: figures, ports, who sees something first.
+fn masked(line: &str) -> String {
+    let mut masked = String::new();
+    for word in line.split_whitespace() {
+        let figure = word.chars().all(|c| c.is_ascii_digit() || c == '.') && word.contains('.');
+        let port = word.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+        match port {
+            Some((host, _)) => masked += &format!("{host}:PORT "),
+            None if figure => masked += "TIME ",
+            None => masked += &format!("{word} "),
+        }
+    }
+    let words: Vec<_> = masked.split_whitespace().collect();
+    match words[..] {
+        // The reason is a matter of who probes whom.
+        ["TIME", "s", sign @ ("?" | "✗" | "✓"), _, ..] => {
+            let rest = words[4..].join(" ");
+            format!("TIME s {sign} NODE {}", rest.split(": ").next().unwrap_or_default())
+        }
+        _ => words.join(" "),
+    }
+}
+
+#[test]
+fn the_readme_shows_what_the_demo_prints() {
+    let readme = include_str!("../../../README.md");
+    let (_, from_story) = readme.split_once("```text\n1. ").expect("the story is in the README");
+    let shown = format!("1. {}", from_story.split("```").next().expect("it ends"));
+    let (output, _) = demo(&[]);
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{printed}");
+
+    let lines = |text: &str| text.lines().map(masked).filter(|line| !line.is_empty()).collect::<Vec<_>>();
+    let printed_lines = lines(&printed);
+    for line in lines(&shown) {
+        assert!(printed_lines.contains(&line), "the README shows {line:?}, and the demo printed\n{printed}");
+    }
+    // And nothing of the three acts is missing there.
+    let acts = printed_lines
+        .iter()
+        .skip_while(|line| !line.starts_with("1. "))
+        .take_while(|line| !line.starts_with("All of it"));
+    let shown = lines(&shown);
+    for line in acts.filter(|line| !line.contains("trusts")) {
+        assert!(shown.contains(line), "the demo printed {line:?}, and the README does not show it");
+    }
+}

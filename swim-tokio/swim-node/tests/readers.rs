@@ -3,12 +3,12 @@
 mod agents;
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agents::{Agent, free_address};
-use swim_tokio::{Config, Options, State};
+use swim_tokio::{Config, Handle, Options, State};
 
 /// An agent whose stdout is ours to read, or not.
 fn unread(address: SocketAddr) -> Child {
@@ -75,4 +75,120 @@ fn a_stdout_that_is_not_read_loses_events_and_nothing_else() {
     assert!(last.contains("\"stopped\""), "{last}");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     drop(node);
+}
+
+/// Waits for the end, and gives the exit status.
+fn ended(child: &mut Child) -> Option<i32> {
+    let until = Instant::now() + agents::DEADLINE;
+    loop {
+        if let Some(status) = child.try_wait().expect("it is ours") {
+            return status.code();
+        }
+        assert!(Instant::now() < until, "it does not end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A node that is a member beside the agent.
+async fn member_beside(address: SocketAddr) -> Handle {
+    let config = Config {
+        probe_interval: Duration::from_millis(300),
+        probe_timeout: Duration::from_millis(150),
+        ..Config::lan()
+    };
+    let options = Options::new("127.0.0.1:0".parse().unwrap()).with_name("beside").with_config(config);
+    let node = options.with_seeds([address.to_string()]).start().await.unwrap();
+    node.joined().await.unwrap();
+    node
+}
+
+/// Gives the agent more to log than any pipe holds, and then looks whether it still answers.
+async fn is_well_while_it_logs_much(node: &Handle, agent: SocketAddr) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for number in 0..6_000_u32 {
+        socket.send_to(b"this is no packet of any cluster", agent).unwrap();
+        if number.is_multiple_of(50) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    let acked = node.stats().await.unwrap().node.probes_acked;
+    let until = Instant::now() + agents::DEADLINE;
+    while node.stats().await.unwrap().node.probes_acked < acked + 3 {
+        assert!(Instant::now() < until, "it answers no probes any more");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let id = node.id_of(&agent.to_string());
+    assert!(node.member(id).await.unwrap().is_some_and(|member| member.state.is_live()), "it is no member any more");
+}
+
+/// An agent that logs each datagram it refuses.
+fn talkative(address: SocketAddr) -> Command {
+    let mut command = agents::swim_node();
+    command.args(["--addr", &address.to_string(), "--json-logging", "--log-level", "trace"]);
+    command
+}
+
+#[test]
+fn a_stderr_that_is_not_read_loses_log_records_and_nothing_else() {
+    let address = free_address();
+    let mut child = talkative(address).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let stderr = child.stderr.take().expect("stderr is a pipe");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let node = runtime.block_on(async {
+        let node = member_beside(address).await;
+        is_well_while_it_logs_much(&node, address).await;
+        node
+    });
+    // Who reads again is told of the loss.
+    let mut lines = BufReader::new(stderr).lines().map(Result::unwrap);
+    let lost = lines.by_ref().find(|line| line.contains("log records were dropped")).expect("the loss is told");
+    let lost: serde_json::Value = serde_json::from_str(&lost).expect("each line is JSON");
+    assert!(lost["lost"].as_u64() > Some(0), "{lost}");
+    let rest = std::thread::spawn(move || lines.count());
+    terminate(&child);
+    assert_eq!(ended(&mut child), Some(0));
+    rest.join().unwrap();
+    drop((node, runtime));
+}
+
+#[test]
+fn one_pipe_for_both_that_is_not_read_leaves_the_agent_a_member_that_can_be_stopped() {
+    let address = free_address();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = talkative(address);
+    command.stdout(writer.try_clone().unwrap()).stderr(writer);
+    let mut child = command.spawn().expect("the binary runs");
+    drop(command);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let node = runtime.block_on(async {
+        let node = member_beside(address).await;
+        is_well_while_it_logs_much(&node, address).await;
+        node
+    });
+    terminate(&child);
+    assert_eq!(ended(&mut child), Some(0));
+    drop((reader, node, runtime));
+}
+
+#[test]
+fn a_stderr_whose_reader_is_gone_leaves_the_agent_a_member_that_leaves_when_told_to() {
+    let address = free_address();
+    let mut child = talkative(address).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    drop(child.stderr.take());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let node = member_beside(address).await;
+        is_well_while_it_logs_much(&node, address).await;
+        terminate(&child);
+        let id = node.id_of(&address.to_string());
+        let until = Instant::now() + agents::DEADLINE;
+        while node.member(id).await.unwrap().is_none_or(|member| member.state != State::Left) {
+            assert!(Instant::now() < until, "it says no goodbye");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let last = String::from_utf8_lossy(&output.stdout).lines().last().map(str::to_owned).expect("it said something");
+    assert!(last.contains("\"reason\":\"left\",\"departure\":\"told\""), "{last}");
 }

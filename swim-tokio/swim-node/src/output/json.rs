@@ -104,14 +104,16 @@ pub(crate) fn lagged(missed: u64, members: &[MemberInfo]) -> String {
 }
 
 /// The last line.
-pub(crate) fn stopped(reason: &'static str) -> String {
+pub(crate) fn stopped(reason: &'static str, departure: Option<&'static str>) -> String {
     #[derive(Serialize)]
     struct Stopped {
         event: &'static str,
         reason: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        departure: Option<&'static str>,
         time: String,
     }
-    line(&Stopped { event: "stopped", reason, time: time(SystemTime::now()) })
+    line(&Stopped { event: "stopped", reason, departure, time: time(SystemTime::now()) })
 }
 
 /// One object as one line.
