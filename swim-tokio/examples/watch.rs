@@ -7,10 +7,17 @@
 
 use swim_tokio::{Event, EventsError, Options};
 
+const USAGE: &str = "usage: watch ADDRESS [SEED]...
+  ADDRESS   where to listen, for UDP and TCP, such as 127.0.0.1:7000
+  SEED      a member to join by, such as 127.0.0.1:7001; none for the first";
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let bind = args.next().ok_or("usage: watch ADDRESS [SEED]...")?.parse()?;
+    let Some(bind) = args.next().and_then(|bind| bind.parse().ok()) else {
+        eprintln!("{USAGE}");
+        std::process::exit(1);
+    };
     let node = Options::new(bind).with_seeds(args).start().await?;
     let (members, mut events) = node.follow().await?;
     println!("{} runs and knows {} members", node.name(), members.len());
