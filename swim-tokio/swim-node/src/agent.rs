@@ -72,12 +72,12 @@ fn patience(exit: Exit) -> Duration {
 async fn serve(config: AgentConfig, args: &AgentArgs, lines: &Lines) -> Result<Exit, String> {
     let mut signals = Signals::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
     // Its addresses may be names, and name servers may be slow.
-    let node = tokio::select! {
-        signal = signals.stop() => {
+    let node = match unless_stopped(signals.stop(), start(&config)).await {
+        Ok(started) => started?,
+        Err(signal) => {
             info!(signal, "stopped before it had started");
             return Ok(Exit::Signal(signal));
         }
-        started = start(&config) => started?,
     };
     let reload = Reload::start(node.clone(), args.clone(), config.clone());
     let leave_timeout = config.protocol.leave_timeout;
@@ -102,16 +102,26 @@ async fn serve(config: AgentConfig, args: &AgentArgs, lines: &Lines) -> Result<E
     Ok(exit)
 }
 
+/// What comes first: as an error, the signal.
+async fn unless_stopped<T>(stop: impl Future<Output = u8>, done: impl Future<Output = T>) -> Result<T, u8> {
+    tokio::select! {
+        signal = stop => Err(signal),
+        done = done => Ok(done),
+    }
+}
+
 /// Starts the node; as an error, what failed and which flag it came from.
 async fn start(config: &AgentConfig) -> Result<Handle, String> {
-    let mut options = Options::new(look_up("--addr", &config.addr).await?)
+    let bind = look_up("--addr", &config.addr, |_| true).await?;
+    let mut options = Options::new(bind)
         .with_config(config.protocol.clone())
         .with_metadata(config.metadata.clone())
         .with_seeds(config.seeds.clone());
     options.connect_timeout = config.connect_timeout;
     options.resolve_timeout = config.resolve_timeout;
     if let Some(advertise) = &config.advertise {
-        options = options.with_advertise(look_up("--advertise", advertise).await?);
+        let is_of_its_family = |address: &SocketAddr| bind.is_ipv6() == address.is_ipv6();
+        options = options.with_advertise(look_up("--advertise", advertise, is_of_its_family).await?);
     }
     if let Some(name) = &config.name {
         options = options.with_name(name);
@@ -141,10 +151,14 @@ async fn start(config: &AgentConfig) -> Result<Handle, String> {
     Ok(node)
 }
 
-/// The first address of `HOST:PORT`.
-async fn look_up(flag: &str, host: &str) -> Result<SocketAddr, String> {
+/// The first address of `HOST:PORT` that is preferred, or else the first.
+async fn look_up(flag: &str, host: &str, is_preferred: impl Fn(&SocketAddr) -> bool) -> Result<SocketAddr, String> {
     match tokio::net::lookup_host(host).await {
-        Ok(mut found) => found.next().ok_or_else(|| format!("{flag} {host}: this name has no address")),
+        Ok(found) => {
+            let found: Vec<_> = found.collect();
+            let preferred = found.iter().find(|address| is_preferred(address)).or(found.first());
+            preferred.copied().ok_or_else(|| format!("{flag} {host}: this name has no address"))
+        }
         Err(error) => Err(format!("{flag} {host}: the name cannot be looked up: {error}")),
     }
 }
@@ -359,6 +373,22 @@ mod tests {
         let departure = agent.departed().await;
         let last = agent.form.stopped(exit, departure);
         assert!(last.contains("\"reason\":\"failed\""), "{last}");
+    }
+
+    #[tokio::test]
+    async fn a_signal_ends_a_start_that_hangs() {
+        assert_eq!(unless_stopped(std::future::ready(15), std::future::pending::<()>()).await, Err(15));
+        assert_eq!(unless_stopped(std::future::pending(), std::future::ready("started")).await, Ok("started"));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_advertised_in_the_family_that_is_bound() {
+        for family in [SocketAddr::is_ipv4, SocketAddr::is_ipv6] {
+            let found = look_up("--advertise", "localhost:1", |address| family(address)).await.unwrap();
+            // Where localhost has but one family, that one it is.
+            let all: Vec<_> = tokio::net::lookup_host("localhost:1").await.unwrap().collect();
+            assert!(family(&found) || !all.iter().any(family), "{found} of {all:?}");
+        }
     }
 
     #[tokio::test]

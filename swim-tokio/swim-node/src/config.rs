@@ -49,8 +49,20 @@ impl AgentConfig {
     /// The keys whose values differ, the tags apart: what a running agent cannot change.
     pub(crate) fn differences(&self, other: &AgentConfig) -> Vec<&'static str> {
         // Taken apart, so that whatever is added is compared as well.
-        let AgentConfig { addr, advertise, seeds, name, metadata: _, connect_timeout, resolve_timeout, .. } = self;
-        let AgentConfig { profile, protocol, changed: _, log_level, json, .. } = self;
+        let AgentConfig {
+            addr,
+            advertise,
+            seeds,
+            name,
+            metadata: _,
+            connect_timeout,
+            resolve_timeout,
+            profile,
+            protocol,
+            changed: _,
+            log_level,
+            json,
+        } = self;
         let options = [
             ("addr", *addr != other.addr),
             ("advertise", *advertise != other.advertise),
