@@ -57,7 +57,7 @@ fn a_stream_that_asks_a_replaced_seed_is_reset() {
     let [Wanted::Resolve(_), Wanted::Connect(stream, _)] = asked[..] else { panic!("{asked:?}") };
 
     node.join(now, &[SeedId(1)]).unwrap();
-    assert_eq!(wanted(&mut node), [Wanted::Resolve(SeedId(1)), Wanted::Reset(stream)]);
+    assert_eq!(wanted(&mut node), [Wanted::Reset(stream), Wanted::Resolve(SeedId(1))]);
 }
 
 #[test]
