@@ -87,7 +87,8 @@ impl Node {
             self.ask_candidates(now);
         } else if self.joins.healing == Some(seed) {
             self.joins.healing = None;
-            let strangers: Vec<SocketAddr> = addresses.iter().copied().map(canonical).filter(|&a| self.is_stranger(a)).collect();
+            let strangers: Vec<SocketAddr> =
+                addresses.iter().copied().map(canonical).filter(|&a| self.is_stranger(a)).collect();
             if !strangers.is_empty() {
                 let address = strangers[self.random.below(strangers.len())];
                 self.open_stream(now, address, Opening::Sync);
