@@ -7,7 +7,7 @@
 use alloc::string::String;
 use core::time::Duration;
 
-use crate::membership::NAME_MAX;
+use crate::membership::{NAME_MAX, VERSIONS, Versions};
 use crate::wire::AddressFault;
 
 /// The settings of one node. Nodes of one cluster should agree on them, but need not.
@@ -113,6 +113,25 @@ pub struct Config {
     /// is raised; zero: never.
     pub stall_max: Duration,
 
+    /// Most members that one datagram may make known; claims about more are dropped and counted, and left to the next
+    /// sync. 1 to 65,535.
+    pub newcomers_per_datagram: u16,
+    /// Bytes of datagrams taken in per second. Above it what datagrams say of members is passed over, and beyond twice
+    /// the burst all they say. 0: no limit; otherwise at least 4,096.
+    pub rate_in: u32,
+    /// Bytes of datagrams sent per second. Above it news waits; probes, answers and refutations are sent all the same,
+    /// on credit. 0: no limit; otherwise at least 4,096.
+    pub rate_out: u32,
+    /// Bytes that may come or go at once under these rates. At least `datagram_max`.
+    pub rate_burst: u32,
+    /// While this node is behind, its protocol period and its gossip grow up to four times as long, and shrink back
+    /// afterwards.
+    pub adaptive_interval: bool,
+
+    /// The versions of the wire format that this node speaks, within [`VERSIONS`]: told to all, and each peer is spoken
+    /// to in the highest that both know.
+    pub versions: Versions,
+
     /// Most bytes of a datagram, headers of UDP and IP not counted. 900 (room for the longest Alive
     /// beside an ack) to 65,507.
     pub datagram_max: u16,
@@ -169,13 +188,19 @@ impl Config {
             host_share_percent: 50,
             stream_timeout: Duration::from_secs(10),
             join_retry_min: Duration::from_secs(1),
-            join_retry_max: Duration::from_secs(30),
+            join_retry_max: Duration::from_secs(8),
             heal_interval: Duration::from_secs(5),
             tombstone_retention: Duration::from_secs(72 * 3600),
             tombstones_max: 16_384,
             leave_timeout: Duration::from_secs(5),
             stall_min: Duration::from_millis(250),
             stall_max: Duration::from_secs(10),
+            newcomers_per_datagram: 64,
+            rate_in: 0,
+            rate_out: 0,
+            rate_burst: 65_536,
+            adaptive_interval: false,
+            versions: VERSIONS,
             datagram_max: 1400,
         }
     }
@@ -296,7 +321,22 @@ impl Config {
         // Less is not told apart from what any scheduler does to a process now and then.
         zero_or("stall_min", self.stall_min, 0.05)?;
         time_or_none("stall_max", self.stall_max)?;
-        range("datagram_max", self.datagram_max.into(), 900.0, 65_507.0)
+        range("newcomers_per_datagram", self.newcomers_per_datagram.into(), 1.0, 65_535.0)?;
+        range("datagram_max", self.datagram_max.into(), 900.0, 65_507.0)?;
+        // Bytes per second; less than the least would not carry what a small cluster says when nothing happens.
+        const RATE_MAX: f64 = 1e9;
+        for (setting, rate) in [("rate_in", self.rate_in), ("rate_out", self.rate_out)] {
+            range(setting, rate.into(), 0.0, RATE_MAX)?;
+            if rate > 0 {
+                range(setting, rate.into(), 4096.0, RATE_MAX)?;
+            }
+        }
+        range("rate_burst", self.rate_burst.into(), self.datagram_max.into(), RATE_MAX)?;
+        let Versions { min, max } = self.versions;
+        if min > max || !VERSIONS.contain(min) || !VERSIONS.contain(max) {
+            return Err(ConfigError::Versions(self.versions));
+        }
+        Ok(())
     }
 }
 
@@ -353,6 +393,9 @@ pub enum ConfigError {
         /// Its length in bytes.
         len: usize,
     },
+    /// These versions are no range within those that this crate speaks.
+    #[error("versions {} to {} are no range within {} to {}", .0.min, .0.max, VERSIONS.min, VERSIONS.max)]
+    Versions(Versions),
     /// Others could not reach this address.
     #[error("{address} cannot be advertised to others: {fault}")]
     Address {

@@ -5,6 +5,7 @@
 extern crate alloc;
 
 mod action;
+mod backlog;
 mod config;
 mod detection;
 mod dissemination;
@@ -16,10 +17,12 @@ mod time;
 
 mod membership;
 mod random;
+mod rate;
 mod timers;
 pub mod wire;
 
 pub use action::{Action, STREAM_CREDIT, SeedId, StreamId, StreamInput};
+pub use backlog::Backlog;
 pub use config::{Config, ConfigError, Variant};
 pub use event::{Cause, Event, MemberEvent};
 pub use membership::{

@@ -2,7 +2,7 @@
 //!
 //! The files beside this one are the stimuli and what they lead to: `commands` (asked), `datagrams` (arrived),
 //! `streams` and `exchanges` (a stream moved), `timeouts` (time passed), `claims` (heard about a member), `probing`,
-//! `suspecting`, `joining`, `oneself`, `graves`; `actions` is what leaves, `views` what can be looked at. The leaves below
+//! `suspecting`, `joining`, `oneself`, `graves`; `limits` (not keeping up, and not being let); `actions` is what leaves, `views` what can be looked at. The leaves below
 //! (`membership`, `detection`, `dissemination`) decide and know nothing of each other; only here is anything done.
 
 mod actions;
@@ -13,6 +13,7 @@ mod error;
 mod exchanges;
 mod graves;
 mod joining;
+mod limits;
 mod oneself;
 mod probing;
 mod streams;
@@ -29,21 +30,24 @@ pub use error::{CommandError, DatagramError};
 use crate::action::StreamId;
 use crate::config::{Config, ConfigError};
 use crate::detection::health::Health;
+use crate::detection::load::Load;
 use crate::detection::probe::{Pings, Probe, Purpose};
 use crate::detection::silence::SuspicionClock;
 use crate::detection::suspicion::Cases;
 use crate::dissemination::exchange::{Step, Stream};
 use crate::dissemination::rumors::Rumors;
 use crate::membership::table::{News, Table};
-use crate::membership::{ClusterHash, Incarnation, LocalMember, METADATA_MAX, NAME_MAX, NodeId, Slot, VERSIONS};
+use crate::membership::{ClusterHash, Incarnation, LocalMember, METADATA_MAX, NAME_MAX, NodeId, Slot};
 use crate::outbox::Outbox;
 use crate::random::Random;
+use crate::rate::Bucket;
 use crate::stats::Stats;
 use crate::time::Instant;
 use crate::timers::{Chore, Timer, Timers};
 use crate::wire::{AddressFault, Profile};
 
 use joining::Joins;
+use limits::Damped;
 use oneself::Rival;
 use streams::Guests;
 
@@ -71,6 +75,9 @@ pub struct Node {
     cases: Cases,
     health: Health,
     clock: SuspicionClock,
+    load: Load,
+    /// Whom a failed probe was not held against, because we are behind.
+    damped: Option<Damped>,
 
     probe: Option<Probe>,
     /// Suspects that are to be probed next, since this node is among those whose confirmation is wanted.
@@ -91,6 +98,10 @@ pub struct Node {
     told_of_self: Option<Incarnation>,
     /// Bytes that may still be sent to addresses we do not know, in answer to the datagram being handled.
     unproven_left: usize,
+    /// Members that the datagram being handled may still make known.
+    newcomers_left: u16,
+    rate_in: Bucket,
+    rate_out: Bucket,
     /// Whether the datagram being handled was answered with a claim: one is enough.
     answered: Answered,
     /// When news was last gossiped.
@@ -182,7 +193,7 @@ impl Node {
         let profile = Profile {
             address: local.address,
             endpoint: local.endpoint,
-            versions: VERSIONS,
+            versions: config.versions,
             name: &local.name,
             metadata: &local.metadata,
         };
@@ -196,6 +207,8 @@ impl Node {
             cases: Cases::new(),
             health: Health::new(config.lha_probe, config.health_max, config.health_counts_nacked_failure),
             clock: SuspicionClock::new(now, config.stall_min, config.stall_max, config.probe_interval),
+            load: Load::new(config.stall_min, config.probe_interval),
+            damped: None,
             probe: None,
             solicited: VecDeque::new(),
             pings: Pings::default(),
@@ -208,6 +221,9 @@ impl Node {
             echoes: EchoAllowance { left: EchoAllowance::MAX, filled: now },
             told_of_self: None,
             unproven_left: 0,
+            newcomers_left: 0,
+            rate_in: Bucket::new(config.rate_in, config.rate_burst, now),
+            rate_out: Bucket::new(config.rate_out, config.rate_burst, now),
             answered: Answered::No,
             gossiped: now,
             timers: Timers::new(),
@@ -309,6 +325,7 @@ impl Node {
     fn notice_lag(&mut self, now: Instant) {
         let late_since = self.timers.deadline().map_or(now, |deadline| deadline.max(self.lag_noticed));
         let lag = now - late_since;
+        self.load.fired(now, lag);
         if self.clock.stalled(now, lag) {
             self.lag_noticed = now;
             self.stats.stalls += 1;

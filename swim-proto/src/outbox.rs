@@ -34,6 +34,16 @@ pub(crate) struct Outgoing {
     pub(crate) len_max: u16,
     /// News may be added.
     pub(crate) piggyback: bool,
+    /// It overtakes what is not.
+    pub(crate) urgent: bool,
+}
+
+impl Outgoing {
+    /// Whether nobody waits for it: an echo, which others would send as well, or which the next occasion brings.
+    /// (Gossip may carry what we say of ourselves.) What is urgent does not ask.
+    pub(crate) fn can_wait(&self) -> bool {
+        matches!(self.body, Body::Claim { .. }) && !self.urgent
+    }
 }
 
 /// What a datagram is for.
@@ -141,7 +151,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Whether there was room.
     pub(crate) fn push_urgent(&mut self, outgoing: Outgoing) -> bool {
-        push(&mut self.urgent, outgoing)
+        push(&mut self.urgent, Outgoing { urgent: true, ..outgoing })
     }
 
     /// Whether there was room.

@@ -68,6 +68,16 @@ pub struct Stats {
     pub syncs_agreed: u64,
     /// Stalls of this node noticed.
     pub stalls: u64,
+    /// Datagrams that the driver reported lost before they were handed over.
+    pub datagrams_lost: u64,
+    /// Failed probes that did not accuse, because this node was behind itself.
+    pub accusations_damped: u64,
+    /// Burials put off because this node was behind itself. Counted among `burials_averted` as well.
+    pub burials_damped: u64,
+    /// Rounds of gossip left out because this node was behind.
+    pub gossip_thinned: u64,
+    /// Packets sent in another version than the highest this node speaks.
+    pub packets_downgraded: u64,
     /// What was dropped, by reason.
     pub drops: Drops,
     /// Live members, the local one included.
@@ -82,6 +92,10 @@ pub struct Stats {
     pub streams: u32,
     /// Local health multiplier: 0 is well.
     pub health: u8,
+    /// Whether this node is behind: late, or losing datagrams.
+    pub behind: bool,
+    /// How many times as long as configured the protocol period is because of load, 1 to 4.
+    pub interval_stretch: u8,
     /// How late the last `handle_timeout` was.
     pub lag: Duration,
 }
@@ -129,6 +143,15 @@ pub struct Drops {
     pub echoes_limited: u64,
     /// Rumors given up because too many waited.
     pub rumors_full: u64,
+    /// Claims about members not known, more in one datagram than
+    /// [`Config::newcomers_per_datagram`](crate::Config::newcomers_per_datagram).
+    pub newcomers: u64,
+    /// Datagrams of which no more than the probing was taken in, above [`Config::rate_in`](crate::Config::rate_in).
+    pub rate_in: u64,
+    /// Datagrams of which nothing was taken in, because the credit of `rate_in` was used up as well.
+    pub rate_in_whole: u64,
+    /// Datagrams not sent above [`Config::rate_out`](crate::Config::rate_out): gossip and echoes.
+    pub rate_out: u64,
     /// Datagrams not sent because too many were waiting to be polled.
     pub outbox_full: u64,
 }

@@ -26,6 +26,7 @@ pub use decode::{Messages, decode};
 pub use encode::PacketWriter;
 pub(crate) use frame::PREFIX_LEN;
 pub use frame::{FrameError, FrameReader};
+pub(crate) use header::version_of;
 pub use header::{FLAG_SEALED, FRAME_MAX, HEADER_LEN, MAGIC, VERSION};
 pub use message::{
     Ack, Alive, Ask, Busy, Dead, Grave, Held, Join, Left, Message, Nack, NameTaken, Ping, PingReq, Profile, Suspect,

@@ -361,6 +361,11 @@ impl Driven for Broken {
         }
         self.after_input();
     }
+    fn report_loss(&mut self, now: Instant, datagrams: u64) {
+        self.before_input(now);
+        self.node.report_loss(now, datagrams);
+        self.after_input();
+    }
     fn join(&mut self, now: Instant, seeds: &[SeedId]) -> Result<(), CommandError> {
         self.before_input(now);
         let joining = self.node.join(now, seeds);

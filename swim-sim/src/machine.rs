@@ -22,6 +22,8 @@ pub trait Driven: View + Send {
     fn handle_resolved(&mut self, now: Instant, seed: SeedId, addresses: &[SocketAddr]);
     /// See [`Node::handle_timeout`].
     fn handle_timeout(&mut self, now: Instant);
+    /// See [`Node::report_loss`].
+    fn report_loss(&mut self, now: Instant, datagrams: u64);
     /// See [`Node::join`].
     fn join(&mut self, now: Instant, seeds: &[SeedId]) -> Result<(), CommandError>;
     /// See [`Node::leave`].
@@ -49,6 +51,9 @@ impl Driven for Node {
     }
     fn handle_timeout(&mut self, now: Instant) {
         Node::handle_timeout(self, now);
+    }
+    fn report_loss(&mut self, now: Instant, datagrams: u64) {
+        Node::report_loss(self, now, datagrams);
     }
     fn join(&mut self, now: Instant, seeds: &[SeedId]) -> Result<(), CommandError> {
         Node::join(self, now, seeds)

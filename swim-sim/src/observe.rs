@@ -132,6 +132,8 @@ pub enum Input<'a> {
     Resolved,
     /// Its time-out.
     Timeout,
+    /// Its driver says that datagrams were lost before they were read.
+    Lost,
     /// Its application wants something.
     Command(Command),
 }

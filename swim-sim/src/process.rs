@@ -3,12 +3,14 @@
 //! A process can be *paused*: it does nothing at all, and its kernel keeps what arrives. Or its I/O can be *blocked*
 //! while its timers run (Lifeguard's anomaly, \[LG\] V-C): what it would send is held back, what arrives waits. Either way
 //! datagrams wait in a buffer of bounded size and those that no longer fit are lost; afterwards input is taken before
-//! timers fire. A process may also be *slow*: then each input keeps it busy for a while, and the next one waits.
+//! timers fire. A process may also be *slow*, short of CPU: then each thing that it takes in or sends keeps it busy for a
+//! while, and the next one waits. It takes turns as a driver does: datagrams, streams, timers, each with a budget, so
+//! none of them starves the others.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use swim_proto::{Instant, NodeId, SeedId, StreamId};
+use swim_proto::{Backlog, Instant, NodeId, SeedId, StreamId};
 
 use crate::machine::Machine;
 use crate::observe::Condition;
@@ -21,8 +23,23 @@ pub(crate) const RECEIVE_BUFFER: usize = 212_992;
 /// What one datagram costs of that besides its bytes (Linux counts the packet's whole memory).
 pub(crate) const RECEIVE_OVERHEAD: usize = 768;
 
-/// How many inputs a slow process takes before it lets its timers fire, as a driver's loop does.
+/// How many probes and answers, how many other datagrams, and how many other inputs, a slow process takes in one turn
+/// before it lets its timers fire; the latter two no more than fit into [`TURN_TIME`] each.
 pub(crate) const INPUT_BUDGET: u32 = 32;
+
+/// The time that a driver gives to each of these in a turn, though at least one is taken.
+pub(crate) const TURN_TIME: u64 = 10_000_000;
+
+/// How many datagrams a process reads at a time before it handles any.
+pub(crate) const READ_BUDGET: u32 = 64;
+
+/// Reading and sorting so many datagrams takes a slow process as long as handling one.
+pub(crate) const READS_PER_INPUT: u64 = 4;
+
+/// What a driver keeps of datagrams that it has read.
+pub(crate) const BACKLOG_LEN: usize = 256;
+/// In bytes.
+pub(crate) const BACKLOG_BYTES: usize = 262_144;
 
 /// Bytes of datagrams held back while I/O is blocked; what is more, the socket does not take.
 pub(crate) const SEND_BUFFER: usize = 212_992;
@@ -45,17 +62,29 @@ pub(crate) struct Process {
     pub(crate) paused: Hold,
     pub(crate) blocked: Hold,
     pub(crate) slowed: Hold,
-    /// While it is slow: how long each input keeps it busy.
+    /// While it is slow: how long each input, and each datagram or piece of a stream sent, keeps it busy.
     pub(crate) each: u64,
     /// Whether an input keeps it busy now.
     pub(crate) busy: bool,
-    /// Inputs taken since its timers last fired, while it is slow.
-    pub(crate) taken: u32,
+    /// Datagrams read in this turn, while it is slow.
+    pub(crate) read: u32,
+    /// Datagrams taken in this turn, while it is slow.
+    pub(crate) datagrams_taken: u32,
+    /// Everything else taken in this turn but timers, while it is slow.
+    pub(crate) inputs_taken: u32,
+    /// What the last input had it send.
+    pub(crate) sent: u32,
+    /// Datagrams that found no room in the kernel since the process was last told.
+    pub(crate) lost: u64,
     /// When what [`Process::condition`] says last changed.
     pub(crate) condition_since: u64,
     /// Datagrams waiting in the kernel.
     pub(crate) inbox: VecDeque<PacketId>,
     pub(crate) inbox_bytes: usize,
+    /// Datagrams that its driver has read and sorted, and not yet handed over.
+    pub(crate) backlog: Backlog,
+    /// Seeds whose addresses wait to be handed over.
+    pub(crate) resolved: VecDeque<SeedId>,
     /// What blocked I/O holds back.
     pub(crate) held: VecDeque<Held>,
     pub(crate) held_bytes: usize,
@@ -119,10 +148,16 @@ impl Process {
             slowed: Hold::default(),
             each: 0,
             busy: false,
-            taken: 0,
+            read: 0,
+            datagrams_taken: 0,
+            inputs_taken: 0,
+            sent: 0,
+            lost: 0,
             condition_since: 0,
             inbox: VecDeque::new(),
             inbox_bytes: 0,
+            backlog: Backlog::new(BACKLOG_LEN, BACKLOG_BYTES),
+            resolved: VecDeque::new(),
             held: VecDeque::new(),
             held_bytes: 0,
             streams: Vec::new(),
@@ -165,10 +200,29 @@ impl Process {
         self.streams.iter().find(|(named, _)| *named == Some(stream)).map(|&(_, end)| end)
     }
 
-    /// As it is for a process just started: nothing holds it up.
+    /// As it is for a process just started: nothing holds it up, though its host may be slow.
     pub(crate) fn unhindered(&mut self) {
-        (self.paused, self.blocked, self.slowed) = Default::default();
-        (self.each, self.busy, self.taken) = (0, false, 0);
+        (self.paused, self.blocked) = Default::default();
+        (self.busy, self.lost) = (false, 0);
+        self.resolved.clear();
+        self.backlog = Backlog::new(BACKLOG_LEN, BACKLOG_BYTES);
+        self.begin_turn();
+    }
+
+    /// How many datagrams that nobody waits for, and how many other inputs, it takes in one turn.
+    pub(crate) fn turn_budget(&self) -> u32 {
+        TURN_TIME.checked_div(self.each).map_or(INPUT_BUDGET, |fit| fit.clamp(1, INPUT_BUDGET.into()) as u32)
+    }
+
+    /// Whether another datagram is taken in this turn.
+    pub(crate) fn takes_datagram(&self) -> bool {
+        let budget = if self.backlog.has_urgent() { INPUT_BUDGET } else { self.turn_budget() };
+        self.takes_input() && self.datagrams_taken < budget
+    }
+
+    /// Its driver's loop begins anew.
+    pub(crate) fn begin_turn(&mut self) {
+        (self.datagrams_taken, self.inputs_taken, self.read) = (0, 0, 0);
     }
 
     /// How many streams wait to be accepted.

@@ -28,10 +28,16 @@ pub struct Scenario {
     pub seeds: u32,
     /// Over how long the nodes start: the seeds at once, the others at random, the last one at the end.
     pub join_over: Duration,
+    /// So many of the nodes, the last ones, start later than the others: all at once, over `join_over`.
+    pub late: u32,
+    /// When those start.
+    pub late_at: Duration,
     /// For how long faults may happen.
     pub duration: Duration,
     /// The settings every node runs with.
     pub config: Config,
+    /// The settings of every process started in a slot after its first, if others: to upgrade a cluster.
+    pub successor: Option<Config>,
     /// The network to begin with.
     pub network: Network,
     /// How kernels run TCP.
@@ -54,8 +60,11 @@ impl Scenario {
             nodes,
             seeds: 1,
             join_over: Duration::from_millis(100),
+            late: 0,
+            late_at: Duration::ZERO,
             duration,
             config: Config::lan(),
+            successor: None,
             network: Network::default(),
             streams: StreamSettings::default(),
             drift_ppm: 0,
@@ -77,10 +86,22 @@ impl Scenario {
         Scenario { join_over, ..self }
     }
 
+    /// The same with so many of its nodes starting only then: a storm of joins.
+    #[must_use]
+    pub fn late(self, late: u32, late_at: Duration) -> Scenario {
+        Scenario { late, late_at, ..self }
+    }
+
     /// The same with other settings.
     #[must_use]
     pub fn config(self, config: Config) -> Scenario {
         Scenario { config, ..self }
+    }
+
+    /// The same with other settings for every process that takes the place of an earlier one.
+    #[must_use]
+    pub fn successor(self, config: Config) -> Scenario {
+        Scenario { successor: Some(config), ..self }
     }
 
     /// The same on another network.
@@ -114,7 +135,8 @@ impl Scenario {
         let suspicion_max = suspicion_min.mul_f64(config.suspicion_beta);
         // Everyone probes everyone once in this time, and some live node probes a given dead one much sooner.
         let health = if config.lha_probe { u32::from(config.health_max) + 1 } else { 1 };
-        let probes = config.probe_interval * health * 4;
+        let stretch = if config.adaptive_interval { 4 } else { 1 };
+        let probes = config.probe_interval * health * stretch * 4;
         let spread = config.gossip_interval * 8 * (32 - self.nodes.leading_zeros());
         let fixed =
             config.stall_max + config.stream_timeout * 2 + config.join_retry_max * 2 + config.heal_interval * 12;

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use swim_proto::{ConfigError, Instant, LocalMember, Node, NodeId, SeedId, Status};
+use swim_proto::{Config, ConfigError, Instant, LocalMember, Node, NodeId, SeedId, Status};
 
 use crate::judges::{Judges, Rule, Violation};
 use crate::machine::{Machine, Maker};
@@ -69,6 +69,7 @@ impl World {
     /// The world at time zero, with nothing running yet. Fails if a node would refuse its settings.
     pub fn new(scenario: Scenario, seed: u64) -> Result<World, ConfigError> {
         scenario.config.validate()?;
+        scenario.successor.as_ref().map_or(Ok(()), Config::validate)?;
         let seeds = Seeds::of(seed);
         let mut world = World {
             medium: Medium::new(Links::new(scenario.network.clone())),
@@ -114,6 +115,8 @@ impl World {
                 _ if slot + 1 == nodes => join_over,
                 _ => at,
             };
+            let late = slot >= self.scenario.seeds && slot >= nodes.saturating_sub(self.scenario.late);
+            let at = if late { at + self.scenario.late_at.as_nanos() as u64 } else { at };
             self.medium.agenda.add(at, Due::Start { slot });
             self.measure.will_start(at);
         }
@@ -191,7 +194,8 @@ impl World {
             life: process.life,
         };
         let seed = self.seeds.derive(Purpose::Node, u64::from(slot) << 32 | u64::from(process.boot));
-        let node = Node::new(process.local_now, local, self.scenario.config.clone(), seed)
+        let config = self.scenario.successor.as_ref().filter(|_| process.boot > 1).unwrap_or(&self.scenario.config);
+        let node = Node::new(process.local_now, local, config.clone(), seed)
             .expect("the settings were validated, and names, addresses and lives here are within bounds");
         let boot = process.boot;
         let machine = match &mut self.maker {

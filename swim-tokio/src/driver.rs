@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
-use swim_proto::{DatagramError, Instant, Node, SeedId, Status, StreamId, StreamInput};
+use swim_proto::{Backlog, DatagramError, Instant, Node, SeedId, Status, StreamId, StreamInput};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
@@ -26,6 +26,7 @@ use self::remarks::Remarks;
 use crate::accept::accept;
 use crate::clock::{Alarm, Clock};
 use crate::inputs::{INPUTS_MAX, Input, Moved};
+use crate::losses::Losses;
 use crate::notice::Notice;
 use crate::request::{REQUESTS_MAX, Request};
 use crate::seeds::{Seeds, Unresolved};
@@ -37,6 +38,12 @@ use crate::streams::Streams;
 const DATAGRAMS_PER_TURN: usize = 64;
 /// Inputs of streams and lookups taken in one turn, at most.
 const INPUTS_PER_TURN: usize = 64;
+/// The time that a turn gives to datagrams nobody waits for, though at least one is taken.
+const TURN_TIME: Duration = Duration::from_millis(10);
+/// Datagrams that were read and not yet handed to the node, at most.
+const BACKLOG_LEN: usize = 1024;
+/// Their bytes, at most.
+const BACKLOG_BYTES: usize = 1 << 20;
 /// The longest datagram there is.
 const DATAGRAM_MAX: usize = 64 * 1024;
 /// Later than this, the runtime was busy elsewhere and may not have looked at the sockets yet: it gets the chance.
@@ -73,6 +80,12 @@ pub(crate) struct Driver {
     alarm: Alarm,
     /// Where datagrams are received.
     datagram: Box<[u8]>,
+    /// What was read and is not yet handed over.
+    backlog: Backlog,
+    /// The datagram that is being handed over.
+    handed: Vec<u8>,
+    /// What the system says it had no room for.
+    losses: Losses,
     /// Where the node puts what it wants sent.
     action: Vec<u8>,
 }
@@ -145,6 +158,9 @@ impl Driver {
             is_orphan: false,
             alarm: Alarm::unset(),
             datagram: vec![0; DATAGRAM_MAX].into(),
+            backlog: Backlog::new(BACKLOG_LEN, BACKLOG_BYTES),
+            handed: Vec::new(),
+            losses: Losses::of(bound),
             action: Vec::with_capacity(DATAGRAM_MAX),
         };
         (driver, ends)
@@ -166,6 +182,9 @@ impl Driver {
             Phase::Leaving { until } => self.node.deadline().map_or(Some(until), |deadline| Some(deadline.min(until))),
             Phase::Running | Phase::Flushing | Phase::Aborting => self.node.deadline(),
         };
+        if !self.backlog.is_empty() {
+            return Wake::Datagrams;
+        }
         self.alarm.set(deadline, &self.clock);
         tokio::select! {
             // An error would say that the runtime is going away, and this task with it.
@@ -215,20 +234,42 @@ impl Driver {
         (now >= deadline).then(|| now - deadline)
     }
 
-    /// Whether the turn's budget ended before the socket's datagrams did.
+    /// Whether the turn's budget ended before the datagrams did. Under load, probes and their answers come first.
     fn take_datagrams(&mut self) -> bool {
+        let more_waits = self.read_datagrams();
+        let begun = self.clock.now();
+        let mut now = begun;
+        for _ in 0..DATAGRAMS_PER_TURN {
+            if !self.backlog.has_urgent() && now - begun >= TURN_TIME {
+                break;
+            }
+            let Some(from) = self.backlog.pop(&mut self.handed) else { break };
+            now = self.clock.now();
+            if let Err(error) = self.node.handle_datagram(now, from, &self.handed) {
+                trace!(%from, len = self.handed.len(), %error, "a datagram was refused");
+                if error == DatagramError::Cluster {
+                    self.remarks.foreign(Some(from), &self.node);
+                }
+            }
+            self.act();
+        }
+        let is_full = more_waits || !self.backlog.is_empty();
+        let shed = self.backlog.take_shed();
+        self.stats.datagrams_shed += shed;
+        let lost = if is_full || shed > 0 { self.losses.since_last(now) } else { 0 };
+        self.stats.datagrams_lost += lost;
+        if shed + lost > 0 {
+            self.node.report_loss(now, shed + lost);
+            self.act();
+        }
+        is_full
+    }
+
+    /// Whether the turn's budget ended before the socket's datagrams did.
+    fn read_datagrams(&mut self) -> bool {
         for _ in 0..DATAGRAMS_PER_TURN {
             match self.udp.try_recv_from(&mut self.datagram) {
-                Ok((len, from)) => {
-                    let from = Reach::inward(from);
-                    if let Err(error) = self.node.handle_datagram(self.clock.now(), from, &self.datagram[..len]) {
-                        trace!(%from, len, %error, "a datagram was refused");
-                        if error == DatagramError::Cluster {
-                            self.remarks.foreign(Some(from), &self.node);
-                        }
-                    }
-                    self.act();
-                }
+                Ok((len, from)) => self.backlog.push(Reach::inward(from), &self.datagram[..len]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 // Mostly that nobody listens where something was sent: the node will see for itself.
                 Err(error) => {

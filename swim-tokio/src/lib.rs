@@ -56,6 +56,7 @@ mod clock;
 mod driver;
 mod handle;
 mod inputs;
+mod losses;
 mod member;
 mod notice;
 mod options;

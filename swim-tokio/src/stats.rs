@@ -20,6 +20,11 @@ pub struct DriverStats {
     pub sends_failed: u64,
     /// Errors reported by the socket in place of a datagram: mostly that nobody listens where one was sent.
     pub receive_errors: u64,
+    /// Datagrams read and then shed, because the node did not keep up.
+    pub datagrams_shed: u64,
+    /// Datagrams that the system's receive buffer had no room for, as far as the system says (Linux does), asked while
+    /// there is more to do than one turn does.
+    pub datagrams_lost: u64,
     /// Turns that stopped at their budget of datagrams with more waiting.
     pub turns_full: u64,
     /// Streams accepted.

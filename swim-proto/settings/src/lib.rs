@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use swim_proto::{Config, ConfigError};
+use swim_proto::{Config, ConfigError, VERSIONS, Versions};
 
 /// A field of [`Config`] that can be set from outside.
 pub struct Setting {
@@ -42,9 +42,11 @@ pub enum Field {
     Count16(fn(&mut Config) -> &mut u16),
     /// A large count.
     Count32(fn(&mut Config) -> &mut u32),
+    /// The least and the greatest of some numbers: `1..2`, or `1` for both.
+    Span(fn(&mut Config) -> &mut Versions),
 }
 
-use Field::{Count8, Count16, Count32, Factor, Switch, Text, Time};
+use Field::{Count8, Count16, Count32, Factor, Span, Switch, Text, Time};
 
 const fn row(key: &'static str, field: Field, meaning: &'static str) -> Setting {
     Setting { key, field, meaning }
@@ -180,6 +182,32 @@ pub static SETTINGS: &[Setting] = &[
         "How long silence from everyone holds suspicion time still before the node calls itself isolated; 0s: never",
     ),
     row(
+        "newcomers_per_datagram",
+        Count16(|c| &mut c.newcomers_per_datagram),
+        "Most members that one datagram may make known; the rest is left to the next comparison",
+    ),
+    row(
+        "rate_in",
+        Count32(|c| &mut c.rate_in),
+        "Bytes of datagrams taken in per second, at least 4096; above it only probing is heard; 0: no limit",
+    ),
+    row(
+        "rate_out",
+        Count32(|c| &mut c.rate_out),
+        "Bytes of datagrams sent per second, at least 4096; above it only probing and refutations are sent; 0: no limit",
+    ),
+    row("rate_burst", Count32(|c| &mut c.rate_burst), "Bytes that may come or go at once under these rates"),
+    row(
+        "adaptive_interval",
+        Switch(|c| &mut c.adaptive_interval),
+        "While the node does not keep up, its protocol period grows up to four times as long",
+    ),
+    row(
+        "versions",
+        Span(|c| &mut c.versions),
+        "The versions of the wire format it speaks, as 1..2 or 1; each peer is spoken to in the highest both know",
+    ),
+    row(
         "datagram_max",
         Count16(|c| &mut c.datagram_max),
         "Most bytes of a datagram, headers of UDP and IP not counted",
@@ -206,12 +234,14 @@ impl Setting {
             Count8(field) => put(field(config), text),
             Count16(field) => put(field(config), text),
             Count32(field) => put(field(config), text),
+            Span(field) => parse_span(text).map(|span| *field(config) = span),
             Time(field) => humantime::parse_duration(text).ok().map(|duration| *field(config) = duration),
         };
         is_set.ok_or_else(|| match self.field {
             Text(_) => "text".to_owned(),
             Switch(_) => "true or false".to_owned(),
             Time(_) => "a duration with its unit, such as 500ms, 10s or 72h".to_owned(),
+            Span(_) => format!("one number or two with .. between, such as 1..2, from {}", self.bounds()),
             Factor(_) => format!("a number from {}", self.bounds()),
             Count8(_) | Count16(_) | Count32(_) => format!("a whole number from {}", self.bounds()),
         })
@@ -228,6 +258,10 @@ impl Setting {
             Count8(field) => field(config).to_string(),
             Count16(field) => field(config).to_string(),
             Count32(field) => field(config).to_string(),
+            Span(field) => {
+                let Versions { min, max } = *field(config);
+                format!("{min}..{max}")
+            }
         }
     }
 
@@ -243,7 +277,7 @@ impl Setting {
     pub fn bounds(&self) -> String {
         const BEYOND: f64 = 1e12;
         let extremes = |config: &mut Config, greatest: bool| match self.field {
-            Text(_) | Switch(_) => {}
+            Text(_) | Switch(_) | Span(_) => {}
             Time(field) => *field(config) = if greatest { Duration::from_secs(BEYOND as u64) } else { Duration::ZERO },
             Factor(field) => *field(config) = if greatest { BEYOND } else { -BEYOND },
             Count8(field) => *field(config) = if greatest { u8::MAX } else { 0 },
@@ -267,9 +301,15 @@ impl Setting {
         }
         match self.field {
             Text(_) => "1 to 255 bytes".to_owned(),
+            Span(_) => format!("{} to {}", VERSIONS.min, VERSIONS.max),
             _ => "true or false".to_owned(),
         }
     }
+}
+
+fn parse_span(text: &str) -> Option<Versions> {
+    let (min, max) = text.split_once("..").unwrap_or((text, text));
+    Some(Versions { min: min.trim().parse().ok()?, max: max.trim().parse().ok()? })
 }
 
 /// A duration in its largest unit that leaves no fraction: `72h`, `1500ms`, `0s`.
@@ -299,7 +339,10 @@ mod tests {
     fn fields_of_config() -> Vec<String> {
         let debug = format!("{:#?}", Config::lan());
         let fields = debug.lines().filter_map(|line| line.strip_prefix("    "));
-        fields.filter(|line| !line.starts_with(' ')).map(|line| line.split(':').next().unwrap().to_owned()).collect()
+        fields
+            .filter(|line| !line.starts_with([' ', '}']))
+            .map(|line| line.split(':').next().unwrap().to_owned())
+            .collect()
     }
 
     #[test]
@@ -319,13 +362,12 @@ mod tests {
                 Time(_) => "4711ms",
                 Factor(_) => "7.25",
                 Count8(_) | Count16(_) | Count32(_) => "77",
+                Span(_) => "1..1",
             };
             setting.set(&mut config, other).unwrap();
             assert_eq!(setting.show(&config), other);
-            let before = format!("{:#?}", Config::lan());
-            let after = format!("{config:#?}");
-            let changed = before.lines().zip(after.lines()).filter(|(before, after)| before != after);
-            let changed: Vec<_> = changed.map(|(before, _)| before.trim().split(':').next().unwrap()).collect();
+            let changed = SETTINGS.iter().filter(|each| each.show(&config) != each.show(&Config::lan()));
+            let changed: Vec<_> = changed.map(|each| each.key).collect();
             assert_eq!(changed, [setting.key]);
         }
     }

@@ -44,6 +44,8 @@ pub(crate) struct Case {
     verified_at: Option<Instant>,
     /// It has answered since.
     contradicted: bool,
+    /// It was put off because we were behind.
+    was_put_off: bool,
 }
 
 /// What an accusation did to a case.
@@ -126,11 +128,25 @@ impl Case {
     pub(crate) fn reprieve(&mut self, suspicion_now: Instant) -> bool {
         let reprieved = core::mem::take(&mut self.contradicted);
         if reprieved {
-            self.deadline = suspicion_now + self.timeout_min;
-            self.verified = 0;
-            self.verified_at = None;
+            self.begin_again(suspicion_now);
         }
         reprieved
+    }
+
+    /// The end has come while we are behind, so that a refutation may wait in our own queue: it is put off once, by one
+    /// Min. Whether that is so.
+    pub(crate) fn put_off(&mut self, suspicion_now: Instant) -> bool {
+        let first = !core::mem::replace(&mut self.was_put_off, true);
+        if first {
+            self.begin_again(suspicion_now);
+        }
+        first
+    }
+
+    fn begin_again(&mut self, suspicion_now: Instant) {
+        self.deadline = suspicion_now + self.timeout_min;
+        self.verified = 0;
+        self.verified_at = None;
     }
 }
 
@@ -181,6 +197,7 @@ impl Cases {
             verified: 0,
             verified_at: None,
             contradicted: false,
+            was_put_off: false,
         };
         case.deadline = suspicion_now + case.timeout(0);
         if let Some(accuser) = accuser {

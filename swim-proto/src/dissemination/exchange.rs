@@ -22,7 +22,7 @@ use core::net::{IpAddr, SocketAddr};
 use crate::membership::digest::Buckets;
 use crate::membership::{Incarnation, NodeId};
 use crate::time::Instant;
-use crate::wire::FrameReader;
+use crate::wire::{FrameReader, VERSION};
 
 /// What comes next on a stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,6 +126,8 @@ pub(crate) struct Stream {
     pub(crate) connected: bool,
     /// Whose it is, if the peer opened it.
     pub(crate) guest: Option<IpAddr>,
+    /// The version that its packets are written in.
+    pub(crate) version: u8,
     pub(crate) reader: FrameReader,
     pub(crate) parts: VecDeque<Part>,
     /// Finish once the parts are written.
@@ -166,6 +168,7 @@ impl Stream {
             step,
             connected: guest.is_some(),
             guest,
+            version: VERSION,
             reader: FrameReader::new(),
             parts: VecDeque::new(),
             finish: false,

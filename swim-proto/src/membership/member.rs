@@ -50,8 +50,23 @@ pub struct Versions {
     pub max: u8,
 }
 
-/// The versions this crate speaks.
-pub const VERSIONS: Versions = Versions { min: 1, max: 1 };
+/// The versions this crate speaks. Version 2 differs from version 1 by the header's byte alone, so that speaking to each
+/// peer in the highest version both know is not a promise but what every cluster does
+/// (`docs/decisions/0009-versions.md`).
+pub const VERSIONS: Versions = Versions { min: 1, max: 2 };
+
+impl Versions {
+    /// Whether this version is among them.
+    pub fn contain(self, version: u8) -> bool {
+        self.min <= version && version <= self.max
+    }
+
+    /// The highest version that both speak.
+    pub fn highest_common(self, other: Versions) -> Option<u8> {
+        let highest = self.max.min(other.max);
+        (highest >= self.min && highest >= other.min).then_some(highest)
+    }
+}
 
 /// One member of the cluster, as this node holds it at this moment.
 #[derive(Clone, Copy, Debug, PartialEq)]

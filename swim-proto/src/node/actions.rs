@@ -70,7 +70,7 @@ impl Node {
     /// A datagram to a member's address.
     pub(super) fn send(&mut self, to: SocketAddr, body: Body) {
         let len_max = self.config.datagram_max;
-        let pushed = self.outbox.push(Outgoing { to, body, len_max, piggyback: true });
+        let pushed = self.outbox.push(Outgoing { to, body, len_max, piggyback: true, urgent: false });
         self.stats.drops.outbox_full += u64::from(!pushed);
     }
 
@@ -99,7 +99,7 @@ impl Node {
         let full = self.config.datagram_max;
         let known = self.table.find_address(to).is_some();
         let len_max = if known { full } else { u16::try_from(len_max).unwrap_or(u16::MAX).min(full) };
-        Outgoing { to, body, len_max, piggyback: known }
+        Outgoing { to, body, len_max, piggyback: known, urgent: false }
     }
 
     /// Distinct random live members into `chosen`.
@@ -119,7 +119,13 @@ impl Node {
             self.stats.drops.unproven += 1;
             return false;
         }
-        let mut writer = PacketWriter::datagram(buf, self.cluster, len_max);
+        let in_debt = !self.rate_out.has_some(self.now);
+        if in_debt && outgoing.can_wait() {
+            self.stats.drops.rate_out += 1;
+            return false;
+        }
+        let version = self.version_for(outgoing.to);
+        let mut writer = PacketWriter::datagram(buf, self.cluster, len_max).speak(version);
         let mut fits = true;
         match outgoing.body {
             Body::Ping { seq, target, tell } => {
@@ -158,13 +164,20 @@ impl Node {
             return false;
         }
         if outgoing.piggyback && !self.rumors.is_empty() {
-            self.add_rumors(outgoing.to, &mut writer);
+            if in_debt {
+                self.add_own_rumor(&mut writer);
+            } else {
+                self.add_rumors(outgoing.to, &mut writer);
+            }
         }
         if writer.is_empty() {
             writer.cancel();
+            self.stats.drops.rate_out += u64::from(in_debt);
             return false;
         }
         let len = writer.finish();
+        self.rate_out.take(len);
+        self.count_version(version);
         if !outgoing.piggyback {
             self.unproven_left -= len.min(self.unproven_left);
         }
@@ -239,6 +252,17 @@ impl Node {
             self.count_sent_within(rumor, limit);
         }
         self.told = told;
+    }
+
+    /// Above the rate, what we say of ourselves is all: nobody else could say that we are alive.
+    fn add_own_rumor(&mut self, writer: &mut PacketWriter<'_>) {
+        let local = self.table.local();
+        if let (Some(rumor), Some(claim)) = (local.rumor(), claim_of(local))
+            && writer.push(&claim)
+        {
+            self.stats.rumors_out += 1;
+            self.count_sent(rumor);
+        }
     }
 
     fn further_accusation(

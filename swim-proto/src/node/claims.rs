@@ -44,7 +44,8 @@ impl Node {
             return self.hear_self_alive(now, alive, via);
         }
         let Some(slot) = self.table.find(alive.id) else {
-            if self.is_named_right(alive) && self.has_room(true) {
+            let takes = !matches!(via, Via::Datagram { .. }) || self.takes_newcomer();
+            if takes && self.is_named_right(alive) && self.has_room(true) {
                 let status = Status::new(alive.incarnation, State::Alive);
                 let slot = self.table.insert(alive.id, status, alive.id, None, now);
                 let content = news_of(alive);
@@ -85,7 +86,12 @@ impl Node {
             return self.hear_self_accused(now, incarnation, via);
         }
         let claimed = Status::new(incarnation, State::Suspect);
-        let Some(slot) = self.table.find(id) else { return self.remember_id_only(now, id, claimed, accuser, None) };
+        let Some(slot) = self.table.find(id) else {
+            if !matches!(via, Via::Datagram { .. }) || self.takes_newcomer() {
+                self.remember_id_only(now, id, claimed, accuser, None);
+            }
+            return;
+        };
         let record = self.table.at(slot);
         if record.status() < claimed {
             let cause = Cause::Accused { by: accuser };
@@ -116,7 +122,12 @@ impl Node {
     }
 
     fn hear_grave(&mut self, now: Instant, id: NodeId, claimed: Status, accuser: NodeId, via: Via) {
-        let Some(slot) = self.table.find(id) else { return self.remember_id_only(now, id, claimed, accuser, None) };
+        let Some(slot) = self.table.find(id) else {
+            if !matches!(via, Via::Datagram { .. }) || self.takes_newcomer() {
+                self.remember_id_only(now, id, claimed, accuser, None);
+            }
+            return;
+        };
         if self.table.at(slot).status() < claimed {
             let cause = if claimed.state == State::Left { Cause::Itself } else { Cause::DeclaredBy { by: accuser } };
             self.change(now, slot, claimed, None, Some(accuser), cause, self.spread(via));

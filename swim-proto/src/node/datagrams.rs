@@ -8,7 +8,8 @@ use crate::membership::record::Content;
 use crate::membership::{Slot, State, precedence};
 use crate::outbox::{Body, Notice};
 use crate::time::Instant;
-use crate::wire::{Alive, Ask, Message, Messages, canonical, decode_news};
+use crate::wire::message::is_probing;
+use crate::wire::{Alive, Ask, Message, Messages, canonical, decode_news, version_of};
 
 /// The longest datagram taken in: others may be configured to send larger ones than we do.
 const DATAGRAM_LEN_MAX: usize = 65_507;
@@ -16,9 +17,20 @@ const DATAGRAM_LEN_MAX: usize = 65_507;
 impl Node {
     /// A datagram arrived, from this address however the socket spells it: IPv4 as IPv6, with a scope or without.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), DatagramError> {
+        if self.rate_in.is_exhausted(self.now.max(now)) {
+            self.begin(now);
+            self.stats.drops.rate_in_whole += 1;
+            return Ok(());
+        }
         let decoded = decode_news(datagram, self.cluster, DATAGRAM_LEN_MAX, |alive| self.is_known(alive));
-        let messages = decoded.inspect_err(|error| self.count_drop(error))?;
+        let messages = decoded
+            .and_then(|messages| self.in_our_version(datagram, messages))
+            .inspect_err(|error| self.count_drop(error))?;
         let (now, from) = (self.begin(now), canonical(from));
+        let takes_news = self.rate_in.has_some(now);
+        self.rate_in.take(datagram.len());
+        self.stats.drops.rate_in += u64::from(!takes_news);
+        self.newcomers_left = self.config.newcomers_per_datagram;
         self.stats.datagrams_in += 1;
         self.stats.bytes_in += datagram.len() as u64;
         if self.status == Status::Superseded {
@@ -33,6 +45,9 @@ impl Node {
         self.stats.claims_old += u64::from(messages.known());
         let via = Via::Datagram { from, len: datagram.len() };
         for message in messages {
+            if !takes_news && !self.must_hear(&message) {
+                continue;
+            }
             match message {
                 Message::Ping(ping) => self.hear_ping(now, &ping, from, datagram.len()),
                 Message::Ack(ack) => self.hear_ack(now, &ack, Some(from)),
@@ -61,6 +76,26 @@ impl Node {
             }
         }
         Ok(())
+    }
+
+    /// What a datagram says that came above the rate: what somebody waits for, and what is said of us.
+    fn must_hear(&self, message: &Message<'_>) -> bool {
+        let id = self.local_id();
+        match message {
+            Message::Alive(alive) => alive.id == id,
+            Message::Suspect(suspect) => suspect.id == id,
+            Message::Dead(dead) => dead.id == id,
+            Message::Left(left) => left.id == id,
+            message => is_probing(message.kind()),
+        }
+    }
+
+    /// The code speaks more versions than this node may have been told to.
+    fn in_our_version<'m>(&self, datagram: &[u8], messages: Messages<'m>) -> Result<Messages<'m>, DatagramError> {
+        match version_of(datagram) {
+            Some(version) if !self.config.versions.contain(version) => Err(DatagramError::Version(version)),
+            _ => Ok(messages),
+        }
     }
 
     /// A departed member acks to the end, and takes no part in anything else.

@@ -17,7 +17,7 @@ use crate::membership::{Incarnation, NodeId};
 use crate::outbox::{Body, Notice};
 use crate::time::Instant;
 use crate::timers::{Chore, Timer};
-use crate::wire::{Alive, FRAME_MAX, Held, Join, Message, Ping, ProfileBytes, SyncRoot, decode};
+use crate::wire::{Alive, FRAME_MAX, Held, Join, Message, Ping, ProfileBytes, SyncRoot, VERSION, decode, version_of};
 
 /// How often the holder of a name is asked before somebody else has it.
 pub(super) const HOLDER_ASKED: u8 = 3;
@@ -30,6 +30,17 @@ impl Node {
             self.count_drop(&error);
             Broken
         })?;
+        let version = version_of(packet).unwrap_or(VERSION);
+        if !self.config.versions.contain(version) {
+            self.stats.drops.version += 1;
+            return Err(Broken);
+        }
+        // A peer that opened it knows in which version to speak to us, and is answered in it.
+        self.with_stream(id, |stream| {
+            if stream.guest.is_some() {
+                stream.version = version;
+            }
+        });
         // The opener's own Alive, until the message after it says what the stream is for.
         let mut opener: Option<Alive<'_>> = None;
         let mut said = false;

@@ -18,6 +18,9 @@ use crate::wire::{Ack, Nack, Ping, PingReq};
 /// Most ping-reqs served at once.
 const RELAYS_MAX: usize = 128;
 
+/// Of these, for one member: a prober has one probe at a time.
+const RELAYS_PER_SOURCE_MAX: usize = 8;
+
 /// No helper waits longer than this many of its own probe intervals, whatever it is asked: a prober in the worst health
 /// has nine.
 const RELAY_PERIODS_MAX: u32 = 10;
@@ -26,11 +29,13 @@ impl Node {
     /// The period ends: the probe that ran is judged, the next begins.
     pub(super) fn probe_period(&mut self, now: Instant) {
         self.conclude_probe(now);
-        let interval = self.health.stretch(self.config.probe_interval);
+        self.load.period_ended(now);
+        let interval = self.period();
         self.timers.set(Chore::Probe, now + interval);
-        let solicited = self.next_solicited();
+        let again = self.probed_again();
+        let solicited = if again.is_some() { None } else { self.next_solicited() };
         self.stats.probes_solicited += u64::from(solicited.is_some());
-        let Some(slot) = solicited.or_else(|| self.table.next_target(&mut self.random)) else { return };
+        let Some(slot) = again.or(solicited).or_else(|| self.table.next_target(&mut self.random)) else { return };
         let record = self.table.at(slot);
         let (id, incarnation, Some(address)) = (record.id, record.incarnation(), record.address()) else { return };
         let timeout = self.probe_timeout(slot);
@@ -111,6 +116,9 @@ impl Node {
         let Probe { nacks_expected, nacks_received, .. } = probe;
         self.stats.nacks_missed += u64::from(nacks_expected.saturating_sub(nacks_received));
         self.health.probe_ended(Ended::Failed { nacks_expected, nacks_received });
+        if self.damps(probe.id) {
+            return;
+        }
         self.accuse(now, probe.slot);
     }
 
@@ -180,6 +188,7 @@ impl Node {
         }
         self.stats.probes_acked_indirectly += u64::from(!direct);
         self.stats.probes_acked += 1;
+        self.damped = self.damped.filter(|damped| damped.member != probe.id);
         self.health.probe_ended(Ended::Acked);
         self.drop_probe_stream(probe);
         self.probe = None;
@@ -239,7 +248,13 @@ impl Node {
             let len_max = self.config.datagram_max.into();
             return self.send_urgent(from, Body::Ack { seq: request.seq, asker: request.source }, len_max);
         }
-        if self.pings.relays(now).count() >= RELAYS_MAX {
+        let from_there =
+            |relay: &&Waiting| matches!(relay.purpose, Purpose::Relay { requester, .. } if requester == from);
+        let (all, of_source) = self
+            .pings
+            .relays(now)
+            .fold((0, 0), |(all, of_source), relay| (all + 1, of_source + usize::from(from_there(&relay))));
+        if all >= RELAYS_MAX || of_source >= RELAYS_PER_SOURCE_MAX {
             self.stats.drops.relays_full += 1;
             return;
         }

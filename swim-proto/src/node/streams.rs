@@ -74,7 +74,9 @@ impl Node {
             return None;
         }
         self.guests.change(host, |held| held.streams += 1);
-        Some(self.add_stream(now, Stream::from_guest(now, host)))
+        let mut stream = Stream::from_guest(now, host);
+        stream.version = self.config.versions.min;
+        Some(self.add_stream(now, stream))
     }
 
     /// How much of this room one host may have.
@@ -159,6 +161,7 @@ impl Node {
         let mut stream = Stream::to_peer(now, step);
         stream.parts.push_back(part);
         stream.newcomer = self.table.others().is_empty();
+        stream.version = self.version_for(to);
         let id = self.add_stream(now, stream);
         self.outbox.control.push_back(Control::Connect { stream: id, to });
         Some(id)
@@ -241,7 +244,7 @@ impl Node {
 
     /// Takes a place among the exchanges that are served, if there is one for this stream's host.
     pub(super) fn begin_serving(&mut self, id: StreamId) -> bool {
-        let room = usize::from(self.config.syncs_max);
+        let room = self.exchanges_max();
         let share = self.share_of(room);
         let Some(stream) = self.streams.get_mut(&id) else { return false };
         let Some(host) = stream.guest else { return false };

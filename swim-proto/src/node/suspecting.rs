@@ -131,12 +131,16 @@ impl Node {
         if suspicion_now < self.next_step(case_index) {
             return self.arm_suspicion(now, slot);
         }
+        let behind = self.is_behind();
         let case = self.cases.at_mut(case_index);
         if self.config.verify_burial && case.verified < VERIFICATIONS {
             case.verify(suspicion_now);
             self.verify(now, slot);
         } else if self.config.verify_burial && case.reprieve(suspicion_now) {
             self.stats.burials_averted += 1;
+        } else if self.config.verify_burial && behind && case.put_off(suspicion_now) {
+            self.stats.burials_averted += 1;
+            self.stats.burials_damped += 1;
         } else {
             return self.bury(now, slot, case_index);
         }

@@ -62,7 +62,8 @@ impl Node {
             // Nobody to tell: somebody who appears brings news, and news sets the timer.
             return;
         }
-        self.timers.set(Chore::Gossip, now + self.config.gossip_interval);
+        let pause = self.gossip_pause();
+        self.timers.set(Chore::Gossip, now + pause);
     }
 
     /// One of the recently dead, with the chance that it would be chosen among all members.

@@ -61,6 +61,8 @@ impl Node {
             suspected: self.cases.len() as u32,
             streams: self.streams.len() as u32,
             health: self.health.score(),
+            behind: self.is_behind(),
+            interval_stretch: if self.config.adaptive_interval { self.load.stretch() } else { 1 },
             ..self.stats
         }
     }

@@ -12,7 +12,7 @@ use super::frame::PREFIX_LEN;
 use super::header::{self, FRAME_MAX, HEADER_LEN};
 use super::message::Message;
 use super::varint::{VARINT_MAX, varint};
-use crate::membership::{ClusterHash, Incarnation, NodeId};
+use crate::membership::{ClusterHash, Incarnation, NodeId, VERSIONS};
 
 /// Where a body begins in a [`Head`]: after a kind and the longest length.
 const BODY_AT: usize = 1 + 3;
@@ -52,6 +52,13 @@ impl<'b> PacketWriter<'b> {
         let packet = buf.len();
         buf.extend_from_slice(&header::open(cluster));
         PacketWriter { buf, start, packet, len_max }
+    }
+
+    /// Has the packet be of this version instead of [`VERSION`](super::VERSION).
+    pub fn speak(self, version: u8) -> Self {
+        debug_assert!(VERSIONS.contain(version), "no version of ours: {version}");
+        header::set_version(&mut self.buf[self.packet..], version);
+        self
     }
 
     /// Adds a message. `false`: it does not fit, and nothing was written.

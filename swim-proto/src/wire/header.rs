@@ -3,7 +3,7 @@
 //! | bytes | field |
 //! |---|---|
 //! | 0 | [`MAGIC`] |
-//! | 1 | [`VERSION`] |
+//! | 1 | the version, one of [`VERSIONS`](crate::VERSIONS) |
 //! | 2 | flags: bit 0 is [`FLAG_SEALED`], the others are zero |
 //! | 3..7 | the cluster's hash, little-endian |
 //! | 7..11 | CRC32C of all the packet's other bytes, little-endian |
@@ -15,8 +15,8 @@ use crate::membership::{ClusterHash, VERSIONS};
 /// The first byte of every packet.
 pub const MAGIC: u8 = 0x5A;
 
-/// The second byte of every packet: the version of this format.
-pub const VERSION: u8 = 1;
+/// The second byte of a packet in the lowest version this crate speaks. Higher ones differ by this byte alone.
+pub const VERSION: u8 = VERSIONS.min;
 
 /// The header's flag of a sealed (encrypted and authenticated) packet. Reserved: such a packet is refused today.
 pub const FLAG_SEALED: u8 = 0b0000_0001;
@@ -27,11 +27,23 @@ pub const HEADER_LEN: usize = 11;
 /// The longest packet on a stream, in bytes, not counting the length before it.
 pub const FRAME_MAX: usize = 64 * 1024;
 
+/// Where the version stands in the header.
+const VERSION_AT: usize = 1;
+
 /// Where the checksum stands in the header.
 const CHECKSUM_AT: usize = 7;
 
-const _: () = assert!(VERSIONS.min <= VERSION && VERSION <= VERSIONS.max);
 const _: () = assert!(CHECKSUM_AT + size_of::<u32>() == HEADER_LEN);
+
+/// The version that a packet's header names.
+pub(crate) fn version_of(packet: &[u8]) -> Option<u8> {
+    packet.get(VERSION_AT).copied()
+}
+
+/// Has a packet whose checksum is still to come be of this version.
+pub(super) fn set_version(packet: &mut [u8], version: u8) {
+    packet[VERSION_AT] = version;
+}
 
 /// A header whose checksum is still to come.
 pub(super) fn open(cluster: ClusterHash) -> [u8; HEADER_LEN] {
@@ -54,7 +66,9 @@ pub(super) fn strip(packet: &[u8], cluster: ClusterHash, len_max: usize) -> Resu
     if packet.len() > len_max {
         return Err(DatagramError::Length { len: packet.len(), max: len_max });
     }
-    if *covered(header) != *covered(&open(cluster)) {
+    let mut ours = open(cluster);
+    ours[VERSION_AT] = header[VERSION_AT];
+    if *covered(header) != *covered(&ours) || !VERSIONS.contain(header[VERSION_AT]) {
         return Err(stranger(header));
     }
     let [.., s0, s1, s2, s3] = *header;
@@ -70,7 +84,7 @@ fn stranger(header: &[u8; HEADER_LEN]) -> DatagramError {
     let [magic, version, flags, ..] = *header;
     if magic != MAGIC {
         DatagramError::Magic
-    } else if version != VERSION {
+    } else if !VERSIONS.contain(version) {
         DatagramError::Version(version)
     } else if flags != 0 {
         DatagramError::Flags(flags)

@@ -87,6 +87,11 @@ impl Message<'_> {
     }
 }
 
+/// Whether somebody waits for a message of this kind or for the answer to it: pings, acks, ping-reqs, nacks, asks.
+pub(crate) fn is_probing(kind: u8) -> bool {
+    matches!(kind, kind::PING | kind::ACK | kind::PING_REQ | kind::NACK | kind::ASK)
+}
+
 /// The kind bytes. Below 16: what datagrams carry; from 16: what only streams carry.
 pub(super) mod kind {
     pub(in crate::wire) const PING: u8 = 1;

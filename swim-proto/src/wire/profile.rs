@@ -47,6 +47,20 @@ impl<'a> ProfileBytes<'a> {
         first_address(self.0).expect("was validated when it was made")
     }
 
+    /// The versions its member speaks, without looking at the rest.
+    pub fn versions(self) -> Versions {
+        let versions = || {
+            let (_, rest) = split_address(self.0)?;
+            let rest = match rest {
+                [1, rest @ ..] => split_address(rest)?.1,
+                rest => rest.get(1..)?,
+            };
+            let [min, max, ..] = *rest else { return None };
+            Some(Versions { min, max })
+        };
+        versions().expect("was validated when it was made")
+    }
+
     /// The fields.
     pub fn parse(self) -> Profile<'a> {
         parse_profile(self.0).expect("was validated when it was made")

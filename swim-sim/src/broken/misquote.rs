@@ -30,7 +30,7 @@ impl Misquote {
     pub(super) fn packet(&self, packet: &[u8], quote: Quote) -> Vec<u8> {
         let Ok(messages) = decode(packet, self.cluster, FRAME_MAX) else { return packet.to_vec() };
         let mut out = Vec::new();
-        let mut writer = PacketWriter::datagram(&mut out, self.cluster, FRAME_MAX);
+        let mut writer = PacketWriter::datagram(&mut out, self.cluster, FRAME_MAX).speak(packet[1]);
         for message in messages {
             if let Some(message) = quote.message(message) {
                 writer.push(&message);

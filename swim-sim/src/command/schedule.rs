@@ -28,6 +28,8 @@ pub(crate) enum Who {
     Some(Share),
     /// The one in this slot: `n17`.
     Slot(u32),
+    /// Those from this slot to that: `n0-n99`.
+    Slots(u32, u32),
 }
 
 impl Who {
@@ -35,11 +37,17 @@ impl Who {
         match self {
             Who::Some(share) => share.pick(nodes, sparing, draw),
             Who::Slot(slot) => (slot < nodes).then_some(slot).into_iter().collect(),
+            Who::Slots(first, last) => (first..=last).take_while(|&slot| slot < nodes).collect(),
         }
     }
 }
 
 fn who(text: &str) -> Result<Who, String> {
+    if let Some((first, last)) = text.split_once('-')
+        && let (Ok(Who::Slot(first)), Ok(Who::Slot(last))) = (who(first), who(last))
+    {
+        return Ok(Who::Slots(first, last));
+    }
     match text.trim().strip_prefix('n') {
         Some(slot) => slot.parse().map(Who::Slot).map_err(|_| format!("{text:?} names no node; the 18th is n17")),
         None => share(text).map(Who::Some),
@@ -52,6 +60,13 @@ pub(crate) fn moment(text: &str) -> Result<Moment, String> {
         return Err(format!("{text:?} does not say when; write 5%@30s, 3@30s or n17@30s"));
     };
     Ok(Moment { who: who(whom)?, at: duration(at)? })
+}
+
+/// `COUNT@AT`: how many, and when.
+pub(crate) fn latecomers(text: &str) -> Result<(u32, Duration), String> {
+    let wrong = || format!("{text:?} does not say how many and when; write 500@30s");
+    let (count, at) = text.split_once('@').ok_or_else(wrong)?;
+    Ok((count.trim().parse().map_err(|_| wrong())?, duration(at)?))
 }
 
 /// `WHO@AT..UNTIL`.

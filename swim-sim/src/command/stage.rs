@@ -9,7 +9,7 @@ use swim_sim::{
 };
 
 use super::quantity::{Share, bursts, chance, duration, latency, share};
-use super::schedule::{Moment, Parting, Spell, Who, moment, parting, spell};
+use super::schedule::{Moment, Parting, Spell, Who, latecomers, moment, parting, spell};
 use super::setting::{Set, setting};
 
 /// What happens to how many nodes on what network.
@@ -24,6 +24,9 @@ pub(crate) struct Stage {
     /// Over how long the nodes start
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     join_over: Duration,
+    /// How many of the nodes start later than the others, and when, all at once: COUNT@AT, such as 500@30s
+    #[arg(long, value_name = "COUNT@AT", value_parser = latecomers)]
+    late: Option<(u32, Duration)>,
     /// How many of the nodes are named to all as seeds
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     seeds_count: u32,
@@ -107,9 +110,12 @@ pub(crate) struct Stage {
     /// Processes whose I/O is blocked for a while, timers running: WHO@AT..UNTIL
     #[arg(long, value_name = "WHO@SPAN", value_parser = spell, help_heading = "Faults")]
     block: Vec<Spell>,
-    /// Processes short of CPU for a while, each input taking them 50 ms: WHO@AT..UNTIL
+    /// Processes short of CPU for a while: WHO@AT..UNTIL
     #[arg(long, value_name = "WHO@SPAN", value_parser = spell, help_heading = "Faults")]
     slow: Vec<Spell>,
+    /// How long each input and each datagram sent takes those
+    #[arg(long, value_name = "TIME", default_value = "50ms", value_parser = duration, help_heading = "Faults")]
+    slow_each: Duration,
     /// Nodes whose own link loses half of all packets for a while: WHO@AT..UNTIL
     #[arg(long, value_name = "WHO@SPAN", value_parser = spell, help_heading = "Faults")]
     flaky: Vec<Spell>,
@@ -192,6 +198,8 @@ impl Stage {
         let mut scenario = Scenario {
             seeds: self.seeds_count.min(self.nodes),
             join_over: self.join_over,
+            late: self.late.map_or(0, |(late, _)| late),
+            late_at: self.late.map_or(Duration::ZERO, |(_, at)| at),
             config,
             network: self.network(),
             drift_ppm: self.drift,
@@ -250,7 +258,7 @@ impl Stage {
         each(4, &moments(&self.set_metadata), &mut |at, slot, _| add(at, Fault::Metadata { slot, len: 64 }));
         each(5, &spells(&self.pause), &mut |at, slot, lasting| add(at, Fault::Pause { slot, lasting }));
         each(6, &spells(&self.block), &mut |at, slot, lasting| add(at, Fault::Block { slot, lasting }));
-        let slowly = Duration::from_millis(50);
+        let slowly = self.slow_each;
         each(9, &spells(&self.slow), &mut |at, slot, lasting| add(at, Fault::Slow { slot, lasting, each: slowly }));
         let half = Chance::percent(50.0);
         let fault = LinkFault { outbound: half, inbound: half, ..LinkFault::default() };

@@ -204,6 +204,7 @@ impl Process {
             }
             Input::StreamMoved | Input::Resolved => self.turn.kind = Kind::Stream,
             Input::Timeout => self.turn.kind = Kind::Timeout,
+            Input::Lost => self.turn.kind = Kind::Command,
             Input::Command(command) => {
                 self.turn.kind = Kind::Command;
                 let status = at.view.status();

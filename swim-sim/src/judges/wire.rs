@@ -18,7 +18,7 @@ pub(super) fn datagram<'a>(
 ) -> Result<Messages<'a>, Fault> {
     let messages = taken_apart(bytes, cluster, len_max, "a datagram")?;
     scratch.clear();
-    let mut writer = PacketWriter::datagram(scratch, cluster, len_max);
+    let mut writer = PacketWriter::datagram(scratch, cluster, len_max).speak(bytes[1]);
     put_together(messages.clone(), &mut writer);
     writer.finish();
     same(bytes, scratch)?;

@@ -1,14 +1,16 @@
 //! What arrives at a process from outside: packets, answers to its look-ups, news of its streams.
 
+use std::net::SocketAddr;
+
 use swim_proto::{SeedId, StreamInput};
 
 use super::World;
-use super::driving::{Given, RESOLVE_TIME};
+use super::driving::Given;
 use crate::medium::Due;
 use crate::network::Carried;
 use crate::observe::{Observation, Slot};
 use crate::packets::{PacketId, PacketKind};
-use crate::process::{RECEIVE_BUFFER, RECEIVE_OVERHEAD};
+use crate::process::{READ_BUDGET, READS_PER_INPUT, RECEIVE_BUFFER, RECEIVE_OVERHEAD};
 use crate::streams::{Arrived, EndId, Listening, Moved, Segment, StreamNews};
 
 impl World {
@@ -18,11 +20,20 @@ impl World {
         if process.boot == boot && process.is_up() {
             if !process.takes_input() {
                 // The answer waits, like everything else.
-                let due = Due::Resolved { slot, boot, seed };
-                return self.medium.agenda.add(self.medium.now + 100 * RESOLVE_TIME, due);
+                return self.processes[slot as usize].resolved.push_back(seed);
             }
             let address = self.processes.get(seed.0 as usize).map(|seed| self.medium.address(seed.host));
             self.give(slot, Given::Resolved { seed, addresses: address.as_slice() });
+        }
+    }
+
+    /// Hands over what was looked up while the process was held up.
+    pub(super) fn tell_resolved(&mut self, slot: u32) {
+        while self.processes[slot as usize].takes_input()
+            && let Some(seed) = self.processes[slot as usize].resolved.pop_front()
+        {
+            let boot = self.processes[slot as usize].boot;
+            self.resolved(slot, boot, seed);
         }
     }
 
@@ -57,24 +68,58 @@ impl World {
     fn datagram_arrived(&mut self, slot: u32, packet: PacketId) {
         let process = &mut self.processes[slot as usize];
         if process.takes_input() {
-            self.deliver_datagram(slot, packet);
+            let from = self.medium.packets.at(packet).source;
+            let bytes = self.medium.packets.take_bytes(packet);
+            self.deliver_datagram(slot, from, &bytes);
+            self.medium.packets.put_back(packet, bytes);
         } else {
             let size = self.medium.packets.at(packet).bytes.len() + RECEIVE_OVERHEAD;
             if process.is_up() && process.inbox_bytes + size <= RECEIVE_BUFFER {
                 process.inbox.push_back(packet);
                 process.inbox_bytes += size;
             } else {
+                process.lost += 1;
                 self.medium.packets.end(packet);
             }
         }
     }
 
-    pub(super) fn deliver_datagram(&mut self, slot: u32, packet: PacketId) {
-        let from = self.medium.packets.at(packet).source;
-        let bytes = self.medium.packets.take_bytes(packet);
+    /// Tells a process how many datagrams its kernel had no room for, as a driver does that asks.
+    pub(super) fn tell_losses(&mut self, slot: u32) {
+        let process = &mut self.processes[slot as usize];
+        if process.lost > 0 && process.takes_input() {
+            let lost = core::mem::take(&mut process.lost);
+            self.medium.trace.words(self.medium.now, slot, "lost", &[lost]);
+            self.give(slot, Given::Lost(lost));
+        }
+    }
+
+    pub(super) fn deliver_datagram(&mut self, slot: u32, from: SocketAddr, bytes: &[u8]) {
         self.medium.trace.words(self.medium.now, slot, "datagram", &[bytes.len() as u64]);
-        self.give(slot, Given::Datagram { from, bytes: &bytes });
-        self.medium.packets.put_back(packet, bytes);
+        self.give(slot, Given::Datagram { from, bytes });
+    }
+
+    /// Reads and sorts what waits in the kernel, as a driver does; a slow process takes some time for each.
+    pub(super) fn read_datagrams(&mut self, slot: u32) {
+        let now = self.medium.now;
+        while self.processes[slot as usize].takes_input()
+            && self.processes[slot as usize].read < READ_BUDGET
+            && let Some(packet) = self.processes[slot as usize].inbox.pop_front()
+        {
+            let source = self.medium.packets.at(packet).source;
+            let bytes = self.medium.packets.take_bytes(packet);
+            let process = &mut self.processes[slot as usize];
+            process.inbox_bytes -= bytes.len() + RECEIVE_OVERHEAD;
+            process.backlog.push(source, &bytes);
+            process.lost += process.backlog.take_shed();
+            if process.each > 0 {
+                process.read += 1;
+                process.busy = true;
+                let due = Due::Idle { slot, boot: process.boot };
+                self.medium.agenda.add(now + process.each / READS_PER_INPUT, due);
+            }
+            self.medium.packets.put_back(packet, bytes);
+        }
     }
 
     /// Tells applications what is new about their streams, until nothing is.
@@ -85,6 +130,19 @@ impl World {
             if process.boot == owner.boot && process.takes_input() {
                 self.tell_stream(owner.slot, end);
             }
+        }
+    }
+
+    /// Lets go of streams that came and went while the process was held up: of these it hears nothing.
+    pub(super) fn forget_streams(&mut self, slot: u32) {
+        let streams = &self.streams;
+        let gone = |&(_, end): &(_, EndId)| streams.owner(end).is_none();
+        if let Some(at) = self.processes[slot as usize].streams.iter().position(gone) {
+            let (stream, _) = self.processes[slot as usize].streams.remove(at);
+            if let Some(stream) = stream {
+                self.observe(Observation::StreamClosed { slot: Slot(slot), stream });
+            }
+            self.forget_streams(slot);
         }
     }
 

@@ -22,6 +22,7 @@ pub(super) enum Given<'a> {
     Stream { stream: StreamId, input: StreamInput<'a> },
     Resolved { seed: SeedId, addresses: &'a [SocketAddr] },
     Timeout,
+    Lost(u64),
     Command(Command, Order<'a>),
 }
 
@@ -41,6 +42,7 @@ impl<'a> Given<'a> {
             Given::Accept { .. } | Given::Stream { .. } => Input::StreamMoved,
             Given::Resolved { .. } => Input::Resolved,
             Given::Timeout => Input::Timeout,
+            Given::Lost(_) => Input::Lost,
             Given::Command(command, _) => Input::Command(command),
         }
     }
@@ -77,23 +79,34 @@ impl World {
             Given::Stream { stream, input } => node.handle_stream(now, stream, input),
             Given::Resolved { seed, addresses } => node.handle_resolved(now, seed, addresses),
             Given::Timeout => node.handle_timeout(now),
+            Given::Lost(datagrams) => node.report_loss(now, datagrams),
             // A refused command changes nothing, which is what its application then sees.
             Given::Command(_, Order::Join(seeds)) => drop(node.join(now, seeds)),
             Given::Command(_, Order::Leave) => drop(node.leave(now)),
             Given::Command(_, Order::SetMetadata(metadata)) => drop(node.set_metadata(now, metadata)),
             Given::Command(_, Order::ForceLeave(member)) => drop(node.force_leave(now, member)),
         }
+        self.processes[slot as usize].sent = 0;
         self.drain(slot);
-        self.keep_busy(slot);
+        self.keep_busy(slot, input);
     }
 
-    /// An input keeps a slow process busy for a while.
-    fn keep_busy(&mut self, slot: u32) {
+    /// An input, and what it has a slow process send, keeps it busy for a while.
+    fn keep_busy(&mut self, slot: u32, input: Input<'_>) {
         let process = &mut self.processes[slot as usize];
-        if process.each > 0 && process.is_up() && !process.busy {
+        let costs = !matches!(input, Input::Lost);
+        if process.each > 0 && process.is_up() && !process.busy && costs {
             process.busy = true;
-            process.taken += 1;
-            self.medium.agenda.add(self.medium.now + process.each, Due::Idle { slot, boot: process.boot });
+            match input {
+                Input::Lost => {}
+                Input::Datagram { .. } => process.datagrams_taken += 1,
+                Input::Timeout => process.begin_turn(),
+                Input::StreamData { .. } | Input::StreamMoved | Input::Resolved | Input::Command(_) => {
+                    process.inputs_taken += 1;
+                }
+            }
+            let lasting = process.each * u64::from(1 + process.sent);
+            self.medium.agenda.add(self.medium.now + lasting, Due::Idle { slot, boot: process.boot });
         }
     }
 
@@ -123,6 +136,8 @@ impl World {
     fn act(&mut self, slot: u32, action: Action<'_>) {
         let now = self.medium.now;
         let blocked = self.processes[slot as usize].blocked.is_on();
+        let sends = matches!(action, Action::Transmit { .. } | Action::Write { .. } | Action::Connect { .. });
+        self.processes[slot as usize].sent += u32::from(sends);
         match action {
             Action::Transmit { to, datagram } => {
                 self.medium.trace.bytes(now, slot, "transmit", datagram);
@@ -296,7 +311,6 @@ impl World {
         let process = &self.processes[slot as usize];
         let Some(deadline) = process.machine.as_ref().and_then(|machine| machine.view().deadline()) else { return };
         if deadline <= process.clock.shows(self.medium.now) {
-            self.processes[slot as usize].taken = 0;
             self.medium.trace.words(self.medium.now, slot, "timeout", &[]);
             self.give(slot, Given::Timeout);
             // A node that broke its contract and wants to be woken at once is woken a little later.

@@ -10,7 +10,7 @@ use crate::faults::{Crash, Fault, Restart, Timed};
 use crate::medium::Due;
 use crate::network::{Cut, Network, nanos};
 use crate::observe::{Command, Observation, Slot};
-use crate::process::{Held, Hold, INPUT_BUDGET, Process, RECEIVE_OVERHEAD};
+use crate::process::{Held, Hold, Process};
 
 /// A fault of the schedule that has begun: what must be undone at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,6 @@ pub(super) enum Active {
     },
     Slowed {
         slot: u32,
-        boot: u32,
     },
     Cut {
         cut: usize,
@@ -81,16 +80,18 @@ impl World {
         match fault {
             Fault::Crash { slot, how } => self.crash(slot, how),
             Fault::Restart { slot, how } => self.restart(slot, how),
-            Fault::Pause { slot, .. } => {
+            Fault::Pause { slot, .. } if self.processes[slot as usize].is_up() => {
                 active = Active::Paused { slot, boot: self.processes[slot as usize].boot };
                 self.hold(slot, |process| &mut process.paused);
             }
-            Fault::Block { slot, .. } => {
+            Fault::Block { slot, .. } if self.processes[slot as usize].is_up() => {
                 active = Active::Blocked { slot, boot: self.processes[slot as usize].boot };
                 self.hold(slot, |process| &mut process.blocked);
             }
+            Fault::Pause { .. } | Fault::Block { .. } => {}
             Fault::Slow { slot, each, .. } => {
-                active = Active::Slowed { slot, boot: self.processes[slot as usize].boot };
+                // Of the host, whatever process runs there: one that is started meanwhile is slow as well.
+                active = Active::Slowed { slot };
                 self.processes[slot as usize].each = nanos(each);
                 self.hold(slot, |process| &mut process.slowed);
             }
@@ -160,9 +161,14 @@ impl World {
     pub(super) fn fault_ends(&mut self, index: u32) {
         match core::mem::replace(&mut self.active[index as usize], Active::No) {
             Active::No => {}
-            Active::Paused { slot, boot } => self.let_go(slot, boot, |process| &mut process.paused),
-            Active::Blocked { slot, boot } => self.let_go(slot, boot, |process| &mut process.blocked),
-            Active::Slowed { slot, boot } => self.let_go(slot, boot, |process| &mut process.slowed),
+            Active::Paused { slot, boot } if self.runs_as(slot, boot) => {
+                self.let_go(slot, |process| &mut process.paused)
+            }
+            Active::Blocked { slot, boot } if self.runs_as(slot, boot) => {
+                self.let_go(slot, |process| &mut process.blocked);
+            }
+            Active::Paused { .. } | Active::Blocked { .. } => {}
+            Active::Slowed { slot } => self.let_go(slot, |process| &mut process.slowed),
             Active::Cut { cut, .. } => {
                 self.medium.links.switch_cut(self.medium.now, cut, false);
                 self.observe(Observation::LinksChanged);
@@ -280,9 +286,6 @@ impl World {
     fn hold(&mut self, slot: u32, which: impl Fn(&mut Process) -> &mut Hold) {
         let now = self.medium.now;
         let process = &mut self.processes[slot as usize];
-        if !process.is_up() {
-            return;
-        }
         let before = process.condition();
         which(process).reasons += 1;
         if process.condition() != before {
@@ -291,12 +294,15 @@ impl World {
         }
     }
 
-    fn let_go(&mut self, slot: u32, boot: u32, which: impl Fn(&mut Process) -> &mut Hold) {
+    /// Whether the slot's process is up, and this one.
+    fn runs_as(&self, slot: u32, boot: u32) -> bool {
+        let process = &self.processes[slot as usize];
+        process.is_up() && process.boot == boot
+    }
+
+    fn let_go(&mut self, slot: u32, which: impl Fn(&mut Process) -> &mut Hold) {
         let now = self.medium.now;
         let process = &mut self.processes[slot as usize];
-        if process.boot != boot || !process.is_up() {
-            return;
-        }
         let before = process.condition();
         let hold = which(process);
         hold.reasons = hold.reasons.saturating_sub(1);
@@ -318,21 +324,32 @@ impl World {
         {
             self.release(slot, held);
         }
-        if self.processes[at].taken >= INPUT_BUDGET && self.processes[at].runs() {
-            self.fire_timers(slot);
-        }
-        while self.processes[at].takes_input()
-            && let Some(packet) = self.processes[at].inbox.pop_front()
-        {
-            self.processes[at].inbox_bytes -= self.medium.packets.at(packet).bytes.len() + RECEIVE_OVERHEAD;
-            self.deliver_datagram(slot, packet);
-        }
-        if self.processes[at].takes_input() {
-            self.medium.pokes.extend(self.processes[at].streams.iter().map(|&(_, end)| end));
-            self.tell_streams();
-        }
-        if self.processes[at].runs() {
-            self.fire_timers(slot);
+        // One turn after the other, until it is busy again or nothing waits.
+        let mut datagram = Vec::new();
+        loop {
+            self.read_datagrams(slot);
+            while self.processes[at].takes_datagram()
+                && let Some(from) = self.processes[at].backlog.pop(&mut datagram)
+            {
+                self.deliver_datagram(slot, from, &datagram);
+            }
+            let streams_wait = self.processes[at].inputs_taken >= self.processes[at].turn_budget();
+            if self.processes[at].takes_input() && !streams_wait {
+                self.tell_resolved(slot);
+                self.forget_streams(slot);
+                self.medium.pokes.extend(self.processes[at].streams.iter().map(|&(_, end)| end));
+                self.tell_streams();
+            }
+            if self.processes[at].runs() {
+                self.processes[at].begin_turn();
+                self.tell_losses(slot);
+                self.fire_timers(slot);
+            }
+            let process = &self.processes[at];
+            let waits = streams_wait || !process.inbox.is_empty() || !process.backlog.is_empty();
+            if !process.takes_input() || !waits {
+                break;
+            }
         }
     }
 

@@ -212,6 +212,8 @@ impl Driven for Puppet {
         }
     }
 
+    fn report_loss(&mut self, _: Instant, _: u64) {}
+
     fn join(&mut self, _: Instant, _: &[SeedId]) -> Result<(), CommandError> {
         Ok(())
     }

@@ -192,6 +192,7 @@ fn wanted(key: Key) -> Wanted {
         Key::JsonLogging => Wanted::Switch,
         Key::Protocol(setting) => match setting.field {
             Field::Text(_) => Wanted::Text("\"production\""),
+            Field::Span(_) => Wanted::Text("\"1..2\""),
             Field::Switch(_) => Wanted::Switch,
             Field::Time(_) => Wanted::Text("\"500ms\" or \"10s\""),
             Field::Factor(_) => Wanted::Factor,

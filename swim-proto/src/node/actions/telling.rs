@@ -74,7 +74,8 @@ impl Node {
         stream.announced = false;
         if !stream.parts.is_empty() {
             let teller = Teller { table: &self.table, cluster: self.cluster, now: self.now };
-            let mut writer = PacketWriter::frame(buf, teller.cluster, PACKET_LEN);
+            let version = stream.version;
+            let mut writer = PacketWriter::frame(buf, teller.cluster, PACKET_LEN).speak(version);
             let parts = &mut stream.parts;
             while let Some(mut part) = parts.pop_front() {
                 let stream = Lists { buckets: &stream.buckets, held: &stream.held, wanted: &stream.wanted };
@@ -85,6 +86,7 @@ impl Node {
             }
             writer.finish();
             stream.unwritten += buf.len();
+            self.stats.packets_downgraded += u64::from(version < self.config.versions.max);
         }
         let done = stream.parts.is_empty();
         if done && stream.finish {
