@@ -8,7 +8,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use crate::membership::NAME_MAX;
-use crate::wire::AddressFault;
+use crate::wire::{AddressFault, PAYLOAD_MAX};
 
 /// The settings of one node. Nodes of one cluster should agree on them, but need not.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,6 +113,16 @@ pub struct Config {
     /// is raised; zero: never.
     pub stall_max: Duration,
 
+    /// The longest broadcast that is gossiped whole, in bytes. A longer one is announced by its number, and fetched over a
+    /// stream by whoever lacks it. At most 512.
+    pub broadcast_inline_max: u16,
+    /// Most broadcasts that wait to be told or fetched, our own and those of others. At the limit one of another member
+    /// is given up, the most told first; where all are our own, [`Node::broadcast`](crate::Node::broadcast) is refused.
+    /// 1 to 1,048,576.
+    pub broadcasts_max: u32,
+    /// Most bytes of payload in them, with the same at the limit. 61,440 (the longest payload) to 2^30.
+    pub broadcast_bytes_max: u32,
+
     /// Most bytes of a datagram, headers of UDP and IP not counted. 900 (room for the longest Alive
     /// beside an ack) to 65,507.
     pub datagram_max: u16,
@@ -176,6 +186,9 @@ impl Config {
             leave_timeout: Duration::from_secs(5),
             stall_min: Duration::from_millis(250),
             stall_max: Duration::from_secs(10),
+            broadcast_inline_max: 256,
+            broadcasts_max: 1024,
+            broadcast_bytes_max: 4 << 20,
             datagram_max: 1400,
         }
     }
@@ -296,6 +309,9 @@ impl Config {
         // Less is not told apart from what any scheduler does to a process now and then.
         zero_or("stall_min", self.stall_min, 0.05)?;
         time_or_none("stall_max", self.stall_max)?;
+        range("broadcast_inline_max", self.broadcast_inline_max.into(), 0.0, 512.0)?;
+        range("broadcasts_max", self.broadcasts_max.into(), 1.0, 1_048_576.0)?;
+        range("broadcast_bytes_max", self.broadcast_bytes_max.into(), PAYLOAD_MAX as f64, f64::from(1 << 30))?;
         range("datagram_max", self.datagram_max.into(), 900.0, 65_507.0)
     }
 }

@@ -18,6 +18,7 @@ mod probing;
 mod streams;
 mod suspecting;
 mod timeouts;
+mod userdata;
 mod views;
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -25,6 +26,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use error::{CommandError, DatagramError};
+pub use userdata::Way;
 
 use crate::action::StreamId;
 use crate::config::{Config, ConfigError};
@@ -32,8 +34,12 @@ use crate::detection::health::Health;
 use crate::detection::probe::{Pings, Probe, Purpose};
 use crate::detection::silence::SuspicionClock;
 use crate::detection::suspicion::Cases;
+use crate::dissemination::broadcasts::{Broadcasts, Limits};
 use crate::dissemination::exchange::{Step, Stream};
+use crate::dissemination::pulls::Pulls;
 use crate::dissemination::rumors::Rumors;
+use crate::dissemination::seen::Origins;
+use crate::dissemination::share::Share;
 use crate::membership::table::{News, Table};
 use crate::membership::{ClusterHash, Incarnation, LocalMember, METADATA_MAX, NAME_MAX, NodeId, Slot, VERSIONS};
 use crate::outbox::Outbox;
@@ -46,6 +52,7 @@ use crate::wire::{AddressFault, Profile};
 use joining::Joins;
 use oneself::Rival;
 use streams::Guests;
+use userdata::Numbers;
 
 /// One member of a cluster, as a state machine.
 ///
@@ -72,6 +79,14 @@ pub struct Node {
     health: Health,
     clock: SuspicionClock,
 
+    broadcasts: Broadcasts,
+    /// Which broadcasts were told to the application.
+    origins: Origins,
+    pulls: Pulls,
+    /// How rumors and broadcasts share datagrams.
+    share: Share,
+    numbers: Numbers,
+
     probe: Option<Probe>,
     /// Suspects that are to be probed next, since this node is among those whose confirmation is wanted.
     solicited: VecDeque<NodeId>,
@@ -87,6 +102,8 @@ pub struct Node {
     catching_up: Option<Duration>,
     /// Answers to outranked claims that may still be sent before the allowance is filled up again.
     echoes: EchoAllowance,
+    /// The same of origins told of broadcasts that they did not send.
+    corrections: EchoAllowance,
     /// Our incarnation of which others were last told by rumor.
     told_of_self: Option<Incarnation>,
     /// Bytes that may still be sent to addresses we do not know, in answer to the datagram being handled.
@@ -104,6 +121,8 @@ pub struct Node {
     chosen: Vec<Slot>,
     /// Rumors in the datagram that is being encoded.
     told: Vec<u32>,
+    /// Broadcasts in it.
+    told_broadcasts: Vec<u32>,
 }
 
 /// Where the local member stands.
@@ -189,13 +208,20 @@ impl Node {
         let profile = encode_profile(&profile);
         let content = News { incarnation: Incarnation::first(local.life), profile: &profile };
         let id = NodeId::of(&config.cluster, &local.name);
+        let hash_key = random.u64();
+        let limits = Limits { count: config.broadcasts_max as usize, bytes: config.broadcast_bytes_max as usize };
         let mut node = Node {
             cluster,
-            table: Table::new(cluster, random.u64(), id, content, now),
+            table: Table::new(cluster, hash_key, id, content, now),
             rumors: Rumors::new(),
             cases: Cases::new(),
             health: Health::new(config.lha_probe, config.health_max, config.health_counts_nacked_failure),
             clock: SuspicionClock::new(now, config.stall_min, config.stall_max, config.probe_interval),
+            broadcasts: Broadcasts::new(hash_key, limits),
+            origins: Origins::new(hash_key),
+            pulls: Pulls::default(),
+            share: Share::default(),
+            numbers: Numbers::default(),
             probe: None,
             solicited: VecDeque::new(),
             pings: Pings::default(),
@@ -206,6 +232,7 @@ impl Node {
             guests: Guests::default(),
             catching_up: None,
             echoes: EchoAllowance { left: EchoAllowance::MAX, filled: now },
+            corrections: EchoAllowance { left: EchoAllowance::MAX, filled: now },
             told_of_self: None,
             unproven_left: 0,
             answered: Answered::No,
@@ -216,6 +243,7 @@ impl Node {
             changed: Vec::new(),
             chosen: Vec::new(),
             told: Vec::new(),
+            told_broadcasts: Vec::new(),
             status: Status::Alone,
             random,
             now,
