@@ -7,6 +7,7 @@ use swim_tokio::{Event, Events, EventsError, Handle, MemberInfo, Notice, Options
 use tracing::{info, warn};
 
 use crate::config::AgentConfig;
+use crate::console::{self, Answer, Console, Done};
 use crate::exit::Exit;
 use crate::output::text::{Columns, Paint};
 use crate::output::{self, Lines, json};
@@ -59,7 +60,12 @@ async fn serve(config: AgentConfig, lines: &Lines) -> Exit {
         Ok(node) => node,
         Err(why) => return refuse(&why),
     };
-    let mut agent = Agent { node, form: Form::new(config.json), signals, lines, leaving: None };
+    let console = if config.stdin_commands { Console::open() } else { Ok(Console::closed()) };
+    let console = match console {
+        Ok(console) => console,
+        Err(error) => return refuse(&format!("the system gives no thread: {error}")),
+    };
+    let mut agent = Agent { node, form: Form::new(config.json), signals, lines, console, leaving: None };
     lines.room().await.put(agent.form.started(&agent.node, &config));
     let exit = agent.follow().await;
     if let Ok(room) = tokio::time::timeout(patience(exit), lines.room()).await {
@@ -114,6 +120,7 @@ struct Agent<'a> {
     form: Form,
     signals: Signals,
     lines: &'a Lines,
+    console: Console,
     /// Why it is on its way out, if it is.
     leaving: Option<Exit>,
 }
@@ -128,13 +135,23 @@ impl Agent<'_> {
             self.lines.room().await.put(self.form.joined(member));
         }
         loop {
-            let lines = self.lines;
+            let (lines, console) = (self.lines, &mut self.console);
             let (room, next) = tokio::select! {
                 biased;
                 signal = self.signals.next() => match self.heed(signal) {
                     None => continue,
                     Some(exit) => return exit,
                 },
+                // A command too is taken only when it can be answered.
+                (room, line) = async { let room = lines.room().await; (room, console.next().await) } => {
+                    let Ok(answer) = console::obey(&self.node, line).await else { continue };
+                    room.put(self.form.answer(&answer));
+                    if let Answer::Done(Done::Leave) = answer {
+                        info!("leaving, as asked for on stdin");
+                        self.leave(Exit::Done);
+                    }
+                    continue;
+                }
                 // Room first: an event is taken only when it can be told, so that a slow reader costs no memory.
                 told = async { let room = lines.room().await; (room, events.recv().await) } => told,
                 () = gone(&self.node) => return self.leaving.unwrap_or(Exit::Done),
@@ -220,6 +237,13 @@ impl Form {
         match self {
             Form::Text(columns) => columns.notice(notice),
             Form::Json => json::notice(notice),
+        }
+    }
+
+    fn answer(&mut self, answer: &Answer) -> String {
+        match self {
+            Form::Text(columns) => columns.answer(answer),
+            Form::Json => json::answer(answer),
         }
     }
 

@@ -39,6 +39,8 @@ pub(crate) struct AgentConfig {
     pub(crate) log_level: LevelFilter,
     /// JSON lines instead of text.
     pub(crate) json: bool,
+    /// Commands are taken from stdin.
+    pub(crate) stdin_commands: bool,
 }
 
 /// A preset of protocol settings.
@@ -119,6 +121,7 @@ struct Said {
     profile: Profile,
     log_level: Option<LevelFilter>,
     json: bool,
+    stdin_commands: bool,
     protocol: BTreeMap<&'static str, (&'static Setting, String, Origin)>,
     problems: Vec<String>,
 }
@@ -161,10 +164,8 @@ impl Said {
             }
             Key::Profile => self.profile = Profile::parse(text)?,
             Key::LogLevel => self.log_level = Some(parse_level(text)?),
-            Key::JsonLogging => {
-                let on = text.parse().map_err(|_| format!("{text:?} must be true or false"))?;
-                self.json = on;
-            }
+            Key::JsonLogging => self.json = parse_switch(text)?,
+            Key::StdinCommands => self.stdin_commands = parse_switch(text)?,
             Key::Protocol(setting) => {
                 let wanted = |wanted| format!("{text:?} must be {wanted}");
                 setting.set(&mut Config::lan(), text).map_err(wanted)?;
@@ -218,6 +219,7 @@ impl Said {
             protocol,
             log_level: self.log_level.unwrap_or(LevelFilter::INFO),
             json: self.json,
+            stdin_commands: self.stdin_commands,
         }
     }
 
@@ -281,6 +283,10 @@ fn check_name(name: &str) -> Result<String, String> {
         _ if name.contains(char::is_control) => Err(format!("{name:?} has control characters; a name is plain text")),
         _ => Ok(name.to_owned()),
     }
+}
+
+fn parse_switch(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("{text:?} must be true or false"))
 }
 
 fn parse_level(text: &str) -> Result<LevelFilter, String> {

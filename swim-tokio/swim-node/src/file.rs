@@ -188,7 +188,7 @@ fn wanted(key: Key) -> Wanted {
         Key::Profile => Wanted::Text("\"lan\""),
         Key::LogLevel => Wanted::Text("\"info\""),
         Key::Seeds => Wanted::List,
-        Key::JsonLogging => Wanted::Switch,
+        Key::JsonLogging | Key::StdinCommands => Wanted::Switch,
         Key::Protocol(setting) => match setting.field {
             Field::Text(_) => Wanted::Text("\"production\""),
             Field::Switch(_) => Wanted::Switch,

@@ -28,12 +28,14 @@ pub(crate) enum Key {
     LogLevel,
     /// JSON lines instead of text.
     JsonLogging,
+    /// Commands from stdin.
+    StdinCommands,
     /// A protocol setting.
     Protocol(&'static Setting),
 }
 
 /// The agent's own options by their names in file and environment. Tags are told apart: `[tags]` and `SWIM_TAGS`.
-pub(crate) const OPTIONS: [(&str, Key); 7] = [
+pub(crate) const OPTIONS: [(&str, Key); 8] = [
     ("addr", Key::Addr),
     ("advertise", Key::Advertise),
     ("seeds", Key::Seeds),
@@ -41,6 +43,7 @@ pub(crate) const OPTIONS: [(&str, Key); 7] = [
     ("profile", Key::Profile),
     ("log_level", Key::LogLevel),
     ("json_logging", Key::JsonLogging),
+    ("stdin_commands", Key::StdinCommands),
 ];
 
 /// One thing said.
