@@ -445,6 +445,8 @@ fn hash(key: u64, id: BroadcastId) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
     use crate::membership::NodeId;
 
@@ -478,7 +480,9 @@ mod tests {
         assert_eq!(order(&broadcasts), [(9, 2), (9, 3), (9, 1)]);
         broadcasts.sent(b, 3, None);
         assert_eq!(order(&broadcasts), [(9, 3), (9, 1), (9, 2)]);
-        [a, a].map(|entry| broadcasts.sent(entry, 3, None));
+        for entry in [a, a] {
+            broadcasts.sent(entry, 3, None);
+        }
         assert_eq!(order(&broadcasts), [(9, 3), (9, 2)]);
         assert_eq!((broadcasts.len(), broadcasts.bytes()), (2, 8));
     }
