@@ -8,7 +8,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use crate::membership::{NAME_MAX, VERSIONS, Versions};
-use crate::wire::AddressFault;
+use crate::wire::{AddressFault, PAYLOAD_MAX};
 
 /// The settings of one node. Nodes of one cluster should agree on them, but need not.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,6 +131,15 @@ pub struct Config {
     /// The versions of the wire format that this node speaks, within [`VERSIONS`]: told to all, and each peer is spoken
     /// to in the highest that both know.
     pub versions: Versions,
+    /// The longest broadcast that is gossiped whole, in bytes. A longer one is announced by its number, and fetched over a
+    /// stream by whoever lacks it. At most 512.
+    pub broadcast_inline_max: u16,
+    /// Most broadcasts that wait to be told or fetched, our own and those of others. At the limit one of another member
+    /// is given up, the most told first; where all are our own, [`Node::broadcast`](crate::Node::broadcast) is refused.
+    /// 1 to 1,048,576.
+    pub broadcasts_max: u32,
+    /// Most bytes of payload in them, with the same at the limit. 61,440 (the longest payload) to 2^30.
+    pub broadcast_bytes_max: u32,
 
     /// Most bytes of a datagram, headers of UDP and IP not counted. 900 (room for the longest Alive
     /// beside an ack) to 65,507.
@@ -201,6 +210,9 @@ impl Config {
             rate_burst: 65_536,
             adaptive_interval: false,
             versions: VERSIONS,
+            broadcast_inline_max: 256,
+            broadcasts_max: 1024,
+            broadcast_bytes_max: 4 << 20,
             datagram_max: 1400,
         }
     }
@@ -321,6 +333,9 @@ impl Config {
         // Less is not told apart from what any scheduler does to a process now and then.
         zero_or("stall_min", self.stall_min, 0.05)?;
         time_or_none("stall_max", self.stall_max)?;
+        range("broadcast_inline_max", self.broadcast_inline_max.into(), 0.0, 512.0)?;
+        range("broadcasts_max", self.broadcasts_max.into(), 1.0, 1_048_576.0)?;
+        range("broadcast_bytes_max", self.broadcast_bytes_max.into(), PAYLOAD_MAX as f64, f64::from(1 << 30))?;
         range("newcomers_per_datagram", self.newcomers_per_datagram.into(), 1.0, 65_535.0)?;
         range("datagram_max", self.datagram_max.into(), 900.0, 65_507.0)?;
         // Bytes per second; less than the least would not carry what a small cluster says when nothing happens.

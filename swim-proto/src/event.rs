@@ -56,6 +56,26 @@ pub enum Event<'b> {
         /// For how long nobody was heard.
         after: Duration,
     },
+    /// A member said something to everybody ([`Node::broadcast`](crate::Node::broadcast)). Told at most once by this
+    /// process, in no particular order, and not to the origin itself. Who put it on the network is not proven.
+    Broadcast {
+        /// Whose it is: a member that is known here, live or not.
+        origin: NodeId,
+        /// The life of its process.
+        life: u64,
+        /// Its number in that life: 1, 2, …
+        sequence: u64,
+        /// The application's bytes.
+        payload: &'b [u8],
+    },
+    /// A member said something to us alone ([`Node::send_message`](crate::Node::send_message)). It may be told twice if
+    /// the network doubles it. Who put it on the network is not proven.
+    Message {
+        /// A member that is known here.
+        from: NodeId,
+        /// The application's bytes.
+        payload: &'b [u8],
+    },
 }
 
 /// A change of one member.

@@ -28,6 +28,7 @@ pub use event::{Cause, Event, MemberEvent};
 pub use membership::{
     ClusterHash, Incarnation, LocalMember, METADATA_MAX, Member, NAME_MAX, NodeId, State, Suspicion, VERSIONS, Versions,
 };
-pub use node::{CommandError, DatagramError, Node, Status};
+pub use node::{CommandError, DatagramError, Node, Status, Way};
 pub use stats::{Drops, Stats};
 pub use time::Instant;
+pub use wire::PAYLOAD_MAX;

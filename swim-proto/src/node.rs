@@ -19,6 +19,7 @@ mod probing;
 mod streams;
 mod suspecting;
 mod timeouts;
+mod userdata;
 mod views;
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -26,6 +27,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use error::{CommandError, DatagramError};
+pub use userdata::Way;
 
 use crate::action::StreamId;
 use crate::config::{Config, ConfigError};
@@ -34,8 +36,12 @@ use crate::detection::load::Load;
 use crate::detection::probe::{Pings, Probe, Purpose};
 use crate::detection::silence::SuspicionClock;
 use crate::detection::suspicion::Cases;
+use crate::dissemination::broadcasts::{Broadcasts, Limits};
 use crate::dissemination::exchange::{Step, Stream};
+use crate::dissemination::pulls::Pulls;
 use crate::dissemination::rumors::Rumors;
+use crate::dissemination::seen::Origins;
+use crate::dissemination::share::Share;
 use crate::membership::table::{News, Table};
 use crate::membership::{ClusterHash, Incarnation, LocalMember, METADATA_MAX, NAME_MAX, NodeId, Slot};
 use crate::outbox::Outbox;
@@ -50,6 +56,7 @@ use joining::Joins;
 use limits::Damped;
 use oneself::Rival;
 use streams::Guests;
+use userdata::Numbers;
 
 /// One member of a cluster, as a state machine.
 ///
@@ -79,6 +86,14 @@ pub struct Node {
     /// Whom a failed probe was not held against, because we are behind.
     damped: Option<Damped>,
 
+    broadcasts: Broadcasts,
+    /// Which broadcasts were told to the application.
+    origins: Origins,
+    pulls: Pulls,
+    /// How rumors and broadcasts share datagrams.
+    share: Share,
+    numbers: Numbers,
+
     probe: Option<Probe>,
     /// Suspects that are to be probed next, since this node is among those whose confirmation is wanted.
     solicited: VecDeque<NodeId>,
@@ -94,6 +109,8 @@ pub struct Node {
     catching_up: Option<Duration>,
     /// Answers to outranked claims that may still be sent before the allowance is filled up again.
     echoes: EchoAllowance,
+    /// The same of origins told of broadcasts that they did not send.
+    corrections: EchoAllowance,
     /// Our incarnation of which others were last told by rumor.
     told_of_self: Option<Incarnation>,
     /// Bytes that may still be sent to addresses we do not know, in answer to the datagram being handled.
@@ -115,6 +132,8 @@ pub struct Node {
     chosen: Vec<Slot>,
     /// Rumors in the datagram that is being encoded.
     told: Vec<u32>,
+    /// Broadcasts in it.
+    told_broadcasts: Vec<u32>,
 }
 
 /// Where the local member stands.
@@ -200,15 +219,22 @@ impl Node {
         let profile = encode_profile(&profile);
         let content = News { incarnation: Incarnation::first(local.life), profile: &profile };
         let id = NodeId::of(&config.cluster, &local.name);
+        let hash_key = random.u64();
+        let limits = Limits { count: config.broadcasts_max as usize, bytes: config.broadcast_bytes_max as usize };
         let mut node = Node {
             cluster,
-            table: Table::new(cluster, random.u64(), id, content, now),
+            table: Table::new(cluster, hash_key, id, content, now),
             rumors: Rumors::new(),
             cases: Cases::new(),
             health: Health::new(config.lha_probe, config.health_max, config.health_counts_nacked_failure),
             clock: SuspicionClock::new(now, config.stall_min, config.stall_max, config.probe_interval),
             load: Load::new(config.stall_min, config.probe_interval),
             damped: None,
+            broadcasts: Broadcasts::new(hash_key, limits),
+            origins: Origins::new(hash_key),
+            pulls: Pulls::default(),
+            share: Share::default(),
+            numbers: Numbers::default(),
             probe: None,
             solicited: VecDeque::new(),
             pings: Pings::default(),
@@ -219,6 +245,7 @@ impl Node {
             guests: Guests::default(),
             catching_up: None,
             echoes: EchoAllowance { left: EchoAllowance::MAX, filled: now },
+            corrections: EchoAllowance { left: EchoAllowance::MAX, filled: now },
             told_of_self: None,
             unproven_left: 0,
             newcomers_left: 0,
@@ -232,6 +259,7 @@ impl Node {
             changed: Vec::new(),
             chosen: Vec::new(),
             told: Vec::new(),
+            told_broadcasts: Vec::new(),
             status: Status::Alone,
             random,
             now,

@@ -11,6 +11,8 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use bytes::Bytes;
+
 use crate::action::{SeedId, StreamId};
 use crate::event::Cause;
 use crate::membership::record::{Entry, RoundTrip};
@@ -21,6 +23,9 @@ use core::time::Duration;
 
 /// Most datagrams waiting in one lane; beyond it a new one is dropped and counted.
 pub(crate) const LANE_MAX: usize = 4096;
+
+/// Most direct messages waiting to go by datagram; one more is refused.
+pub(crate) const MAIL_MAX: usize = 256;
 
 /// Room for so many events is kept when there are none.
 const NOTICES_KEPT: usize = 64;
@@ -65,6 +70,16 @@ pub(crate) enum Body {
     Claim { about: NodeId },
     /// Before a burial: whether anybody holds more.
     Ask { about: NodeId },
+    /// The newest broadcast of a member that was told here: it is at an earlier one.
+    Newest { of: NodeId },
+}
+
+/// A direct message to go by datagram.
+#[derive(Clone, Debug)]
+pub(crate) struct Mail {
+    pub(crate) to: SocketAddr,
+    pub(crate) target: NodeId,
+    pub(crate) payload: Bytes,
 }
 
 /// What is to be done about streams and seeds.
@@ -112,6 +127,14 @@ pub(crate) enum Notice {
     Reconnected {
         after: Duration,
     },
+    /// With its place among the broadcasts.
+    Broadcast {
+        entry: u32,
+    },
+    Message {
+        from: NodeId,
+        payload: Bytes,
+    },
 }
 
 /// What the application may see of a member besides its profile, at one moment.
@@ -142,6 +165,7 @@ impl Seen {
 pub(crate) struct Outbox {
     urgent: VecDeque<Outgoing>,
     normal: VecDeque<Outgoing>,
+    pub(crate) mail: VecDeque<Mail>,
     pub(crate) control: VecDeque<Control>,
     pub(crate) notices: VecDeque<Notice>,
     /// The profiles of the members that wait in `notices`, in their order.
@@ -161,7 +185,8 @@ impl Outbox {
 
     /// Does not send the claim after all that was pushed last among those that are not urgent.
     pub(crate) fn take_back_claim(&mut self) {
-        let last = self.normal.iter().rposition(|outgoing| matches!(outgoing.body, Body::Claim { .. }));
+        let last =
+            self.normal.iter().rposition(|outgoing| matches!(outgoing.body, Body::Claim { .. } | Body::Newest { .. }));
         last.map(|at| self.normal.remove(at));
     }
 
@@ -196,6 +221,7 @@ impl Outbox {
     pub(crate) fn drop_datagrams(&mut self) {
         self.urgent.clear();
         self.normal.clear();
+        self.mail.clear();
     }
 }
 

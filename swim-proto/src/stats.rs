@@ -66,6 +66,30 @@ pub struct Stats {
     pub syncs_done: u64,
     /// Of those that came to their end, those whose digests agreed at once.
     pub syncs_agreed: u64,
+    /// Broadcasts begun here.
+    pub broadcasts: u64,
+    /// Broadcasts put into datagrams, whole or announced.
+    pub broadcasts_out: u64,
+    /// Broadcasts of others told to the application.
+    pub broadcasts_in: u64,
+    /// Of these, taken up to be told on.
+    pub broadcasts_relayed: u64,
+    /// Broadcasts received, or announced to us, that had been told to the application before.
+    pub broadcasts_duplicate: u64,
+    /// Broadcasts of others not told on, or not any more, because too much waited.
+    pub broadcasts_given_up: u64,
+    /// Times somebody was asked for a broadcast that it had announced.
+    pub pulls_started: u64,
+    /// Broadcasts sent to who asked for them.
+    pub pulls_served: u64,
+    /// Of the pulls started, those that did not bring the broadcast.
+    pub pulls_failed: u64,
+    /// Direct messages taken from the application.
+    pub messages_out: u64,
+    /// Of these, given up because their stream did not open, or broke before they were written.
+    pub messages_failed: u64,
+    /// Direct messages told to the application.
+    pub messages_in: u64,
     /// Stalls of this node noticed.
     pub stalls: u64,
     /// Datagrams that the driver reported lost before they were handed over.
@@ -86,6 +110,12 @@ pub struct Stats {
     pub tombstones: u32,
     /// Rumors waiting to be sent again.
     pub rumors: u32,
+    /// Broadcasts waiting to be told again, or kept to be asked for.
+    pub broadcasts_waiting: u32,
+    /// Bytes of payload in them.
+    pub broadcast_bytes: u32,
+    /// Announced broadcasts that are being asked for, or wait to be.
+    pub pulls: u32,
     /// Suspicions running.
     pub suspected: u32,
     /// Streams open.
@@ -131,7 +161,7 @@ pub struct Drops {
     pub streams_broken: u64,
     /// Streams reset because nothing moved, or because they lasted too long.
     pub streams_idle: u64,
-    /// Pings for an id that is not ours, and our own that came back to us.
+    /// Pings and direct messages for an id that is not ours, and our own pings that came back to us.
     pub misdirected: u64,
     /// Acks and nacks that match no ping that waits.
     pub unmatched: u64,
@@ -154,4 +184,14 @@ pub struct Drops {
     pub rate_out: u64,
     /// Datagrams not sent because too many were waiting to be polled.
     pub outbox_full: u64,
+    /// Broadcasts and announcements of an origin that is not known here, or not yet with that life.
+    pub broadcasts_stray: u64,
+    /// Broadcasts and announcements of an earlier life, or too far behind the newest to be told apart from those told.
+    pub broadcasts_old: u64,
+    /// Broadcasts of one origin more than are kept apart, all of them live.
+    pub origins_full: u64,
+    /// Announcements beyond those that may wait to be asked for.
+    pub pulls_full: u64,
+    /// Announcements and direct messages from whoever is no known member.
+    pub strangers: u64,
 }

@@ -36,9 +36,11 @@ pub(crate) enum Chore {
     Rival,
     /// See whether anybody was heard lately.
     Silence,
+    /// Let payloads go that were kept for whoever was told of them.
+    Payloads,
 }
 
-const CHORES: [Chore; 9] = [
+const CHORES: [Chore; 10] = [
     Chore::Probe,
     Chore::ProbeTimeout,
     Chore::Gossip,
@@ -48,6 +50,7 @@ const CHORES: [Chore; 9] = [
     Chore::Leave,
     Chore::Rival,
     Chore::Silence,
+    Chore::Payloads,
 ];
 
 /// Timers of which there are many.
@@ -155,6 +158,7 @@ impl Timers {
             Some(Chore::Leave) => "leave",
             Some(Chore::Rival) => "rival",
             Some(Chore::Silence) => "silence",
+            Some(Chore::Payloads) => "payloads",
             None => match self.heap.peek().map(|Reverse((_, _, timer))| *timer)? {
                 Timer::Suspicion(_) => "suspicion",
                 Timer::Reap(_) => "reap",

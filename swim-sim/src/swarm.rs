@@ -105,6 +105,11 @@ fn config(draw: &mut Draw) -> Config {
         config.datagram_max = draw.between(900, 1400) as u16;
     }
     if sometimes(draw) {
+        config.broadcast_inline_max = draw.between(0, 512) as u16;
+        config.broadcasts_max = draw.between(2, 200) as u32;
+        config.broadcast_bytes_max = draw.between(61_440, 1 << 20) as u32;
+    }
+    if sometimes(draw) {
         config.tombstone_retention = Duration::from_secs(draw.between(300, 900));
     }
     config

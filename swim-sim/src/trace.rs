@@ -174,6 +174,10 @@ fn words_of(event: &Event<'_>) -> (&'static str, [u64; 6]) {
         Event::NameTaken { holder } => return ("name taken", [holder.port().into(), 0, 0, 0, 0, 0]),
         Event::Isolated { since } => return ("isolated", [since.as_nanos(), 0, 0, 0, 0, 0]),
         Event::Reconnected { after } => return ("reconnected", [after.as_nanos() as u64, 0, 0, 0, 0, 0]),
+        Event::Broadcast { origin, life, sequence, payload } => {
+            return ("broadcast", [origin.as_u64(), *life, *sequence, payload.len() as u64, 0, 0]);
+        }
+        Event::Message { from, payload } => return ("message", [from.as_u64(), payload.len() as u64, 0, 0, 0, 0]),
         _ => return ("event", [0; 6]),
     };
     let cause = match change.cause {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use swim_proto::{CommandError, NodeId, Status};
+use swim_proto::{CommandError, NodeId, Status, Way};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::driver::Ends;
@@ -189,6 +189,23 @@ impl Handle {
     /// Declares a member departed on its behalf, for everyone. One that is alive contradicts and stays.
     pub async fn force_leave(&self, member: NodeId) -> Result<(), RequestError> {
         Ok(self.ask(|reply| Request::ForceLeave(member, reply)).await??)
+    }
+
+    /// Says something to every other member, and gives its number: 1, 2, … in this life. Whoever receives it is told
+    /// [`Event::Broadcast`](crate::Event::Broadcast), at most once; this node is not. At most
+    /// [`PAYLOAD_MAX`](swim_proto::PAYLOAD_MAX) bytes.
+    ///
+    /// [`CommandError::QueueFull`] means that too many of our own wait to be told: try again later.
+    pub async fn broadcast(&self, payload: impl Into<Bytes>) -> Result<u64, RequestError> {
+        let payload = payload.into();
+        Ok(self.ask(|reply| Request::Broadcast(payload, reply)).await??)
+    }
+
+    /// Says something to one live member, which is told [`Event::Message`](crate::Event::Message). Best effort: it
+    /// returns when the message is on its way, and nobody tells whether it arrived.
+    pub async fn send_message(&self, to: NodeId, payload: impl Into<Bytes>, by: Way) -> Result<(), RequestError> {
+        let payload = payload.into();
+        Ok(self.ask(|reply| Request::SendMessage(to, payload, by, reply)).await??)
     }
 
     /// Leaves the cluster, flushes what is still to be written, closes the sockets, and returns when all that is done:

@@ -35,7 +35,7 @@
 //! | a stream | 16 KiB read and not yet taken, 64 KiB to be written; [`Config::streams_max`] of them |
 //! | inputs of streams waiting | 64, of 16 KiB at most |
 //! | requests waiting | 64; whoever asks one more waits |
-//! | notices kept for slow receivers | [`Options::events_max`], about 1 KiB each at most |
+//! | notices kept for slow receivers | [`Options::events_max`], about 1 KiB each at most, and the payload of a broadcast or a message |
 //! | a turn | 64 datagrams, 64 inputs of streams, 16 requests, then timers |
 //! | lookups of seeds at once | 8, on threads of their own; 32 with those of replaced seeds that still hang |
 //!
@@ -72,4 +72,6 @@ pub use notice::{Cause, Change, Event, Events, EventsError, Notice};
 pub use options::{Options, StartError};
 pub use seeds::SeedError;
 pub use stats::{DriverStats, Stats};
-pub use swim_proto::{CommandError, Config, ConfigError, Incarnation, NodeId, State, Status, Versions};
+pub use swim_proto::{
+    CommandError, Config, ConfigError, Incarnation, NodeId, PAYLOAD_MAX, State, Status, Versions, Way,
+};

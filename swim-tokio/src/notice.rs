@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use swim_proto::{self as proto, Node, NodeId};
 use tokio::sync::broadcast;
 
@@ -64,6 +65,30 @@ pub enum Event {
     Reconnected {
         /// For how long nobody was heard.
         after: Duration,
+    },
+    /// A member said something to everybody ([`Handle::broadcast`](crate::Handle::broadcast)). Told at most once, in no
+    /// particular order. Who put it on the network is not proven.
+    Broadcast {
+        /// Whose it is: a member that is known here, live or not.
+        origin: NodeId,
+        /// Its name.
+        origin_name: Option<String>,
+        /// The life of its process.
+        life: u64,
+        /// Its number in that life: 1, 2, …
+        sequence: u64,
+        /// The application's bytes.
+        payload: Bytes,
+    },
+    /// A member said something to us alone ([`Handle::send_message`](crate::Handle::send_message)). Who put it on the
+    /// network is not proven.
+    Message {
+        /// A member that is known here.
+        from: NodeId,
+        /// Its name.
+        from_name: Option<String>,
+        /// The application's bytes.
+        payload: Bytes,
     },
 }
 
@@ -130,6 +155,8 @@ impl Event {
             Event::NameTaken { .. } => "name_taken",
             Event::Isolated { .. } => "isolated",
             Event::Reconnected { .. } => "reconnected",
+            Event::Broadcast { .. } => "broadcast",
+            Event::Message { .. } => "message",
         }
     }
 
@@ -144,9 +171,12 @@ impl Event {
             | Event::Left(change)
             | Event::Restarted(change)
             | Event::Reaped(change) => Some(change),
-            Event::Superseded { .. } | Event::NameTaken { .. } | Event::Isolated { .. } | Event::Reconnected { .. } => {
-                None
-            }
+            Event::Superseded { .. }
+            | Event::NameTaken { .. }
+            | Event::Isolated { .. }
+            | Event::Reconnected { .. }
+            | Event::Broadcast { .. }
+            | Event::Message { .. } => None,
         }
     }
 
@@ -163,6 +193,7 @@ impl Notice {
             member: MemberInfo::of(&event.member, clock),
             cause: Cause::of(event.cause, node, clock),
         };
+        let name_of = |id| node.member(id).map(|member| member.name.to_owned());
         let event = match event {
             proto::Event::Joined(event) => Event::Joined(change(event)),
             proto::Event::Updated(event) => Event::Updated(change(event)),
@@ -176,6 +207,16 @@ impl Notice {
             proto::Event::NameTaken { holder } => Event::NameTaken { holder: *holder },
             proto::Event::Isolated { since } => Event::Isolated { since: clock.instant(*since) },
             proto::Event::Reconnected { after } => Event::Reconnected { after: *after },
+            proto::Event::Broadcast { origin, life, sequence, payload } => Event::Broadcast {
+                origin: *origin,
+                origin_name: name_of(*origin),
+                life: *life,
+                sequence: *sequence,
+                payload: Bytes::copy_from_slice(payload),
+            },
+            proto::Event::Message { from, payload } => {
+                Event::Message { from: *from, from_name: name_of(*from), payload: Bytes::copy_from_slice(payload) }
+            }
             _ => return None,
         };
         Some(Notice { at: SystemTime::now(), event })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use swim_proto::{CommandError, NodeId};
+use swim_proto::{CommandError, NodeId, Way};
 use tokio::sync::oneshot;
 
 use crate::member::MemberInfo;
@@ -28,6 +28,8 @@ pub(crate) enum Request {
     Leave(Reply<Result<(), CommandError>>),
     SetMetadata(Bytes, Reply<Result<(), CommandError>>),
     ForceLeave(NodeId, Reply<Result<(), CommandError>>),
+    Broadcast(Bytes, Reply<Result<u64, CommandError>>),
+    SendMessage(NodeId, Bytes, Way, Reply<Result<(), CommandError>>),
     /// Leave, flush, close.
     Shutdown,
     /// Close.

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use swim_proto::wire::{Ack, Ask, Message, Nack, Ping, PingReq};
-use swim_proto::{Incarnation, NodeId};
+use swim_proto::wire::{Ack, Announce, Ask, Broadcast, Message, Nack, Ping, PingReq, SEQUENCE_MAX, UserMessage};
+use swim_proto::{Incarnation, NodeId, PAYLOAD_MAX};
 
 use crate::cluster::LIFE;
 use crate::craft::{self, Puppet};
@@ -115,7 +115,7 @@ impl Liar {
 
     fn message<'a>(&mut self, subject: NodeId, incarnation: Incarnation, profile: &'a [u8]) -> Message<'a> {
         let (id, other, seq) = (self.id(), NodeId::from_u64(self.random.draw()), self.random.draw() as u32);
-        match self.random.below(12) {
+        match self.random.below(15) {
             0..=3 => craft::alive(subject, incarnation, profile),
             4 | 5 => craft::suspect(id, incarnation, if self.random.one_in(2) { other } else { self.other_than(id) }),
             6 => craft::dead(id, incarnation, self.other_than(id)),
@@ -129,8 +129,30 @@ impl Liar {
                 address: self.address(),
                 budget_ms: self.random.draw() as u32,
             }),
+            11 => Message::Broadcast(Broadcast {
+                origin: id,
+                life: incarnation.life,
+                sequence: self.sequence(),
+                payload: profile,
+            }),
+            12 => Message::Announce(Announce {
+                origin: id,
+                life: incarnation.life,
+                sequence: self.sequence(),
+                len: self.random.below(PAYLOAD_MAX) as u32,
+            }),
+            13 => Message::UserMessage(UserMessage { source: self.other_than(id), target: id, payload: profile }),
             _ if self.random.one_in(2) => Message::Nack(Nack { seq }),
             _ => Message::Ask(Ask { id, incarnation }),
+        }
+    }
+
+    /// A number that may be the next, or the last.
+    fn sequence(&mut self) -> u64 {
+        match self.random.below(3) {
+            0 => SEQUENCE_MAX - self.random.below(3) as u64,
+            1 => 1 + (self.random.draw() >> 2),
+            _ => 1 + self.random.below(300) as u64,
         }
     }
 

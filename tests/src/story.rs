@@ -25,7 +25,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use swim_proto::wire::{FrameReader, Message};
-use swim_proto::{Cause, ClusterHash, Config, Instant, NodeId};
+use swim_proto::{Cause, ClusterHash, Config, Instant, NodeId, Way};
 
 use crate::cluster::{Cluster, Seen};
 use crate::craft::{self, DATAGRAM_MAX};
@@ -145,6 +145,17 @@ impl Stage {
                 let metadata = bytes::Bytes::from(words[2..].join(" "));
                 let node = self.node(name);
                 self.cluster.command(node, |node, now| node.set_metadata(now, metadata)).expect("it fits");
+            }
+            [name, "broadcasts", ..] => {
+                let payload = payload(&words[2..]);
+                let node = self.node(name);
+                self.cluster.command(node, |node, now| node.broadcast(now, payload)).expect("there is room");
+            }
+            [name, "tells", to, ..] => {
+                let (payload, to) = (payload(&words[3..]), self.cluster.id(self.node(to)));
+                let node = self.node(name);
+                let sent = self.cluster.command(node, |node, now| node.send_message(now, to, payload, Way::Auto));
+                sent.expect("it can be sent");
             }
             [name, "loses", count] => {
                 let address = self.cluster.address(self.node(name));
@@ -320,6 +331,13 @@ impl Teller {
             Some(Cause::Forgotten) => String::from(" (forgotten)"),
             Some(_) => String::from(" (other)"),
         };
+        match told.what {
+            What::Broadcast | What::Message => {
+                let (from, payload) = (told.id.map_or_else(String::new, |id| self.name(id)), &told.payload);
+                return format!("{} of {from} {}", told.what, shortened(&String::from_utf8_lossy(payload)));
+            }
+            _ => {}
+        }
         if told.name.is_empty() { told.what.to_string() } else { format!("{} {}{why}", told.name, told.what) }
     }
 
@@ -363,6 +381,30 @@ impl Teller {
             Message::SyncEnd(m) => format!("end {}", m.count),
             Message::NameTaken(m) => format!("name taken by {}", self.place(m.holder)),
             Message::Busy(_) => String::from("busy"),
+            Message::Broadcast(m) => {
+                let payload = String::from_utf8_lossy(m.payload);
+                format!("broadcast {} of {} {}", m.sequence, self.name(m.origin), shortened(&payload))
+            }
+            Message::Announce(m) => format!("announce {} of {}, {} bytes", m.sequence, self.name(m.origin), m.len),
+            Message::Pull(m) => format!("pull {} of {}", m.sequence, self.name(m.origin)),
+            Message::UserMessage(m) => {
+                format!("message for {} {}", self.name(m.target), shortened(&String::from_utf8_lossy(m.payload)))
+            }
         }
+    }
+}
+
+/// These words; or, of a single number with its unit ("3000B"), so many letters.
+fn payload(words: &[&str]) -> bytes::Bytes {
+    let len = words.first().and_then(|word| word.strip_suffix('B')).and_then(|len| len.parse().ok());
+    len.map_or_else(|| words.join(" "), |len| "x".repeat(len)).into()
+}
+
+/// A text as it would be quoted, or its beginning.
+fn shortened(text: &str) -> String {
+    const LEN: usize = 24;
+    match text.char_indices().nth(LEN) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
     }
 }

@@ -14,7 +14,7 @@ pub struct Told {
     pub what: What,
     /// The member it is about; empty where it is about none.
     pub name: String,
-    /// The member's id.
+    /// The member's id; of a broadcast or a message, that of whoever sent it.
     pub id: Option<NodeId>,
     /// The member's state after the event.
     pub state: Option<State>,
@@ -24,6 +24,10 @@ pub struct Told {
     pub content: Option<Content>,
     /// Why, if it is about a member.
     pub cause: Option<Cause>,
+    /// The number of a broadcast.
+    pub sequence: u64,
+    /// What a broadcast or a message says.
+    pub payload: Vec<u8>,
 }
 
 /// What a member says of itself.
@@ -63,6 +67,8 @@ pub enum What {
     NameTaken,
     Isolated,
     Reconnected,
+    Broadcast,
+    Message,
     /// A kind that this harness does not know.
     Other,
 }
@@ -82,29 +88,41 @@ impl Told {
             Event::NameTaken { .. } => (What::NameTaken, None),
             Event::Isolated { .. } => (What::Isolated, None),
             Event::Reconnected { .. } => (What::Reconnected, None),
+            Event::Broadcast { origin, sequence, payload, .. } => {
+                return Told { id: Some(origin), sequence, payload: payload.to_vec(), ..Told::of(at, What::Broadcast) };
+            }
+            Event::Message { from, payload } => {
+                return Told { id: Some(from), payload: payload.to_vec(), ..Told::of(at, What::Message) };
+            }
             _ => (What::Other, None),
         };
         match member {
             Some(MemberEvent { member, cause }) => Told {
-                at,
-                what,
                 name: member.name.to_owned(),
                 id: Some(member.id),
                 state: Some(member.state),
                 incarnation: member.incarnation,
                 content: Some(Content::of(&member)),
                 cause: Some(cause),
+                ..Told::of(at, what)
             },
-            None => Told {
-                at,
-                what,
-                name: String::new(),
-                id: None,
-                state: None,
-                incarnation: Incarnation::default(),
-                content: None,
-                cause: None,
-            },
+            None => Told::of(at, what),
+        }
+    }
+
+    /// What is told of nobody.
+    fn of(at: Instant, what: What) -> Told {
+        Told {
+            at,
+            what,
+            name: String::new(),
+            id: None,
+            state: None,
+            incarnation: Incarnation::default(),
+            content: None,
+            cause: None,
+            sequence: 0,
+            payload: Vec::new(),
         }
     }
 }
@@ -124,6 +142,8 @@ impl fmt::Display for What {
             What::NameTaken => "name taken",
             What::Isolated => "isolated",
             What::Reconnected => "reconnected",
+            What::Broadcast => "broadcast",
+            What::Message => "message",
             What::Other => "other",
         })
     }

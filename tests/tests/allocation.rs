@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use allocation_counter::measure;
-use swim_proto::wire::{Ack, Message, Nack, Ping, PingReq};
+use swim_proto::wire::{Ack, Broadcast, Message, Nack, Ping, PingReq};
 use swim_proto::{Action, Config, Incarnation, Instant, LocalMember, Node, NodeId};
 use swim_tests::craft::{self, Puppet};
 
@@ -23,6 +23,8 @@ struct Bench {
     asked: Vec<(usize, Message<'static>)>,
     /// Allocations by kind of event: how many events, how many allocations.
     counts: BTreeMap<&'static str, (u64, u64)>,
+    /// Broadcasts said by each puppet.
+    sequences: Vec<u64>,
 }
 
 impl Bench {
@@ -44,6 +46,7 @@ impl Bench {
             buf: Vec::with_capacity(1 << 17),
             asked: Vec::with_capacity(1_000),
             counts: BTreeMap::new(),
+            sequences: vec![0; MEMBERS],
         };
         for i in 0..MEMBERS {
             bench.hear("introduction", i, &[bench.claim(i)]);
@@ -184,6 +187,15 @@ impl Bench {
             } else {
                 self.asked.clear();
             }
+            // What an application said to all: new, and once more from another; what it said to us.
+            self.sequences[i] += 1;
+            let (life, sequence) = (self.incarnations[i].life, self.sequences[i]);
+            let words = [i as u8; 200];
+            let payload = &words[..20 * (1 + k)];
+            let news =
+                craft::datagram("swim", &[Message::Broadcast(Broadcast { origin: source, life, sequence, payload })]);
+            self.hear("broadcast", i, std::slice::from_ref(&news));
+            self.hear("broadcast again", target, &[news]);
             self.hear("nack", i, &[craft::datagram("swim", &[Message::Nack(Nack { seq })])]);
             self.hear(
                 "echo",
@@ -221,6 +233,8 @@ fn no_event_of_the_steady_state_allocates() {
         "fresh claim",
         "accusation",
         "refutation",
+        "broadcast",
+        "broadcast again",
         "ping-req",
         "ack",
         "probe",

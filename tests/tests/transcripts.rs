@@ -50,6 +50,11 @@ fn a_leaver_is_let_go_without_suspicion() {
 }
 
 #[test]
+fn what_an_application_says_is_told_on_or_fetched() {
+    the_story_is_told_as_written("userdata");
+}
+
+#[test]
 fn two_halves_that_buried_each_other_meet_again() {
     the_story_is_told_as_written("healed_partition");
 }

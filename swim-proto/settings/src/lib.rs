@@ -208,6 +208,21 @@ pub static SETTINGS: &[Setting] = &[
         "The versions of the wire format it speaks, as 1..2 or 1; each peer is spoken to in the highest both know",
     ),
     row(
+        "broadcast_inline_max",
+        Count16(|c| &mut c.broadcast_inline_max),
+        "The longest broadcast that is gossiped whole, in bytes; a longer one is announced, and fetched over TCP",
+    ),
+    row(
+        "broadcasts_max",
+        Count32(|c| &mut c.broadcasts_max),
+        "Most broadcasts that wait to be told or fetched; beyond it others' are given up and our own refused",
+    ),
+    row(
+        "broadcast_bytes_max",
+        Count32(|c| &mut c.broadcast_bytes_max),
+        "Most bytes of payload in them, with the same beyond it",
+    ),
+    row(
         "datagram_max",
         Count16(|c| &mut c.datagram_max),
         "Most bytes of a datagram, headers of UDP and IP not counted",

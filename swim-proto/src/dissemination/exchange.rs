@@ -10,6 +10,12 @@
 //!              <- Busy, Alive…                claims…, Tombstone…, SyncEnd ->
 //! ```
 //!
+//! ```text
+//! member                 member that announced        member                 member
+//! Pull                ->                              UserMessage         ->
+//!                     <- Broadcast
+//! ```
+//!
 //! A step that is long is written piece by piece as the peer takes it, from a cursor into the table: what changes
 //! meanwhile is found by the next exchange.
 
@@ -19,6 +25,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
+use bytes::Bytes;
+
+use super::BroadcastId;
 use crate::membership::digest::Buckets;
 use crate::membership::{Incarnation, NodeId};
 use crate::time::Instant;
@@ -47,6 +56,8 @@ pub(crate) enum Step {
     Summed,
     /// The peer's list was answered; what we wanted is due.
     Answered,
+    /// We asked for a broadcast and wait for it.
+    Pulling,
     /// Nothing is due any more but the end.
     Ending,
 }
@@ -118,6 +129,21 @@ pub(crate) enum Part {
     Busy {
         start: u32,
     },
+    Pull(BroadcastId),
+    /// A broadcast that was asked for, if it is still here.
+    Pulled(BroadcastId),
+    /// A direct message, alone on its stream.
+    Mail {
+        target: NodeId,
+        payload: Bytes,
+    },
+}
+
+impl Part {
+    /// Whether it carries a payload, and takes a frame to itself.
+    pub(crate) fn stands_alone(&self) -> bool {
+        matches!(self, Part::Pulled(_) | Part::Mail { .. })
+    }
 }
 
 /// One stream.
@@ -142,6 +168,8 @@ pub(crate) struct Stream {
     pub(crate) moved: Instant,
     /// We serve an exchange on it that is not over: it counts towards the limit.
     pub(crate) exchange: bool,
+    /// We opened it for a direct message.
+    pub(crate) mail: bool,
     /// The first exchange of a newcomer: what it learns is not told on.
     pub(crate) newcomer: bool,
     /// The buckets that differ.
@@ -179,6 +207,7 @@ impl Stream {
             opened: now,
             moved: now,
             exchange: false,
+            mail: false,
             newcomer: false,
             buckets: Buckets::default(),
             held: Vec::new(),

@@ -1,28 +1,24 @@
 //! Leaves: what is to be done, encoded when it is polled.
 
+mod news;
 mod telling;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use core::time::Duration;
 
 use super::{Node, Status as Standing};
 use crate::action::Action;
-use crate::dissemination::rumors::{Topic, sends_limit};
+use crate::dissemination::BroadcastId;
 use crate::event::{Event, MemberEvent};
-use crate::membership::precedence::Status;
 use crate::membership::transition::Change;
-use crate::membership::{Incarnation, Member, NodeId, Slot, State};
-use crate::outbox::{Body, Control, Notice, Outgoing};
-use crate::timers::Chore;
+use crate::membership::{Member, NodeId, Slot, State};
+use crate::outbox::{Body, Control, Mail, Notice, Outgoing};
 use crate::wire::{
-    Ack, Alive, Ask, Dead, HEADER_LEN, Left, Message, Nack, PacketWriter, Ping, PingReq, ProfileBytes, Suspect,
+    Ack, Alive, Announce, Ask, Dead, HEADER_LEN, Left, Message, Nack, PacketWriter, Ping, PingReq, ProfileBytes,
+    Suspect, UserMessage,
 };
 
 use telling::claim_of;
-
-/// After so many rumors that did not fit, the datagram is full enough.
-const MISFITS_MAX: u32 = 4;
 
 /// What was made in the buffer.
 enum Made {
@@ -53,6 +49,13 @@ impl Node {
                 self.stats.datagrams_out += 1;
                 self.stats.bytes_out += buf.len() as u64;
                 return Some(Made::Datagram(outgoing.to));
+            }
+        }
+        while let Some(mail) = self.outbox.mail.pop_front() {
+            if self.encode_mail(&mail, buf) {
+                self.stats.datagrams_out += 1;
+                self.stats.bytes_out += buf.len() as u64;
+                return Some(Made::Datagram(mail.to));
             }
         }
         while let Some(control) = self.outbox.control.pop_front() {
@@ -157,17 +160,23 @@ impl Node {
                 let ask = record.map(|record| Message::Ask(Ask { id: about, incarnation: record.incarnation() }));
                 fits &= ask.is_some_and(|ask| writer.push(&ask));
             }
+            Body::Newest { of } => {
+                let newest = self.origins.newest(of);
+                fits &= newest.is_some_and(|(life, sequence)| {
+                    writer.push(&Message::Announce(Announce { origin: of, life, sequence, len: 0 }))
+                });
+            }
         }
         if !fits {
             self.stats.drops.unproven += u64::from(!outgoing.piggyback);
             writer.cancel();
             return false;
         }
-        if outgoing.piggyback && !self.rumors.is_empty() {
+        if outgoing.piggyback && self.has_news() {
             if in_debt {
                 self.add_own_rumor(&mut writer);
             } else {
-                self.add_rumors(outgoing.to, &mut writer);
+                self.add_news(outgoing.to, &mut writer);
             }
         }
         if writer.is_empty() {
@@ -181,6 +190,21 @@ impl Node {
         if !outgoing.piggyback {
             self.unproven_left -= len.min(self.unproven_left);
         }
+        true
+    }
+
+    /// Encodes a direct message. `false`: it would not fit, which was made sure of when it was taken.
+    fn encode_mail(&mut self, mail: &Mail, buf: &mut Vec<u8>) -> bool {
+        let (source, target) = (self.local_id(), mail.target);
+        let mut writer = PacketWriter::datagram(buf, self.cluster, self.config.datagram_max.into());
+        if !writer.push(&Message::UserMessage(UserMessage { source, target, payload: &mail.payload })) {
+            writer.cancel();
+            return false;
+        }
+        if self.has_news() {
+            self.add_news(mail.to, &mut writer);
+        }
+        writer.finish();
         true
     }
 
@@ -214,103 +238,6 @@ impl Node {
         }
     }
 
-    /// Fills a datagram up with news: fewest sent first (\[SWIM\] 4.1). That a member is alive is no news to itself.
-    fn add_rumors(&mut self, to: SocketAddr, writer: &mut PacketWriter<'_>) {
-        let limit = self.sends_limit();
-        let (mut misfits, mut next) = (0, self.rumors.first());
-        let mut told = core::mem::take(&mut self.told);
-        while let Some(rumor) = next {
-            next = self.rumors.after(rumor);
-            let (slot, topic) = self.rumors.about(rumor);
-            let message = match topic {
-                Topic::Status => {
-                    let record = self.table.at(slot);
-                    if record.state() == State::Alive && record.address() == Some(to) {
-                        // Where there is nobody else, nobody is to be told.
-                        if self.table.others().len() == 1 {
-                            self.drop_rumor(rumor);
-                        }
-                        continue;
-                    }
-                    claim_of(record)
-                }
-                Topic::Accuser { of, incarnation, by } => self.further_accusation(slot, of, incarnation, by),
-            };
-            match message {
-                None => self.drop_rumor(rumor),
-                Some(message) if writer.push(&message) => told.push(rumor),
-                Some(_) => {
-                    misfits += 1;
-                    if misfits >= MISFITS_MAX {
-                        break;
-                    }
-                }
-            }
-        }
-        self.stats.rumors_out += told.len() as u64;
-        for rumor in told.drain(..) {
-            self.count_sent_within(rumor, limit);
-        }
-        self.told = told;
-    }
-
-    /// Above the rate, what we say of ourselves is all: nobody else could say that we are alive.
-    fn add_own_rumor(&mut self, writer: &mut PacketWriter<'_>) {
-        let local = self.table.local();
-        if let (Some(rumor), Some(claim)) = (local.rumor(), claim_of(local))
-            && writer.push(&claim)
-        {
-            self.stats.rumors_out += 1;
-            self.count_sent(rumor);
-        }
-    }
-
-    fn further_accusation(
-        &self,
-        slot: Slot,
-        id: NodeId,
-        incarnation: Incarnation,
-        accuser: NodeId,
-    ) -> Option<Message<'static>> {
-        let accused = Status::new(incarnation, State::Suspect);
-        self.table.try_at(slot).filter(|record| record.id == id && record.status() == accused)?;
-        incarnation.is_accusable().then_some(Message::Suspect(Suspect { id, incarnation, accuser }))
-    }
-
-    /// A rumor was told once more, by us or, where that counts, by others.
-    pub(super) fn count_sent(&mut self, rumor: u32) {
-        let limit = self.sends_limit();
-        self.count_sent_within(rumor, limit);
-    }
-
-    fn sends_limit(&self) -> u8 {
-        sends_limit(self.config.retransmit_mult, self.config.reach_all, self.table.live_count())
-    }
-
-    fn count_sent_within(&mut self, rumor: u32, limit: u8) {
-        let (slot, topic) = self.rumors.about(rumor);
-        if self.rumors.sent(rumor, limit) {
-            self.rumor_is_gone(slot, topic);
-        }
-    }
-
-    pub(super) fn drop_rumor(&mut self, rumor: u32) {
-        let (slot, topic) = self.rumors.about(rumor);
-        self.rumors.remove(rumor);
-        self.rumor_is_gone(slot, topic);
-    }
-
-    fn rumor_is_gone(&mut self, slot: Slot, topic: Topic) {
-        if topic == Topic::Status {
-            self.table.at_mut(slot).set_rumor(None);
-            // Our departure has been told as often as any news is. What is polled may follow a timeout, after which
-            // nothing is due: so a moment later, not now.
-            if slot == Slot::LOCAL && self.status == Standing::Leaving {
-                self.timers.set(Chore::Leave, self.now + Duration::from_nanos(1));
-            }
-        }
-    }
-
     // Events.
 
     fn event<'b>(&mut self, notice: Notice, buf: &'b mut Vec<u8>) -> Event<'b> {
@@ -335,6 +262,16 @@ impl Node {
             Notice::NameTaken { holder } => Event::NameTaken { holder },
             Notice::Isolated { since } => Event::Isolated { since },
             Notice::Reconnected { after } => Event::Reconnected { after },
+            Notice::Broadcast { entry } => {
+                buf.extend_from_slice(self.broadcasts.payload(entry));
+                let BroadcastId { origin, life, sequence } = self.broadcasts.id(entry);
+                self.broadcasts.heard(entry);
+                Event::Broadcast { origin, life, sequence, payload: buf }
+            }
+            Notice::Message { from, payload } => {
+                buf.extend_from_slice(&payload);
+                Event::Message { from, payload: buf }
+            }
         }
     }
 }

@@ -412,9 +412,14 @@ impl Node {
         rumor
     }
 
+    /// Claims or broadcasts wait to be told.
+    pub(super) fn has_news(&self) -> bool {
+        !self.rumors.is_empty() || self.broadcasts.has_news()
+    }
+
     /// News is gossiped at once, but never twice within a gossip interval.
     pub(super) fn arm_gossip(&mut self) {
-        if self.timers.at(Chore::Gossip).is_none() && !self.rumors.is_empty() {
+        if self.timers.at(Chore::Gossip).is_none() && self.has_news() {
             self.timers.set(Chore::Gossip, self.now.max(self.gossiped + self.config.gossip_interval));
         }
     }

@@ -147,6 +147,7 @@ impl Node {
         while let Some(rumor) = self.rumors.first() {
             self.drop_rumor(rumor);
         }
+        self.fall_silent();
         self.notify(Change::Left, Slot::LOCAL, Cause::Itself);
     }
 }

@@ -58,6 +58,9 @@ impl Node {
                 Message::Dead(dead) => self.hear_dead(now, &dead, via),
                 Message::Left(left) => self.hear_left(now, &left, via),
                 Message::Ask(ask) => self.hear_ask(&ask, from, datagram.len()),
+                Message::Broadcast(broadcast) => self.hear_broadcast(now, &broadcast, via),
+                Message::Announce(announce) => self.hear_announce(now, &announce, from),
+                Message::UserMessage(message) => self.hear_user_message(&message),
                 // Steps of an exchange have no meaning outside their stream.
                 Message::Join(_)
                 | Message::SyncRoot(_)
@@ -69,7 +72,8 @@ impl Node {
                 | Message::Tombstone(_)
                 | Message::SyncEnd(_)
                 | Message::NameTaken(_)
-                | Message::Busy(_) => {}
+                | Message::Busy(_)
+                | Message::Pull(_) => {}
             }
             if self.status == Status::Superseded {
                 break;

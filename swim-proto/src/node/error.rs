@@ -55,8 +55,9 @@ pub enum CommandError {
     /// No such member is known.
     #[error("no member {0} is known")]
     UnknownMember(NodeId),
-    /// The local member leaves by [`Node::leave`](crate::Node::leave).
-    #[error("the local member leaves by leave(), not by force")]
+    /// The command is about other members: the local one leaves by [`Node::leave`](crate::Node::leave), and needs no
+    /// message.
+    #[error("that is the local member itself")]
     Itself,
     /// The metadata is too long.
     #[error("the metadata is {len} bytes long; it must be at most 512")]
@@ -64,4 +65,27 @@ pub enum CommandError {
         /// Its length in bytes.
         len: usize,
     },
+    /// The payload is too long for the way it is to go.
+    #[error("the payload is {len} bytes long; it must be at most {max}")]
+    PayloadTooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The most it may have.
+        max: usize,
+    },
+    /// Too much of the application's waits already: broadcasts to be told, bytes of them, messages, or streams for
+    /// messages. Try again later.
+    #[error("{waiting} wait already; at most {max} may")]
+    QueueFull {
+        /// How many, or how many bytes, with what was refused.
+        waiting: usize,
+        /// The most there may be.
+        max: usize,
+    },
+    /// The member is held dead or departed.
+    #[error("member {0} is not live")]
+    NotLive(NodeId),
+    /// Somebody forged a broadcast of ours with the last number of the last life there is: none can follow.
+    #[error("no number is left for a broadcast of this member: a forged one took the last")]
+    SequencesSpent,
 }

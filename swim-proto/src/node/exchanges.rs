@@ -58,6 +58,12 @@ impl Node {
                     Step::Redirected => self.add_candidate(alive.profile.parse().address),
                     _ => return Err(Broken),
                 },
+                Message::Pull(pull) if *step == Step::Accepted => self.hear_pull(id, &pull),
+                Message::Broadcast(broadcast) if *step == Step::Pulling => self.hear_pulled(now, id, &broadcast)?,
+                Message::UserMessage(message) if *step == Step::Accepted => {
+                    self.hear_user_message(&message);
+                    self.last_step(id);
+                }
                 Message::Join(join) if *step == Step::Accepted => self.hear_join(now, id, &join, opener.take())?,
                 Message::SyncRoot(root) if *step == Step::Accepted => {
                     self.hear_root(now, id, &root, opener.take())?;
@@ -111,7 +117,7 @@ impl Node {
         Ok(said)
     }
 
-    fn with_stream(&mut self, id: StreamId, change: impl FnOnce(&mut Stream)) {
+    pub(super) fn with_stream(&mut self, id: StreamId, change: impl FnOnce(&mut Stream)) {
         if let Some(stream) = self.streams.get_mut(&id) {
             change(stream);
         }
@@ -126,6 +132,11 @@ impl Node {
     /// Nothing more is due on the stream, its exchange done or refused: it is finished once all is written.
     fn end_exchange(&mut self, id: StreamId) {
         self.end_serving(id);
+        self.last_step(id);
+    }
+
+    /// Nothing more is due on the stream: it is finished once all is written.
+    pub(super) fn last_step(&mut self, id: StreamId) {
         self.with_stream(id, |stream| {
             stream.step = Step::Ending;
             stream.finish = true;

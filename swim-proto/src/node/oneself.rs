@@ -195,6 +195,7 @@ impl Node {
         while let Some((&stream, _)) = self.streams.first_key_value() {
             self.reset_stream(stream);
         }
+        self.fall_silent();
         self.outbox.notices.push_back(Notice::Superseded { by, life });
     }
 }

@@ -4,17 +4,25 @@ use alloc::collections::BTreeMap;
 use core::mem;
 use core::net::{IpAddr, SocketAddr};
 
+use bytes::Bytes;
+
 use super::{Node, Status};
 use crate::action::{STREAM_CREDIT, StreamId, StreamInput};
+use crate::dissemination::BroadcastId;
 use crate::dissemination::exchange::{Part, Step, Stream};
 use crate::membership::NodeId;
 use crate::outbox::Control;
 use crate::time::Instant;
 use crate::timers::Timer;
-use crate::wire::{FrameReader, PREFIX_LEN, canonical};
+use crate::wire::{FRAME_MAX, FrameReader, PAYLOAD_MAX, PREFIX_LEN, canonical};
 
 /// The packets of a long step are about this long: a few fit into a stream's credit.
 pub(super) const PACKET_LEN: usize = 16 * 1024;
+
+/// A packet with a payload may be as long as the credit that a stream has when all is written.
+pub(super) const LONG_PACKET_LEN: usize = STREAM_CREDIT - PREFIX_LEN;
+
+const _: () = assert!(PAYLOAD_MAX + 100 < LONG_PACKET_LEN && LONG_PACKET_LEN <= FRAME_MAX);
 
 /// However it moves, a stream is reset after so many times [`Config::stream_timeout`](crate::Config::stream_timeout).
 const TIMEOUTS_MAX: u32 = 6;
@@ -48,11 +56,13 @@ impl Guests {
 }
 
 /// What a stream is opened for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Opening {
     Ping { seq: u32, target: NodeId },
     Join,
     Sync,
+    Pull(BroadcastId),
+    Mail { target: NodeId, payload: Bytes },
 }
 
 /// What came on a stream is not a packet of ours, or not what is due.
@@ -87,7 +97,11 @@ impl Node {
     /// Something happened to a stream. Input for a stream that is gone is ignored.
     pub fn handle_stream(&mut self, now: Instant, stream: StreamId, input: StreamInput<'_>) {
         let now = self.begin(now);
-        let id = stream;
+        self.stream_moved(now, stream, input);
+        self.start_pulls(now);
+    }
+
+    fn stream_moved(&mut self, now: Instant, id: StreamId, input: StreamInput<'_>) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         match input {
             StreamInput::Connected => {
@@ -148,17 +162,22 @@ impl Node {
         Ok(())
     }
 
+    /// Opens a stream, if there is room, and counts it if there is none.
     pub(super) fn open_stream(&mut self, now: Instant, to: SocketAddr, opening: Opening) -> Option<StreamId> {
         if !self.has_stream_room() {
             return None;
         }
-        self.stats.syncs_started += u64::from(!matches!(opening, Opening::Ping { .. }));
+        self.stats.syncs_started += u64::from(matches!(opening, Opening::Join | Opening::Sync));
         let (step, part) = match opening {
             Opening::Ping { seq, target } => (Step::Pinged, Part::Ping { seq, target }),
             Opening::Join => (Step::Joining, Part::Join),
             Opening::Sync => (Step::Rooted, Part::Root),
+            Opening::Pull(id) => (Step::Pulling, Part::Pull(id)),
+            Opening::Mail { target, payload } => (Step::Ending, Part::Mail { target, payload }),
         };
         let mut stream = Stream::to_peer(now, step);
+        stream.mail = matches!(part, Part::Mail { .. });
+        stream.finish = stream.mail;
         stream.parts.push_back(part);
         stream.newcomer = self.table.others().is_empty();
         stream.version = self.version_for(to);
@@ -167,8 +186,13 @@ impl Node {
         Some(id)
     }
 
+    /// Whether one more stream may be open.
+    pub(super) fn is_stream_free(&self) -> bool {
+        self.streams.len() < usize::from(self.config.streams_max)
+    }
+
     fn has_stream_room(&mut self) -> bool {
-        let room = self.streams.len() < usize::from(self.config.streams_max);
+        let room = self.is_stream_free();
         self.stats.drops.streams_full += u64::from(!room);
         room
     }
@@ -185,7 +209,9 @@ impl Node {
     pub(super) fn announce_write(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let due = !stream.parts.is_empty() || stream.finish && !stream.finished;
-        let credit = stream.unwritten + PACKET_LEN + PREFIX_LEN <= STREAM_CREDIT;
+        let long = stream.parts.front().is_some_and(Part::stands_alone);
+        let packet_len = if long { LONG_PACKET_LEN } else { PACKET_LEN };
+        let credit = stream.unwritten + packet_len + PREFIX_LEN <= STREAM_CREDIT;
         if stream.connected && due && credit && !stream.announced {
             stream.announced = true;
             self.outbox.control.push_back(Control::Write { stream: id });
@@ -208,6 +234,7 @@ impl Node {
                 held.exchanges -= exchanges;
             });
         }
+        self.stats.messages_failed += u64::from(stream.mail && !stream.finished);
         Some(stream)
     }
 
@@ -221,6 +248,7 @@ impl Node {
     /// A stream ended before what it was for was done.
     fn stream_ended(&mut self, now: Instant, id: StreamId) {
         self.join_attempt_failed(now, id);
+        self.pull_failed(id);
     }
 
     /// When a stream has had its time: nothing has moved for long, or it has lasted too long in all.
@@ -240,6 +268,7 @@ impl Node {
         self.stats.drops.streams_idle += u64::from(stream.step != Step::Ending);
         self.reset_stream(id);
         self.stream_ended(now, id);
+        self.start_pulls(now);
     }
 
     /// Takes a place among the exchanges that are served, if there is one for this stream's host.

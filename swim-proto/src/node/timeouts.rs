@@ -23,6 +23,7 @@ impl Node {
                 Fired::Chore(Chore::Leave) => self.departed(),
                 Fired::Chore(Chore::Rival) => self.ask_rival(now),
                 Fired::Chore(Chore::Silence) => self.look_for_silence(now),
+                Fired::Chore(Chore::Payloads) => self.let_payloads_go(now),
                 Fired::Timer(Timer::Suspicion(slot)) => self.review_suspicion(now, slot),
                 Fired::Timer(Timer::Reap(slot)) => self.reap(now, slot),
                 Fired::Timer(Timer::Relay(seq)) => self.relay_timed_out(seq),
@@ -40,7 +41,7 @@ impl Node {
 
     /// News to a few random members, and now and then to one of the recently dead.
     fn gossip(&mut self, now: Instant) {
-        if self.rumors.is_empty() {
+        if !self.has_news() {
             return;
         }
         self.gossiped = now;

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::address::is_unicast;
 use super::header;
 use super::message::{
-    Ack, Alive, Ask, Dead, Grave, Held, Left, Message, Ping, Suspect, SyncBuckets, SyncFilter, Tombstone, kind,
+    Ack, Alive, Announce, Ask, Broadcast, Dead, Grave, Held, Left, Message, PAYLOAD_MAX, Ping, Pull, SEQUENCE_MAX,
+    Suspect, SyncBuckets, SyncFilter, Tombstone, UserMessage, kind,
 };
 use super::profile::{ProfileBytes, is_profile};
 use super::reader::Reader;
@@ -138,6 +139,7 @@ fn is_rare_in_order(kind: u8, body: &[u8]) -> bool {
                 && incarnation.refutation <= Incarnation::ACCUSED_MAX.refutation
                 && grave != Grave::Dead(id)
         }
+        Some(Message::UserMessage(message)) => message.source != message.target,
         // Nothing is wrong with these beyond what reading them finds.
         Some(
             Message::Ping(_)
@@ -147,6 +149,8 @@ fn is_rare_in_order(kind: u8, body: &[u8]) -> bool {
             | Message::Suspect(_)
             | Message::Left(_)
             | Message::Ask(_)
+            | Message::Broadcast(_)
+            | Message::Announce(_)
             | Message::Join(_)
             | Message::SyncRoot(_)
             | Message::SyncAgree(_)
@@ -155,7 +159,8 @@ fn is_rare_in_order(kind: u8, body: &[u8]) -> bool {
             | Message::Held(_)
             | Message::Want(_)
             | Message::SyncEnd(_)
-            | Message::Busy(_),
+            | Message::Busy(_)
+            | Message::Pull(_),
         )
         | None => true,
     }
@@ -180,6 +185,22 @@ fn read_rare(kind: u8, body: &[u8]) -> Option<Option<Message<'_>>> {
             let (id, incarnation) = read_subject(body, Incarnation::ACCUSED_MAX)?;
             Message::Ask(Ask { id, incarnation })
         }
+        kind::BROADCAST => {
+            let mut reader = Reader::new(body);
+            let (origin, life, sequence) = read_broadcast_id(&mut reader)?;
+            Message::Broadcast(Broadcast { origin, life, sequence, payload: read_payload(reader)? })
+        }
+        kind::ANNOUNCE => {
+            let mut reader = Reader::new(body);
+            let (origin, life, sequence) = read_broadcast_id(&mut reader)?;
+            let len = reader.varint(PAYLOAD_MAX as u64)? as u32;
+            Message::Announce(reader.finish(Announce { origin, life, sequence, len })?)
+        }
+        kind::USER_MESSAGE => {
+            let mut reader = Reader::new(body);
+            let (source, target) = (reader.id()?, reader.id()?);
+            Message::UserMessage(UserMessage { source, target, payload: read_payload(reader)? })
+        }
         kind::JOIN => Message::Join(read_postcard(body)?),
         kind::SYNC_ROOT => Message::SyncRoot(read_postcard(body)?),
         kind::SYNC_AGREE => Message::SyncAgree(read_postcard(body)?),
@@ -194,6 +215,11 @@ fn read_rare(kind: u8, body: &[u8]) -> Option<Option<Message<'_>>> {
         kind::SYNC_END => Message::SyncEnd(read_postcard(body)?),
         kind::NAME_TAKEN => Message::NameTaken(read_postcard(body)?),
         kind::BUSY => Message::Busy(read_postcard(body)?),
+        kind::PULL => {
+            let mut reader = Reader::new(body);
+            let (origin, life, sequence) = read_broadcast_id(&mut reader)?;
+            Message::Pull(reader.finish(Pull { origin, life, sequence })?)
+        }
         _ => return Some(None),
     }))
 }
@@ -234,6 +260,18 @@ fn read_subject(body: &[u8], incarnation_max: Incarnation) -> Option<(NodeId, In
     let mut reader = Reader::new(body);
     let subject = (reader.id()?, reader.incarnation(incarnation_max)?);
     reader.finish(subject)
+}
+
+/// Whose broadcast it is, of which life, and its number in that life.
+fn read_broadcast_id(reader: &mut Reader<'_>) -> Option<(NodeId, u64, u64)> {
+    let id = (reader.id()?, reader.varint(Incarnation::MAX.life)?, reader.varint(SEQUENCE_MAX)?);
+    (id.2 > 0).then_some(id)
+}
+
+/// A payload after its count, and nothing else.
+fn read_payload(mut reader: Reader<'_>) -> Option<&[u8]> {
+    let len = reader.varint(PAYLOAD_MAX as u64)?;
+    (len == reader.rest().len() as u64).then_some(reader.rest())
 }
 
 /// A body that is exactly one canonical postcard encoding of a `T`.

@@ -87,6 +87,16 @@ impl<'b> PacketWriter<'b> {
                 tail = m.buckets;
                 &mut head
             }
+            Message::Broadcast(m) => {
+                tail = m.payload;
+                head.id(m.origin).varint(m.life).varint(m.sequence).varint(m.payload.len() as u64)
+            }
+            Message::UserMessage(m) => {
+                tail = m.payload;
+                head.id(m.source).id(m.target).varint(m.payload.len() as u64)
+            }
+            Message::Announce(m) => head.id(m.origin).varint(m.life).varint(m.sequence).varint(m.len.into()),
+            Message::Pull(m) => head.id(m.origin).varint(m.life).varint(m.sequence),
             Message::PingReq(m) => head.postcard(m),
             Message::Nack(m) => head.postcard(m),
             Message::Join(m) => head.postcard(m),

@@ -14,6 +14,12 @@ use crate::membership::{Incarnation, NodeId, Versions};
 /// Buckets of the sync digest: the top eight bits of a member's id choose one.
 pub const BUCKETS: usize = 256;
 
+/// Most bytes of a broadcast's or a direct message's payload: 60 KiB, so that each fits one frame.
+pub const PAYLOAD_MAX: usize = 61_440;
+
+/// The greatest number of a broadcast. Anything above is refused when decoded, as is 0.
+pub const SEQUENCE_MAX: u64 = u64::MAX - 1;
+
 /// One message of a packet.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Message<'a> {
@@ -35,6 +41,12 @@ pub enum Message<'a> {
     Left(Left),
     /// Kind 10: do you hold anything that outranks this suspicion?
     Ask(Ask),
+    /// Kind 11: what a member has to say to everybody.
+    Broadcast(Broadcast<'a>),
+    /// Kind 12: the same by name only; ask me for it.
+    Announce(Announce),
+    /// Kind 13: what a member has to say to the receiver alone.
+    UserMessage(UserMessage<'a>),
     /// Kind 16: let me in.
     Join(Join),
     /// Kind 17: this is the digest of all I hold.
@@ -57,6 +69,8 @@ pub enum Message<'a> {
     NameTaken(NameTaken),
     /// Kind 26: too busy; ask one of the members that follow.
     Busy(Busy),
+    /// Kind 27: send me this broadcast.
+    Pull(Pull),
 }
 
 impl Message<'_> {
@@ -72,6 +86,9 @@ impl Message<'_> {
             Message::Dead(_) => kind::DEAD,
             Message::Left(_) => kind::LEFT,
             Message::Ask(_) => kind::ASK,
+            Message::Broadcast(_) => kind::BROADCAST,
+            Message::Announce(_) => kind::ANNOUNCE,
+            Message::UserMessage(_) => kind::USER_MESSAGE,
             Message::Join(_) => kind::JOIN,
             Message::SyncRoot(_) => kind::SYNC_ROOT,
             Message::SyncAgree(_) => kind::SYNC_AGREE,
@@ -83,6 +100,7 @@ impl Message<'_> {
             Message::SyncEnd(_) => kind::SYNC_END,
             Message::NameTaken(_) => kind::NAME_TAKEN,
             Message::Busy(_) => kind::BUSY,
+            Message::Pull(_) => kind::PULL,
         }
     }
 }
@@ -103,6 +121,9 @@ pub(super) mod kind {
     pub(in crate::wire) const DEAD: u8 = 7;
     pub(in crate::wire) const LEFT: u8 = 8;
     pub(in crate::wire) const ASK: u8 = 10;
+    pub(in crate::wire) const BROADCAST: u8 = 11;
+    pub(in crate::wire) const ANNOUNCE: u8 = 12;
+    pub(in crate::wire) const USER_MESSAGE: u8 = 13;
     pub(in crate::wire) const JOIN: u8 = 16;
     pub(in crate::wire) const SYNC_ROOT: u8 = 17;
     pub(in crate::wire) const SYNC_AGREE: u8 = 18;
@@ -114,6 +135,7 @@ pub(super) mod kind {
     pub(in crate::wire) const SYNC_END: u8 = 24;
     pub(in crate::wire) const NAME_TAKEN: u8 = 25;
     pub(in crate::wire) const BUSY: u8 = 26;
+    pub(in crate::wire) const PULL: u8 = 27;
 }
 
 /// Asks the member `target`, and nobody else, to answer (\[SWIM\] 3.1).
@@ -226,6 +248,54 @@ pub struct Ask {
     pub id: NodeId,
     /// The suspected incarnation.
     pub incarnation: Incarnation,
+}
+
+/// A broadcast: what a member has to say to everybody (`docs/protocol.md` 12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Broadcast<'a> {
+    /// Whose it is.
+    pub origin: NodeId,
+    /// The life of the process that sent it, at most that of [`Incarnation::MAX`].
+    pub life: u64,
+    /// Its number in that life: 1 to [`SEQUENCE_MAX`].
+    pub sequence: u64,
+    /// The application's bytes, at most [`PAYLOAD_MAX`].
+    pub payload: &'a [u8],
+}
+
+/// The sender holds this broadcast, which is too long to be gossiped whole: whoever lacks it may [`Pull`] it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announce {
+    /// Whose it is.
+    pub origin: NodeId,
+    /// The life of the process that sent it, at most that of [`Incarnation::MAX`].
+    pub life: u64,
+    /// Its number in that life: 1 to [`SEQUENCE_MAX`].
+    pub sequence: u64,
+    /// Bytes of its payload, at most [`PAYLOAD_MAX`].
+    pub len: u32,
+}
+
+/// The first packet of a stream by which a broadcast is fetched. The answer is the [`Broadcast`], or the stream's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pull {
+    /// Whose it is.
+    pub origin: NodeId,
+    /// The life of the process that sent it, at most that of [`Incarnation::MAX`].
+    pub life: u64,
+    /// Its number in that life: 1 to [`SEQUENCE_MAX`].
+    pub sequence: u64,
+}
+
+/// A direct message of one application to another: in a datagram, or the only packet of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserMessage<'a> {
+    /// Who sends it; never the target.
+    pub source: NodeId,
+    /// For whom it is: a process of any other id drops it.
+    pub target: NodeId,
+    /// The application's bytes, at most [`PAYLOAD_MAX`].
+    pub payload: &'a [u8],
 }
 
 /// The first packet of a joining member's stream; its own [`Alive`] precedes it in the packet.

@@ -74,6 +74,58 @@ fn an_incarnation_above_its_kinds_ceiling_refuses_the_packet() {
 }
 
 #[test]
+fn a_broadcast_has_a_life_below_its_ceiling_and_a_number_other_than_the_first_and_the_last_there_is() {
+    // Kind, and what follows the number.
+    for (kind, after) in [(11, &[0][..]), (12, &[0]), (27, &[])] {
+        let taken = |life, sequence| is_taken(kind, &[&[3; 8], &varint(life)[..], &varint(sequence), after].concat());
+        assert!(taken(0, 1) && taken((1 << 63) - 1, u64::MAX - 1), "kind {kind}");
+        assert!(!taken(1 << 63, 1) && !taken(u64::MAX, 1), "kind {kind}");
+        assert!(!taken(0, 0) && !taken(0, u64::MAX), "kind {kind}");
+    }
+}
+
+#[test]
+fn a_payload_is_of_at_most_60_kibibytes_and_ends_the_message() {
+    let broadcast = [&[3; 8][..], &[1, 1]].concat();
+    let message = [[3; 8], [4; 8]].concat();
+    for (kind, before) in [(11, broadcast), (13, message)] {
+        for (len, taken) in [(0, true), (1, true), (128, true), (PAYLOAD_MAX, true), (PAYLOAD_MAX + 1, false)] {
+            let body = [&before[..], &varint(len as u64), &vec![7; len]].concat();
+            assert_eq!(is_taken(kind, &body), taken, "kind {kind}, {len} bytes");
+            assert!(!is_taken(kind, &[&body[..], &[0]].concat()), "kind {kind}, {len} bytes and one more");
+            assert!(!is_taken(kind, &body[..body.len() - 1]) || len == 0, "kind {kind}, one of {len} bytes missing");
+        }
+    }
+    for (len, taken) in [(0, true), (PAYLOAD_MAX as u64, true), (PAYLOAD_MAX as u64 + 1, false), (1 << 32, false)] {
+        assert_eq!(is_taken(12, &[&[3; 8][..], &[1, 1], &varint(len)].concat()), taken, "{len} bytes announced");
+    }
+}
+
+#[test]
+fn nobody_writes_to_itself() {
+    for (target, taken) in [([4; 8], true), ([3; 8], false)] {
+        assert_eq!(is_taken(13, &[&[3; 8][..], &target, &[0]].concat()), taken);
+    }
+}
+
+#[test]
+fn the_longest_payload_fits_a_frame_whatever_else_the_message_says() {
+    let payload = [7; PAYLOAD_MAX];
+    let (origin, target) = (NodeId::from_u64(1), NodeId::from_u64(2));
+    let broadcast = Broadcast { origin, life: Incarnation::MAX.life, sequence: SEQUENCE_MAX, payload: &payload };
+    let message = UserMessage { source: origin, target, payload: &payload };
+    for message in [Message::Broadcast(broadcast), Message::UserMessage(message)] {
+        let mut buf = Vec::new();
+        let mut frame = PacketWriter::frame(&mut buf, super::samples::CLUSTER, FRAME_MAX);
+        assert!(frame.push(&message));
+        frame.finish();
+        let mut reader = FrameReader::new();
+        reader.push(&buf);
+        assert_eq!(decoded(reader.next().unwrap().expect("a whole frame")), Ok(vec![message]));
+    }
+}
+
+#[test]
 fn nobody_accuses_itself() {
     for (id, accuser, taken) in [([3; 8], [4; 8], true), ([3; 8], [3; 8], false)] {
         let accusation = [&id[..], &incarnation(1, 0), &accuser].concat();

@@ -12,7 +12,7 @@ use super::samples::{Draw, KINDS, body, decoded, packet_of};
 /// A value, if `body` is its one encoding.
 fn exact<'a, T: Deserialize<'a> + Serialize>(body: &'a [u8]) -> Option<T> {
     let value = postcard::from_bytes::<T>(body).ok()?;
-    (postcard::to_slice(&value, &mut [0; 1024]).ok()? == body).then_some(value)
+    (postcard::to_slice(&value, &mut [0; 8192]).ok()? == body).then_some(value)
 }
 
 /// The message that a body of this kind ought to be.
@@ -32,6 +32,9 @@ fn expected(kind: u8, body: &[u8]) -> Option<Message<'_>> {
         7 => Message::Dead(exact(body)?),
         8 => Message::Left(exact(body)?),
         10 => Message::Ask(exact(body)?),
+        11 => Message::Broadcast(exact(body)?),
+        12 => Message::Announce(exact(body)?),
+        13 => Message::UserMessage(exact(body)?),
         16 => Message::Join(exact(body)?),
         17 => Message::SyncRoot(exact(body)?),
         18 => Message::SyncAgree(exact(body)?),
@@ -43,6 +46,7 @@ fn expected(kind: u8, body: &[u8]) -> Option<Message<'_>> {
         24 => Message::SyncEnd(exact(body)?),
         25 => Message::NameTaken(exact(body)?),
         26 => Message::Busy(exact(body)?),
+        27 => Message::Pull(exact(body)?),
         _ => panic!("no kind {kind}"),
     };
     let accusable = |incarnation: Incarnation| incarnation.life < 1 << 62 && incarnation.refutation < u32::MAX;
@@ -58,9 +62,18 @@ fn expected(kind: u8, body: &[u8]) -> Option<Message<'_>> {
         Message::Held(m) => ownable(m.incarnation),
         Message::Tombstone(m) => accusable(m.incarnation) && m.grave != Grave::Dead(m.id),
         Message::NameTaken(m) => is_host(m.holder),
+        Message::Broadcast(m) => is_number(m.life, m.sequence) && m.payload.len() <= 61_440,
+        Message::Announce(m) => is_number(m.life, m.sequence) && m.len <= 61_440,
+        Message::Pull(m) => is_number(m.life, m.sequence),
+        Message::UserMessage(m) => m.source != m.target && m.payload.len() <= 61_440,
         _ => true,
     };
     in_bounds.then_some(message)
+}
+
+/// Of a broadcast.
+fn is_number(life: u64, sequence: u64) -> bool {
+    life < 1 << 63 && (1..u64::MAX).contains(&sequence)
 }
 
 fn is_in_bounds(profile: &Profile<'_>) -> bool {

@@ -12,7 +12,8 @@ use swim_proto::*;
 pub(crate) const CLUSTER: ClusterHash = ClusterHash(0x1234_5678);
 
 /// Every kind there is.
-pub(crate) const KINDS: [u8; 20] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26];
+pub(crate) const KINDS: [u8; 24] =
+    [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27];
 
 /// Draws messages. What it makes lives for ever: tests are short.
 pub(crate) struct Draw(ChaCha8Rng);
@@ -131,6 +132,19 @@ impl Draw {
             7 => Message::Dead(Dead { id, incarnation: accused, accuser: self.id_but(id) }),
             8 => Message::Left(Left { id, incarnation: accused }),
             10 => Message::Ask(Ask { id, incarnation: accused }),
+            11 => Message::Broadcast(Broadcast {
+                origin: id,
+                life: alive.life,
+                sequence: self.sequence(),
+                payload: self.payload(),
+            }),
+            12 => Message::Announce(Announce {
+                origin: id,
+                life: alive.life,
+                sequence: self.sequence(),
+                len: self.number(PAYLOAD_MAX as u64) as u32,
+            }),
+            13 => Message::UserMessage(UserMessage { source: id, target: self.id_but(id), payload: self.payload() }),
             16 => Message::Join(Join { source: id }),
             17 => Message::SyncRoot(SyncRoot { source: id, root: self.number(u64::MAX) }),
             18 => Message::SyncAgree(SyncAgree { root: self.number(u64::MAX) }),
@@ -145,8 +159,20 @@ impl Draw {
             24 => Message::SyncEnd(SyncEnd { count: self.u32() }),
             25 => Message::NameTaken(NameTaken { holder: self.address() }),
             26 => Message::Busy(Busy { retry_ms: self.u32() }),
+            27 => Message::Pull(Pull { origin: id, life: alive.life, sequence: self.sequence() }),
             _ => panic!("no kind {kind}"),
         }
+    }
+
+    fn sequence(&mut self) -> u64 {
+        self.number(SEQUENCE_MAX).max(1)
+    }
+
+    /// A payload, mostly short, so that a packet has room for many; the longest is tried elsewhere.
+    fn payload(&mut self) -> &'static [u8] {
+        let len_max = [0, 40, 300, 4_000][self.below(4)];
+        let len = self.number(len_max.max(1)).min(len_max) as usize;
+        self.bytes(len)
     }
 
     /// A message of each kind, in the order of kinds.

@@ -147,6 +147,14 @@ fn moved_event<'b>(event: Event<'_>, buf: &'b mut Vec<u8>) -> Event<'b> {
         Event::NameTaken { holder } => Event::NameTaken { holder },
         Event::Isolated { since } => Event::Isolated { since },
         Event::Reconnected { after } => Event::Reconnected { after },
+        Event::Broadcast { origin, life, sequence, payload } => {
+            buf.extend_from_slice(payload);
+            Event::Broadcast { origin, life, sequence, payload: buf }
+        }
+        Event::Message { from, payload } => {
+            buf.extend_from_slice(payload);
+            Event::Message { from, payload: buf }
+        }
         event => unreachable!("an event that this file does not know: {event:?}"),
     }
 }

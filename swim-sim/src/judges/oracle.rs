@@ -132,6 +132,9 @@ pub(super) fn subject(message: &Message<'_>) -> Option<(NodeId, Incarnation)> {
         | Message::Ack(_)
         | Message::PingReq(_)
         | Message::Nack(_)
+        | Message::Broadcast(_)
+        | Message::Announce(_)
+        | Message::UserMessage(_)
         | Message::Join(_)
         | Message::SyncRoot(_)
         | Message::SyncAgree(_)
@@ -140,6 +143,7 @@ pub(super) fn subject(message: &Message<'_>) -> Option<(NodeId, Incarnation)> {
         | Message::Want(_)
         | Message::SyncEnd(_)
         | Message::NameTaken(_)
-        | Message::Busy(_) => None,
+        | Message::Busy(_)
+        | Message::Pull(_) => None,
     }
 }

@@ -59,16 +59,24 @@ impl Driver {
                 let outcome = self.node.force_leave(now, member);
                 self.answer(outcome, reply, copied);
             }
+            Request::Broadcast(payload, reply) => {
+                let outcome = self.node.broadcast(now, payload);
+                self.answer(outcome, reply, copied);
+            }
+            Request::SendMessage(to, payload, by, reply) => {
+                let outcome = self.node.send_message(now, to, payload, by);
+                self.answer(outcome, reply, copied);
+            }
             Request::Shutdown => self.shutdown(now),
             Request::Abort => self.phase = Phase::Aborting,
         }
     }
 
     /// Does what follows from a command, then replies.
-    fn answer(
+    fn answer<T>(
         &mut self,
-        outcome: Result<(), CommandError>,
-        reply: Reply<Result<(), CommandError>>,
+        outcome: Result<T, CommandError>,
+        reply: Reply<Result<T, CommandError>>,
         copied: &mut Copied,
     ) {
         self.act();

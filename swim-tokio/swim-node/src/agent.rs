@@ -16,6 +16,7 @@ use self::reload::Reload;
 use crate::cli::AgentArgs;
 
 use crate::config::AgentConfig;
+use crate::console::{self, Answer, Console, Done};
 use crate::exit::Exit;
 use crate::output::log::Log;
 use crate::output::text::{Columns, Paint};
@@ -79,9 +80,12 @@ async fn serve(config: AgentConfig, args: &AgentArgs, lines: &Lines) -> Result<E
             return Ok(Exit::Signal(signal));
         }
     };
+    let console = if config.stdin_commands { Console::open() } else { Ok(Console::closed()) };
+    let console = console.map_err(|error| format!("the system gives no thread: {error}"))?;
     let reload = Reload::start(node.clone(), args.clone(), config.clone());
     let leave_timeout = config.protocol.leave_timeout;
-    let mut agent = Agent { node, form: Form::new(config.json), signals, lines, reload, leave_timeout, leaving: None };
+    let form = Form::new(config.json);
+    let mut agent = Agent { node, form, signals, lines, console, reload, leave_timeout, leaving: None };
     lines.room().await.put(agent.form.started(&agent.node, &config));
     let exit = agent.follow().await;
     // A second signal waits for nothing.
@@ -168,6 +172,7 @@ struct Agent<'a> {
     form: Form,
     signals: Signals,
     lines: &'a Lines,
+    console: Console,
     reload: Reload,
     leave_timeout: Duration,
     /// Why it is on its way out, if it is, and what becomes of the goodbye.
@@ -184,13 +189,23 @@ impl Agent<'_> {
             self.lines.room().await.put(self.form.joined(member));
         }
         loop {
-            let lines = self.lines;
+            let (lines, console) = (self.lines, &mut self.console);
             let (room, next) = tokio::select! {
                 biased;
                 signal = self.signals.next() => match self.heed(signal) {
                     None => continue,
                     Some(exit) => return exit,
                 },
+                // A command too is taken only when it can be answered.
+                (room, line) = async { let room = lines.room().await; (room, console.next().await) } => {
+                    let Ok(answer) = console::obey(&self.node, line).await else { continue };
+                    room.put(self.form.answer(&answer));
+                    if let Answer::Done(Done::Leave) = answer {
+                        info!("leaving, as asked for on stdin");
+                        self.leave(Exit::Done);
+                    }
+                    continue;
+                }
                 // Room first: an event is taken only when it can be told, so that a slow reader costs no memory.
                 told = async { let room = lines.room().await; (room, events.recv().await) } => told,
                 () = gone(&self.node) => return self.end(),
@@ -296,6 +311,13 @@ impl Form {
         }
     }
 
+    fn answer(&mut self, answer: &Answer) -> String {
+        match self {
+            Form::Text(columns) => columns.answer(answer),
+            Form::Json => json::answer(answer),
+        }
+    }
+
     fn lagged(&mut self, missed: u64, members: &[MemberInfo]) -> String {
         match self {
             Form::Text(columns) => columns.lagged(missed, members),
@@ -358,6 +380,7 @@ mod tests {
         let node = start(&config).await.unwrap();
         let reload = Reload::start(node.clone(), args(), config);
         let mut agent = Agent {
+            console: Console::closed(),
             node: node.clone(),
             form: Form::new(true),
             signals: Signals::listen().unwrap(),

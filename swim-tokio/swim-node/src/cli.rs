@@ -92,6 +92,10 @@ pub(crate) struct AgentArgs {
     /// Events on stdout and logs on stderr as JSON, one object a line [SWIM_JSON_LOGGING]
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     json_logging: Option<String>,
+    /// Take commands from stdin, a line each: broadcast TEXT, send NAME TEXT, force-leave NAME, metadata KEY=VALUE ...,
+    /// members, leave [SWIM_STDIN_COMMANDS]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    stdin_commands: Option<String>,
     /// Configuration file, TOML; environment and flags override it [SWIM_CONFIG]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -123,6 +127,7 @@ impl AgentArgs {
         given.extend(self.resolve_timeout.iter().map(|text| one(Key::ResolveTimeout, "--resolve-timeout", text)));
         given.extend(self.log_level.iter().map(|text| one(Key::LogLevel, "--log-level", text)));
         given.extend(self.json_logging.iter().map(|text| one(Key::JsonLogging, "--json-logging", text)));
+        given.extend(self.stdin_commands.iter().map(|text| one(Key::StdinCommands, "--stdin-commands", text)));
         for text in &self.set {
             match parse_set(text) {
                 Ok(setting) => given.push(setting),

@@ -43,6 +43,8 @@ pub(crate) struct AgentConfig {
     pub(crate) log_level: LevelFilter,
     /// JSON lines instead of text.
     pub(crate) json: bool,
+    /// Commands are taken from stdin.
+    pub(crate) stdin_commands: bool,
 }
 
 impl AgentConfig {
@@ -62,6 +64,7 @@ impl AgentConfig {
             changed: _,
             log_level,
             json,
+            stdin_commands,
         } = self;
         let options = [
             ("addr", *addr != other.addr),
@@ -73,6 +76,7 @@ impl AgentConfig {
             ("profile", *profile != other.profile),
             ("log_level", *log_level != other.log_level),
             ("json_logging", *json != other.json),
+            ("stdin_commands", *stdin_commands != other.stdin_commands),
         ];
         let options = options.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key);
         let settings =
@@ -161,6 +165,7 @@ struct Said {
     profile: Profile,
     log_level: Option<LevelFilter>,
     json: bool,
+    stdin_commands: bool,
     protocol: BTreeMap<&'static str, (&'static Setting, String, Origin)>,
     problems: Vec<String>,
 }
@@ -205,10 +210,8 @@ impl Said {
             Key::ConnectTimeout => self.connect_timeout = Some(parse_timeout(text)?),
             Key::ResolveTimeout => self.resolve_timeout = Some(parse_timeout(text)?),
             Key::LogLevel => self.log_level = Some(parse_level(text)?),
-            Key::JsonLogging => {
-                let on = text.parse().map_err(|_| format!("{text:?} must be true or false"))?;
-                self.json = on;
-            }
+            Key::JsonLogging => self.json = parse_switch(text)?,
+            Key::StdinCommands => self.stdin_commands = parse_switch(text)?,
             Key::Protocol(setting) => {
                 let wanted = |wanted| format!("{text:?} must be {wanted}");
                 setting.set(&mut Config::lan(), text).map_err(wanted)?;
@@ -264,6 +267,7 @@ impl Said {
             protocol,
             log_level: self.log_level.unwrap_or(LevelFilter::INFO),
             json: self.json,
+            stdin_commands: self.stdin_commands,
         }
     }
 
@@ -338,6 +342,10 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
     } else {
         Err(format!("{text} is out of bounds; it must be from 1ms to 1h"))
     }
+}
+
+fn parse_switch(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("{text:?} must be true or false"))
 }
 
 fn parse_level(text: &str) -> Result<LevelFilter, String> {

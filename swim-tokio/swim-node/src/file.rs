@@ -189,7 +189,7 @@ fn wanted(key: Key) -> Wanted {
         Key::LogLevel => Wanted::Text("\"info\""),
         Key::ConnectTimeout | Key::ResolveTimeout => Wanted::Text("\"500ms\" or \"10s\""),
         Key::Seeds => Wanted::List,
-        Key::JsonLogging => Wanted::Switch,
+        Key::JsonLogging | Key::StdinCommands => Wanted::Switch,
         Key::Protocol(setting) => match setting.field {
             Field::Text(_) => Wanted::Text("\"production\""),
             Field::Span(_) => Wanted::Text("\"1..2\""),

@@ -32,12 +32,14 @@ pub(crate) enum Key {
     LogLevel,
     /// JSON lines instead of text.
     JsonLogging,
+    /// Commands from stdin.
+    StdinCommands,
     /// A protocol setting.
     Protocol(&'static Setting),
 }
 
 /// The agent's own options by their names in file and environment. Tags are told apart: `[tags]` and `SWIM_TAGS`.
-pub(crate) const OPTIONS: [(&str, Key); 9] = [
+pub(crate) const OPTIONS: [(&str, Key); 10] = [
     ("addr", Key::Addr),
     ("advertise", Key::Advertise),
     ("seeds", Key::Seeds),
@@ -47,6 +49,7 @@ pub(crate) const OPTIONS: [(&str, Key); 9] = [
     ("resolve_timeout", Key::ResolveTimeout),
     ("log_level", Key::LogLevel),
     ("json_logging", Key::JsonLogging),
+    ("stdin_commands", Key::StdinCommands),
 ];
 
 /// One thing said.

@@ -6,3 +6,4 @@ mod events;
 mod hostile;
 mod lifetime;
 mod membership;
+mod userdata;

@@ -1,14 +1,17 @@
 //! One node, and a script of inputs for it: sense, nonsense, and lies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use swim_proto::wire::{Ack, Ask, Join, Message, Nack, Ping, PingReq, SyncRoot};
+use swim_proto::wire::{
+    Ack, Announce, Ask, Broadcast, Join, Message, Nack, Ping, PingReq, Pull, SEQUENCE_MAX, SyncRoot, UserMessage,
+};
 use swim_proto::{
-    Action, Config, Incarnation, Instant, LocalMember, Node, NodeId, STREAM_CREDIT, SeedId, StreamId, StreamInput,
+    Action, Config, Event, Incarnation, Instant, LocalMember, Node, NodeId, STREAM_CREDIT, SeedId, StreamId,
+    StreamInput, Way,
 };
 use swim_tests::craft::{self, Puppet};
 
@@ -66,6 +69,14 @@ pub(crate) enum Step {
     ForceLeave {
         who: u8,
     },
+    Broadcast {
+        len: u16,
+    },
+    SendMessage {
+        who: u8,
+        len: u16,
+        way: u8,
+    },
 }
 
 /// A message, with puppets for members.
@@ -81,6 +92,9 @@ pub(crate) enum Says {
     Ack { seq: u32, life: u8 },
     Nack { seq: u32 },
     PingReq { seq: u32, source: u8, target: u8, budget_ms: u16 },
+    Broadcast { who: u8, life: u8, sequence: u64, len: u8 },
+    Announce { who: u8, life: u8, sequence: u64, len: u16 },
+    Message { source: u8, target: u8, len: u8 },
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +107,7 @@ pub(crate) enum StreamStep {
     Frame(Vec<Says>),
     Join { who: u8 },
     Sync { who: u8, root: u64 },
+    Pull { who: u8, life: u8, sequence: u64 },
 }
 
 impl Step {
@@ -134,7 +149,19 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Leave),
         1 => (0..600_u16).prop_map(|len| Step::SetMetadata { len }),
         1 => who().prop_map(|who| Step::ForceLeave { who }),
+        3 => payload_len().prop_map(|len| Step::Broadcast { len }),
+        2 => (who(), payload_len(), 0..3_u8).prop_map(|(who, len, way)| Step::SendMessage { who, len, way }),
     ]
+}
+
+/// Mostly short, sometimes long, sometimes too long.
+fn payload_len() -> impl Strategy<Value = u16> {
+    prop_oneof![6 => 0..600_u16, 2 => 600..20_000_u16, 1 => 61_430..61_450_u16]
+}
+
+/// The first numbers, and the last.
+fn sequence() -> impl Strategy<Value = u64> {
+    prop_oneof![6 => 1..6_u64, 2 => 100..400_u64, 1 => SEQUENCE_MAX - 2..=SEQUENCE_MAX]
 }
 
 fn who() -> impl Strategy<Value = u8> {
@@ -153,6 +180,11 @@ fn says() -> impl Strategy<Value = Says> {
         2 => (any::<u32>(), who(), who()).prop_map(|(seq, target, source)| Says::Ping { seq, target, source }),
         1 => (any::<u32>(), 0..3_u8).prop_map(|(seq, life)| Says::Ack { seq, life }),
         1 => any::<u32>().prop_map(|seq| Says::Nack { seq }),
+        3 => (who(), 0..3_u8, sequence(), any::<u8>())
+            .prop_map(|(who, life, sequence, len)| Says::Broadcast { who, life, sequence, len }),
+        2 => (who(), 0..3_u8, sequence(), any::<u16>())
+            .prop_map(|(who, life, sequence, len)| Says::Announce { who, life, sequence, len: len % 61_440 }),
+        1 => (who(), who(), any::<u8>()).prop_map(|(source, target, len)| Says::Message { source, target, len }),
         2 => (any::<u32>(), who(), who(), any::<u16>()).prop_map(|(seq, source, target, budget_ms)| Says::PingReq {
             seq,
             source,
@@ -172,6 +204,7 @@ fn stream_step() -> impl Strategy<Value = StreamStep> {
         3 => vec(says(), 0..8).prop_map(StreamStep::Frame),
         3 => who().prop_map(|who| StreamStep::Join { who }),
         2 => (who(), any::<u64>()).prop_map(|(who, root)| StreamStep::Sync { who, root }),
+        2 => (who(), 0..3_u8, sequence()).prop_map(|(who, life, sequence)| StreamStep::Pull { who, life, sequence }),
     ]
 }
 
@@ -199,6 +232,8 @@ pub(crate) struct Run {
     /// Bytes written and not yet reported, of all streams that are.
     streams: BTreeMap<StreamId, usize>,
     gone: Vec<StreamId>,
+    /// Broadcasts that the application was told.
+    told: BTreeSet<(NodeId, u64, u64)>,
     buf: Vec<u8>,
 }
 
@@ -217,6 +252,7 @@ impl Run {
             asked: Vec::new(),
             streams: BTreeMap::new(),
             gone: Vec::new(),
+            told: BTreeSet::new(),
             buf: Vec::new(),
         };
         run.drain();
@@ -312,6 +348,11 @@ impl Run {
                 self.node.set_metadata(self.now, Bytes::from(vec![7; usize::from(*len)])).is_ok()
             }
             Step::ForceLeave { who } => self.node.force_leave(self.now, self.id(*who)).is_ok(),
+            Step::Broadcast { len } => self.node.broadcast(self.now, payload(*len)).is_ok(),
+            Step::SendMessage { who, len, way } => {
+                let way = [Way::Datagram, Way::Stream, Way::Auto][usize::from(*way)];
+                self.node.send_message(self.now, self.id(*who), payload(*len), way).is_ok()
+            }
         };
         self.drain();
         if taken { Outcome::Taken } else { Outcome::Refused }
@@ -358,6 +399,10 @@ impl Run {
             StreamStep::Join { who } => {
                 let join = Message::Join(Join { source: self.id(*who) });
                 self.greeting(*who, join)
+            }
+            StreamStep::Pull { who, life, sequence } => {
+                let pull = Pull { origin: self.id(*who), life: (*life).into(), sequence: *sequence };
+                craft::frame("swim", &[Message::Pull(pull)])
             }
             StreamStep::Sync { who, root } => {
                 let root = Message::SyncRoot(SyncRoot { source: self.id(*who), root: *root });
@@ -428,6 +473,18 @@ impl Run {
                 address: address(target),
                 budget_ms: budget_ms.into(),
             }),
+            Says::Broadcast { who, life, sequence, len } => {
+                let payload = &[0x62; 255][..len.into()];
+                Message::Broadcast(Broadcast { origin: self.id(who), life: life.into(), sequence, payload })
+            }
+            Says::Announce { who, life, sequence, len } => {
+                Message::Announce(Announce { origin: self.id(who), life: life.into(), sequence, len: len.into() })
+            }
+            Says::Message { source, target, len } => {
+                let payload = &[0x6d; 255][..len.into()];
+                let target = by(source, target);
+                Message::UserMessage(UserMessage { source: self.id(source), target, payload })
+            }
         }
     }
 
@@ -462,6 +519,13 @@ impl Run {
                     assert!(self.streams.remove(&stream).is_some(), "{stream:?} is reset, and is not open");
                     self.gone.push(stream);
                 }
+                Action::Event(Event::Broadcast { origin, life, sequence, .. }) => {
+                    assert!(
+                        self.told.insert((origin, life, sequence)),
+                        "{origin}'s {sequence} of {life} is told twice"
+                    );
+                    assert_ne!(origin, self.node.local().id, "its own");
+                }
                 Action::Resolve { .. } | Action::Event(_) => {}
             }
         }
@@ -472,6 +536,10 @@ impl Run {
     pub(crate) fn assert_that_streams_were_in_order(&self) {
         assert!(self.gone.iter().all(|gone| !self.streams.contains_key(gone)));
     }
+}
+
+fn payload(len: u16) -> Bytes {
+    Bytes::from(vec![0x70; usize::from(len)])
 }
 
 fn address(who: u8) -> SocketAddr {

@@ -3,19 +3,22 @@
 use alloc::vec::Vec;
 
 use super::super::Node;
-use super::super::streams::PACKET_LEN;
+use super::super::streams::{LONG_PACKET_LEN, PACKET_LEN};
 use super::{Alive, Dead, Left, Message, PacketWriter, Suspect};
 use crate::action::StreamId;
+use crate::dissemination::BroadcastId;
+use crate::dissemination::broadcasts::Broadcasts;
 use crate::dissemination::exchange::Part;
 use crate::membership::digest::contains;
 use crate::membership::record::Entry;
 use crate::membership::table::Table;
-use crate::membership::{ClusterHash, NodeId, State};
+use crate::membership::{NodeId, State};
 use crate::outbox::Control;
 use crate::time::Instant;
 use crate::wire::message::Grave;
 use crate::wire::{
-    Ack, Busy, Held, Join, NameTaken, Ping, SyncAgree, SyncBuckets, SyncEnd, SyncFilter, SyncRoot, Tombstone, Want,
+    Ack, Broadcast, Busy, Held, Join, NameTaken, Ping, Pull, SyncAgree, SyncBuckets, SyncEnd, SyncFilter, SyncRoot,
+    Tombstone, UserMessage, Want,
 };
 
 /// A joiner that is turned away is told of so many others.
@@ -59,6 +62,12 @@ fn tombstone_of(record: Entry<'_>, now: Instant) -> Option<Message<'static>> {
     incarnation.is_accusable().then_some(Message::Tombstone(Tombstone { id, incarnation, grave, remaining_s }))
 }
 
+/// A broadcast, whole.
+pub(super) fn broadcast_of(id: BroadcastId, payload: &[u8]) -> Message<'_> {
+    let BroadcastId { origin, life, sequence } = id;
+    Message::Broadcast(Broadcast { origin, life, sequence, payload })
+}
+
 /// Whether a part is written whole.
 #[derive(PartialEq, Eq)]
 enum Progress {
@@ -73,18 +82,29 @@ impl Node {
         let Some(stream) = self.streams.get_mut(&id) else { return false };
         stream.announced = false;
         if !stream.parts.is_empty() {
-            let teller = Teller { table: &self.table, cluster: self.cluster, now: self.now };
+            let teller = Teller { table: &self.table, broadcasts: &self.broadcasts, now: self.now };
             let version = stream.version;
-            let mut writer = PacketWriter::frame(buf, teller.cluster, PACKET_LEN).speak(version);
             let parts = &mut stream.parts;
+            let alone = parts.front().is_some_and(Part::stands_alone);
+            let len_max = if alone { LONG_PACKET_LEN } else { PACKET_LEN };
+            let mut writer = PacketWriter::frame(buf, self.cluster, len_max).speak(version);
             while let Some(mut part) = parts.pop_front() {
+                if !writer.is_empty() && (alone || part.stands_alone()) {
+                    parts.push_front(part);
+                    break;
+                }
                 let stream = Lists { buckets: &stream.buckets, held: &stream.held, wanted: &stream.wanted };
                 if teller.tell(&mut part, &stream, &mut writer) == Progress::Full {
                     parts.push_front(part);
                     break;
                 }
             }
-            writer.finish();
+            // A broadcast that was asked for may be gone by now.
+            if writer.is_empty() {
+                writer.cancel();
+            } else {
+                writer.finish();
+            }
             stream.unwritten += buf.len();
             self.stats.packets_downgraded += u64::from(version < self.config.versions.max);
         }
@@ -112,7 +132,7 @@ struct Lists<'a> {
 
 struct Teller<'a> {
     table: &'a Table,
-    cluster: ClusterHash,
+    broadcasts: &'a Broadcasts,
     now: Instant,
 }
 
@@ -144,10 +164,22 @@ impl Teller<'_> {
             Part::LastWord => self.all([alive_of(self.table.local()), Some(end(1))], writer),
             Part::NameTaken { holder } => self.all([Some(Message::NameTaken(NameTaken { holder: *holder }))], writer),
             Part::Busy { start } => self.busy(*start, writer),
+            Part::Pull(id) => {
+                let BroadcastId { origin, life, sequence } = *id;
+                self.all([Some(Message::Pull(Pull { origin, life, sequence }))], writer)
+            }
+            Part::Pulled(id) => {
+                let entry = self.broadcasts.find(*id);
+                let broadcast = entry.map(|entry| broadcast_of(*id, self.broadcasts.payload(entry)));
+                self.all([broadcast], writer)
+            }
+            Part::Mail { target, payload } => {
+                self.all([Some(Message::UserMessage(UserMessage { source, target: *target, payload }))], writer)
+            }
         }
     }
 
-    /// Messages that are short and stay together.
+    /// Messages that are short and stay together, or one that stands alone.
     fn all<const N: usize>(&self, messages: [Option<Message<'_>>; N], writer: &mut PacketWriter<'_>) -> Progress {
         // A part that finds too little room begins the next packet, where it fits.
         if writer.remaining() < PACKET_LEN / 4 {
@@ -155,7 +187,7 @@ impl Teller<'_> {
         }
         for message in messages.into_iter().flatten() {
             let pushed = writer.push(&message);
-            debug_assert!(pushed, "short messages fit into a quarter of a packet");
+            debug_assert!(pushed, "short messages fit a quarter of a packet, and a payload one of its own");
         }
         Progress::Done
     }

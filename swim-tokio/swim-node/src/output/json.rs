@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 use serde::Serialize;
 use swim_tokio::{Cause, Event, Handle, Incarnation, MemberInfo, Notice};
 
+use crate::console::{Answer, Done};
 use crate::tags::{self, Tags};
 
 /// The first line.
@@ -46,18 +47,62 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<CauseView<'a>>,
     #[serde(flatten)]
-    more: More,
+    more: More<'a>,
     time: String,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum More {
+enum More<'a> {
     None {},
-    Superseded { by: String, life: u64 },
-    NameTaken { holder: String },
-    Isolated { since: String },
-    Reconnected { after_s: f64 },
+    Superseded {
+        by: String,
+        life: u64,
+    },
+    NameTaken {
+        holder: String,
+    },
+    Isolated {
+        since: String,
+    },
+    Reconnected {
+        after_s: f64,
+    },
+    Broadcast {
+        from: Sayer<'a>,
+        life: u64,
+        sequence: u64,
+        #[serde(flatten)]
+        payload: Payload,
+    },
+    Message {
+        from: Sayer<'a>,
+        #[serde(flatten)]
+        payload: Payload,
+    },
+}
+
+/// What an application said: text where it is text.
+#[derive(Serialize)]
+struct Payload {
+    bytes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// In hexadecimal, where it is no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hex: Option<String>,
+}
+
+impl Payload {
+    fn of(payload: &[u8]) -> Payload {
+        let text = std::str::from_utf8(payload).ok().map(str::to_owned);
+        let hex = text.is_none().then(|| hex(payload));
+        Payload { bytes: payload.len(), text, hex }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A line between.
@@ -67,6 +112,16 @@ pub(crate) fn notice(notice: &Notice) -> String {
         Event::NameTaken { holder } => More::NameTaken { holder: holder.to_string() },
         Event::Isolated { since } => More::Isolated { since: instant(*since) },
         Event::Reconnected { after } => More::Reconnected { after_s: seconds(after.as_secs_f64()) },
+        Event::Broadcast { origin, origin_name, life, sequence, payload } => More::Broadcast {
+            from: Sayer { id: origin.to_string(), name: origin_name.as_deref() },
+            life: *life,
+            sequence: *sequence,
+            payload: Payload::of(payload),
+        },
+        Event::Message { from, from_name, payload } => More::Message {
+            from: Sayer { id: from.to_string(), name: from_name.as_deref() },
+            payload: Payload::of(payload),
+        },
         _ => More::None {},
     };
     let change = notice.event.change();
@@ -87,6 +142,37 @@ pub(crate) fn joined(member: &MemberInfo) -> String {
         cause: Some(CauseView::Itself),
         more: More::None {},
         time: time(SystemTime::now()),
+    })
+}
+
+/// What became of a command from stdin.
+pub(crate) fn answer(answer: &Answer) -> String {
+    #[derive(Serialize)]
+    struct Answered<'a> {
+        event: &'static str,
+        command: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sequence: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        members: Option<Vec<MemberView<'a>>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<&'a str>,
+        time: String,
+    }
+    let time = time(SystemTime::now());
+    line(&match answer {
+        Answer::Done(done) => {
+            let sequence = if let Done::Broadcast { sequence } = done { Some(*sequence) } else { None };
+            let members = match done {
+                Done::Members(members) => Some(members.iter().map(MemberView::of).collect()),
+                _ => None,
+            };
+            Answered { event: "done", command: Some(done.command()), sequence, members, error: None, time }
+        }
+        Answer::Refused { command, error } => {
+            let command = *command;
+            Answered { event: "refused", command, sequence: None, members: None, error: Some(error), time }
+        }
     })
 }
 
@@ -153,7 +239,7 @@ impl MemberView<'_> {
             addr: member.address.to_string(),
             state: member.state.to_string(),
             incarnation: IncarnationView { life, refutation },
-            metadata: tags.is_none().then(|| member.metadata.iter().map(|byte| format!("{byte:02x}")).collect()),
+            metadata: tags.is_none().then(|| hex(&member.metadata)),
             tags: tags.unwrap_or_default(),
             rtt_ms: member.rtt.map(|rtt| seconds(rtt.as_secs_f64() * 1e3)),
         }
@@ -166,16 +252,16 @@ impl MemberView<'_> {
 pub(crate) enum CauseView<'a> {
     Itself,
     ProbeFailed,
-    Accused { by: Accuser<'a> },
+    Accused { by: Sayer<'a> },
     SuspicionExpired { accusers: u8, since: String },
-    DeclaredBy { by: Accuser<'a> },
+    DeclaredBy { by: Sayer<'a> },
     Operator,
     Forgotten,
     Other,
 }
 
 #[derive(Serialize)]
-pub(crate) struct Accuser<'a> {
+pub(crate) struct Sayer<'a> {
     id: String,
     name: Option<&'a str>,
 }
@@ -186,13 +272,13 @@ impl CauseView<'_> {
             Cause::Itself => CauseView::Itself,
             Cause::ProbeFailed => CauseView::ProbeFailed,
             Cause::Accused { by, by_name } => {
-                CauseView::Accused { by: Accuser { id: by.to_string(), name: by_name.as_deref() } }
+                CauseView::Accused { by: Sayer { id: by.to_string(), name: by_name.as_deref() } }
             }
             Cause::SuspicionExpired { accusers, since } => {
                 CauseView::SuspicionExpired { accusers: *accusers, since: instant(*since) }
             }
             Cause::DeclaredBy { by, by_name } => {
-                CauseView::DeclaredBy { by: Accuser { id: by.to_string(), name: by_name.as_deref() } }
+                CauseView::DeclaredBy { by: Sayer { id: by.to_string(), name: by_name.as_deref() } }
             }
             Cause::Operator => CauseView::Operator,
             Cause::Forgotten => CauseView::Forgotten,

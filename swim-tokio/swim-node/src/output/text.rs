@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use swim_tokio::{Cause, Event, Handle, MemberInfo, Notice};
 
-use crate::tags;
+use crate::console::{Answer, Done};
+use crate::tags::{self, Tags};
 
 /// Colours of the terminal, or none.
 #[derive(Clone, Copy)]
@@ -82,7 +83,13 @@ impl Columns {
                 let introduced = matches!(notice.event, Event::Joined(_) | Event::Updated(_) | Event::Restarted(_));
                 (who(&change.member), if introduced { self.with_tags(why, &change.member) } else { why })
             }
-            None => ("(this node)".to_owned(), about_ourselves(&notice.event)),
+            None => match &notice.event {
+                Event::Broadcast { origin, origin_name, sequence, payload, .. } => {
+                    (who_said(origin, origin_name), format!("{sequence}: {}", show_payload(payload)))
+                }
+                Event::Message { from, from_name, payload } => (who_said(from, from_name), show_payload(payload)),
+                event => ("(this node)".to_owned(), about_ourselves(event)),
+            },
         };
         self.line(notice.at, what, tone, &who, &why)
     }
@@ -101,10 +108,30 @@ impl Columns {
         why
     }
 
+    /// What became of a command from stdin.
+    pub(crate) fn answer(&mut self, answer: &Answer) -> String {
+        let (what, tone, why) = match answer {
+            Answer::Done(done) => ("done", Tone::News, show_done(done)),
+            Answer::Refused { command: Some(command), error } => {
+                ("refused", Tone::Bad, format!("{command}: {}", plain(error)))
+            }
+            Answer::Refused { command: None, error } => ("refused", Tone::Bad, plain(error)),
+        };
+        let text = self.line(SystemTime::now(), what, tone, "(stdin)", &why);
+        match answer {
+            Answer::Done(Done::Members(members)) => self.with_members(text, members),
+            _ => text,
+        }
+    }
+
     /// Events were lost; here is everyone as they are now.
     pub(crate) fn lagged(&mut self, missed: u64, members: &[MemberInfo]) -> String {
         let why = format!("{missed} events were lost because nobody read them; the members now:");
-        let mut text = self.line(SystemTime::now(), "lagged", Tone::Doubt, "(this node)", &why);
+        let text = self.line(SystemTime::now(), "lagged", Tone::Doubt, "(this node)", &why);
+        self.with_members(text, members)
+    }
+
+    fn with_members(&self, mut text: String, members: &[MemberInfo]) -> String {
         for member in members {
             let line = format!("{:<13} {:<11} {}", "", member.state.to_string(), who(member));
             let _ = write!(text, "\n{}", self.paint.tone(Tone::Faint, line.trim_end()));
@@ -136,6 +163,33 @@ fn heading(event: &Event) -> (&'static str, Tone) {
         _ => Tone::News,
     };
     (event.kind(), tone)
+}
+
+/// What was done, in words.
+fn show_done(done: &Done) -> String {
+    match done {
+        Done::Broadcast { sequence } => format!("broadcast {sequence} is being told"),
+        Done::Send { to } => format!("sent to {}", plain(to)),
+        Done::ForceLeave { member } => format!("{} is declared departed", plain(member)),
+        Done::Metadata(tags) if tags.is_empty() => "this node has no tags now".to_owned(),
+        Done::Metadata(tags) => format!("this node's tags are {}", show_pairs(tags)),
+        Done::Members(members) => format!("{} members are known:", members.len()),
+        Done::Leave => "leaving".to_owned(),
+    }
+}
+
+fn who_said(id: &swim_tokio::NodeId, name: &Option<String>) -> String {
+    name.as_deref().map_or_else(|| format!("member {id}"), plain)
+}
+
+/// What an application said, or its beginning; of what is no text, how much.
+fn show_payload(payload: &[u8]) -> String {
+    const CHARS_MAX: usize = 200;
+    let Ok(text) = std::str::from_utf8(payload) else { return format!("{} bytes that are no text", payload.len()) };
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}… ({} bytes)", plain(&text[..end]), payload.len()),
+        None => plain(text),
+    }
 }
 
 /// Why it happened, in words.
@@ -188,6 +242,10 @@ fn who(member: &MemberInfo) -> String {
 
 fn show_tags(member: &MemberInfo) -> String {
     let tags = tags::decode(&member.metadata).unwrap_or_default();
+    show_pairs(&tags)
+}
+
+fn show_pairs(tags: &Tags) -> String {
     let tags: Vec<_> = tags.iter().map(|(key, value)| format!("{}={}", plain(key), plain(value))).collect();
     tags.join(" ")
 }
