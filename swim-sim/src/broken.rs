@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use swim_proto::{
     Action, CommandError, Config, DatagramError, Event, Instant, LocalMember, Member, MemberEvent, Node, NodeId,
-    SeedId, State, Stats, Status, StreamId, StreamInput, Suspicion,
+    SeedId, State, Stats, Status, StreamId, StreamInput, Suspicion, Way,
 };
 
 use crate::machine::{Driven, Machine};
@@ -66,6 +66,8 @@ pub struct Broken {
     changed: Vec<NodeId>,
     /// Metadata that it keeps to itself.
     metadata: Option<Bytes>,
+    /// The broadcast that it is about to tell once more: origin, life, sequence, payload.
+    twice: Option<(NodeId, u64, u64, Vec<u8>)>,
 }
 
 impl Broken {
@@ -95,6 +97,7 @@ impl Broken {
             returned: None,
             changed: Vec::new(),
             metadata: None,
+            twice: None,
         }
     }
 
@@ -168,6 +171,7 @@ impl Broken {
             Flaw::IgnoresAccusations => Some(Quote::WithoutAccusationsOfOthersThan(self.own)),
             Flaw::IgnoresItsObituary => Some(Quote::WithoutAccusationsOf(self.own)),
             Flaw::BuriesUnheard => Some(Quote::WithoutAcks),
+            Flaw::TurnsADeafEar => Some(Quote::WithoutBroadcasts),
             _ => None,
         }
     }
@@ -183,6 +187,8 @@ impl Broken {
             Flaw::NagsWithItsLeft if self.node.status() == Status::Leaving => {
                 Some(Quote::DepartingWithEachAck(self.own, self.node.local().incarnation))
             }
+            Flaw::HoldsItsTongue => Some(Quote::WithoutClaims),
+            Flaw::TalksOfMembersOnly => Some(Quote::WithoutBroadcasts),
             _ => None,
         }
     }
@@ -396,6 +402,18 @@ impl Driven for Broken {
         self.after_input();
         left
     }
+    fn broadcast(&mut self, now: Instant, payload: Bytes) -> Result<u64, CommandError> {
+        self.before_input(now);
+        let said = self.node.broadcast(now, payload);
+        self.after_input();
+        said
+    }
+    fn send_message(&mut self, now: Instant, to: NodeId, payload: Bytes, by: Way) -> Result<(), CommandError> {
+        self.before_input(now);
+        let said = self.node.send_message(now, to, payload, by);
+        self.after_input();
+        said
+    }
 
     fn poll_action<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Action<'b>> {
         if self.has_given_up() {
@@ -412,6 +430,11 @@ impl Driven for Broken {
             buf.extend_from_slice(&datagram);
             return Some(Action::Transmit { to, datagram: buf });
         }
+        if let Some((origin, life, sequence, payload)) = self.twice.take() {
+            buf.clear();
+            buf.extend_from_slice(&payload);
+            return Some(Action::Event(Event::Broadcast { origin, life, sequence, payload: buf }));
+        }
         if let Some(id) = self.returned.take() {
             return returning(self.node.member(id)?, buf);
         }
@@ -420,6 +443,21 @@ impl Driven for Broken {
             let action = self.node.poll_action(&mut swallowed)?;
             match action {
                 Action::Event(event) if !self.tells(&event) => continue,
+                Action::Event(Event::Broadcast { origin, life, sequence, payload }) => {
+                    buf.clear();
+                    buf.extend_from_slice(payload);
+                    match self.flaw {
+                        Flaw::TellsTwice => self.twice = Some((origin, life, sequence, payload.to_vec())),
+                        Flaw::Embellishes => buf.push(0),
+                        _ => {}
+                    }
+                    return Some(Action::Event(Event::Broadcast { origin, life, sequence, payload: buf }));
+                }
+                Action::Event(Event::Message { payload, .. }) if self.flaw == Flaw::MixesUpSenders => {
+                    buf.clear();
+                    buf.extend_from_slice(payload);
+                    return Some(Action::Event(Event::Message { from: self.own, payload: buf }));
+                }
                 Action::Transmit { to, datagram } => {
                     if !self.sends(to, datagram) {
                         continue;

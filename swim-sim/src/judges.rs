@@ -1,6 +1,7 @@
 //! The judges: what must hold at every event (safety), and what must come to hold once faults stop (liveness).
 //!
-//! The rules are those of [published-results 5.2], S1 to S14, L1, L2, L4 and L5, and the node's own contract. They were
+//! The rules are those of [published-results 5.2], S1 to S14, L1, L2, L4 and L5, those of what applications say, U1 to
+//! U6, and the node's own contract. They were
 //! written from the protocol's rules (`docs/protocol.md`), not from its implementation, and see it only by its public
 //! face ([`View`](crate::observe::View)), its packets and its events. A judge must be *sound* first: right behaviour under any fault that the
 //! simulator can make is never a violation; what a judge therefore cannot see is written at its head.
@@ -21,6 +22,7 @@ mod oneself;
 mod oracle;
 mod probing;
 mod process;
+mod userdata;
 mod wire;
 
 use std::fmt;
@@ -50,6 +52,7 @@ pub struct Judges {
     oracle: Oracle,
     /// By slot; `None`: down.
     processes: Vec<Option<Process>>,
+    userdata: userdata::UserData,
     accuracy: Accuracy,
     fingerprint: Fingerprint,
     stopped: Option<Stopped>,
@@ -86,7 +89,7 @@ pub struct Violation {
     pub what: String,
 }
 
-/// The rules, by their numbers in published-results 5.2.
+/// The rules: S and L by their numbers in published-results 5.2, U of what applications say (protocol.md 12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
     /// An incarnation held never decreases; nor does a member's own.
@@ -125,6 +128,18 @@ pub enum Rule {
     L4,
     /// In the end all views are the same.
     L5,
+    /// A process tells its application a broadcast at most once.
+    U1,
+    /// What is told as a broadcast was said so by its origin.
+    U2,
+    /// A direct message is sent as it was said, and told to nobody but its target.
+    U3,
+    /// Broadcasts are told a bounded number of times, and what waits of them stays within bounds.
+    U4,
+    /// Where nothing stands in the way a broadcast reaches everyone in time.
+    U5,
+    /// Neither claims nor broadcasts starve the other side.
+    U6,
     /// The node's contract: its deadline lies ahead after a time-out, and its views agree with each other.
     Contract,
     /// More members were buried alive than the settings allow.
@@ -138,6 +153,7 @@ impl Judges {
             settings,
             oracle: Oracle::default(),
             processes: Vec::new(),
+            userdata: userdata::UserData::default(),
             accuracy: Accuracy::default(),
             fingerprint: Fingerprint::default(),
             stopped: None,
@@ -154,6 +170,7 @@ impl Judges {
             };
             self.fingerprint.observe(now, &observation, deadline);
         }
+        self.userdata.observe(now, &observation, truth)?;
         match observation {
             Observation::Started { slot } => self.start(now, slot, truth),
             Observation::Input { slot, input } => self.judge(now, slot, truth, |process, at| {
@@ -183,7 +200,7 @@ impl Judges {
                 }
                 Ok(())
             }
-            Observation::ConditionChanged { .. } | Observation::LinksChanged => Ok(()),
+            Observation::ConditionChanged { .. } | Observation::LinksChanged | Observation::Said { .. } => Ok(()),
             Observation::Injected { packet } => {
                 self.inject(packet, truth);
                 Ok(())

@@ -54,15 +54,17 @@ pub mod swarm;
 pub mod sweep;
 pub mod theory;
 mod trace;
+mod workload;
 mod world;
 
 pub use faults::{Crash, Fault, Restart, Timed};
 pub use machine::{Driven, Machine, Maker};
-pub use measure::{CrashSeen, Measure, Percentiles};
+pub use measure::{CrashSeen, Delivery, Measure, Percentiles, Said};
 pub use network::{Bursts, Carried, Latency, LinkFault, Network, Partition, Passing, Traffic, Zones};
 pub use run::{Difference, Load, Options, Report, Run, Verdict, check_determinism};
 pub use scenario::Scenario;
 pub use seeds::{Chance, Draw, Purpose, Seeds};
 pub use streams::StreamSettings;
 pub use trace::Item;
+pub use workload::{Talk, Workload};
 pub use world::World;

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use swim_proto::{Action, CommandError, DatagramError, Instant, Node, NodeId, SeedId, StreamId, StreamInput};
+use swim_proto::{Action, CommandError, DatagramError, Instant, Node, NodeId, SeedId, StreamId, StreamInput, Way};
 
 use crate::observe::View;
 
@@ -32,6 +32,10 @@ pub trait Driven: View + Send {
     fn set_metadata(&mut self, now: Instant, metadata: Bytes) -> Result<(), CommandError>;
     /// See [`Node::force_leave`].
     fn force_leave(&mut self, now: Instant, member: NodeId) -> Result<(), CommandError>;
+    /// See [`Node::broadcast`].
+    fn broadcast(&mut self, now: Instant, payload: Bytes) -> Result<u64, CommandError>;
+    /// See [`Node::send_message`].
+    fn send_message(&mut self, now: Instant, to: NodeId, payload: Bytes, by: Way) -> Result<(), CommandError>;
     /// See [`Node::poll_action`].
     fn poll_action<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Action<'b>>;
 }
@@ -66,6 +70,12 @@ impl Driven for Node {
     }
     fn force_leave(&mut self, now: Instant, member: NodeId) -> Result<(), CommandError> {
         Node::force_leave(self, now, member)
+    }
+    fn broadcast(&mut self, now: Instant, payload: Bytes) -> Result<u64, CommandError> {
+        Node::broadcast(self, now, payload)
+    }
+    fn send_message(&mut self, now: Instant, to: NodeId, payload: Bytes, by: Way) -> Result<(), CommandError> {
+        Node::send_message(self, now, to, payload, by)
     }
     fn poll_action<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Action<'b>> {
         Node::poll_action(self, buf)

@@ -3,11 +3,15 @@
 //! All of it is kept as it changes, at a cost that does not depend on the number of nodes: no figure is found by looking
 //! at every node. (But for a crash, which counts once who holds the crashed member live.)
 
+mod said;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use swim_proto::NodeId;
+
+pub use said::{Delivery, Said};
 
 /// The figures of one run.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub struct Measure {
     pub suspicions: u64,
     /// How often a node began to suspect a member that was up.
     pub false_suspicions: u64,
+    /// What applications said, and what became of it.
+    pub said: Said,
 }
 
 /// One crash, and who has noticed.
@@ -76,6 +82,7 @@ impl Measure {
             excused_deaths: 0,
             suspicions: 0,
             false_suspicions: 0,
+            said: Said::default(),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::packets::{PacketId, PacketKind, Packets};
 use crate::seeds::Seeds;
 use crate::streams::EndId;
 use crate::trace::Trace;
+use crate::world::Audience;
 
 /// What the agenda holds. A timer is a hint, state decides: whoever handles an entry looks whether it still applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(crate) enum Due {
     Fault { index: u32 },
     /// It ends.
     FaultEnd { index: u32 },
+    /// An application says something.
+    Talk(Audience),
     /// A flip-flop turns.
     Flip { index: u32 },
 }

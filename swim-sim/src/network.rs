@@ -137,6 +137,21 @@ impl Network {
         self.loss == Chance::NEVER && self.bursts.is_none() && self.corrupt == Chance::NEVER && self.bandwidth.is_none()
     }
 
+    /// Within what time every packet arrives, once and undamaged; `None` if it may not, or nothing sure can be said.
+    pub(crate) fn carries_within(&self) -> Option<Duration> {
+        let regular = self.duplicate == Chance::NEVER && self.reorder == Chance::NEVER && self.mtu >= 1500;
+        if !self.is_lossless() || !regular || self.zones.is_some() {
+            return None;
+        }
+        match self.latency {
+            Latency::Constant(delay) => Some(delay),
+            Latency::Uniform { least, most } => Some(most.max(least)),
+            // The sum of twelve draws of at most a deviation each.
+            Latency::Normal { mean, deviation } => Some(mean + deviation * 6),
+            Latency::Tailed { .. } => None,
+        }
+    }
+
     /// The same as after the faults: nothing lost, damaged, doubled or held up; as slow as before.
     #[must_use]
     pub fn healed(self) -> Network {

@@ -9,12 +9,14 @@
 //! - [`Truth`]: what is really so in the simulated world: who is up, who can reach whom, and since when.
 //!
 //! **The order.** For each input of a node, whatever it is: [`Observation::Input`] just before the node is given it, then
-//! one observation for each action polled ([`Observation::Transmit`], [`Observation::StreamWrite`],
+//! [`Observation::Said`] if it
+//! was taken and is what an application says, one observation for each action polled ([`Observation::Transmit`], [`Observation::StreamWrite`],
 //! [`Observation::StreamClosed`], [`Observation::Event`]; others need not be told), then [`Observation::Settled`] once
 //! [`Node::poll_action`] gave `None`. From [`Observation::Transmit`] on, [`Truth::view`] shows the node after the
 //! input. [`Observation::Started`] is followed at once by a drain and [`Observation::Settled`] as if it were an input.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use swim_proto::{Config, Event, Instant, Member, Node, NodeId, Stats, Status, StreamId};
 
@@ -77,6 +79,13 @@ pub enum Observation<'a> {
         /// What.
         event: Event<'a>,
     },
+    /// It took what its application said.
+    Said {
+        /// Who.
+        slot: Slot,
+        /// What.
+        said: Said<'a>,
+    },
     /// All it had to do after its last input has been done.
     Settled {
         /// Who.
@@ -138,6 +147,27 @@ pub enum Input<'a> {
     Command(Command),
 }
 
+/// What an application said, once its node took it.
+#[derive(Clone, Copy, Debug)]
+pub enum Said<'a> {
+    /// To all.
+    Broadcast {
+        /// The life of its node.
+        life: u64,
+        /// The number that its node gave it.
+        sequence: u64,
+        /// Its bytes.
+        payload: &'a [u8],
+    },
+    /// To one.
+    Message {
+        /// To whom.
+        to: NodeId,
+        /// Its bytes.
+        payload: &'a [u8],
+    },
+}
+
 /// What an application wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -149,6 +179,10 @@ pub enum Command {
     SetMetadata,
     /// This member to be taken for departed.
     ForceLeave(NodeId),
+    /// To say something to all.
+    Broadcast,
+    /// To say something to this member.
+    Message(NodeId),
 }
 
 /// What holds for a slot's process.
@@ -177,6 +211,10 @@ pub trait Truth {
     /// don't, in one direction or both. About the network alone: not whether either is up. A slot that moved to
     /// another address is linked anew.
     fn linked_since(&self, a: Slot, b: Slot) -> Option<Instant>;
+
+    /// Within what time the network carries every packet at present; `None`: it may lose, double or damage some, or hold
+    /// them up for longer than can be said.
+    fn carries_within(&self) -> Option<Duration>;
 
     /// Whether this slot's node is named as a seed to all nodes.
     fn is_seed(&self, slot: Slot) -> bool;

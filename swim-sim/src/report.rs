@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::judges::Violation;
-use crate::measure::Percentiles;
+use crate::measure::{Delivery, Percentiles};
 use crate::run::{Load, Report, Verdict};
 
 impl Verdict {
@@ -47,6 +47,10 @@ impl Report {
             "detected": self.detected,
             "false_deaths": self.false_deaths,
             "excused_deaths": self.excused_deaths,
+            "broadcasts": delivery_json(&self.broadcasts),
+            "broadcast_duplicates": self.duplicates,
+            "messages": delivery_json(&self.messages),
+            "refused": self.refused,
             "datagrams_per_node_s": round(self.load.datagrams_per_node_s),
             "bytes_per_node_s": round(self.load.bytes_per_node_s()),
             "stream_bytes_per_node_s": round(self.load.stream_bytes_per_node_s),
@@ -73,6 +77,16 @@ fn violation_json(violation: &Violation, command: &str) -> Value {
 
 fn percentiles_json(percentiles: Percentiles) -> Value {
     json!({ "p50": percentiles.p50, "p99": percentiles.p99, "max": percentiles.max })
+}
+
+fn delivery_json(delivery: &Delivery) -> Value {
+    json!({
+        "sent": delivery.sent,
+        "due": delivery.due,
+        "delivered": delivery.delivered,
+        "share": round(delivery.share()),
+        "latency_s": percentiles_json(delivery.latency),
+    })
 }
 
 fn load_json(load: Load) -> Value {
@@ -102,6 +116,15 @@ impl fmt::Display for Report {
             writeln!(f, "             by the last  {}", self.last)?;
         }
         writeln!(f, "  buried     alive {}; while held up or cut off {}", self.false_deaths, self.excused_deaths)?;
+        if self.broadcasts.sent > 0 {
+            writeln!(f, "  broadcasts {}; heard again {}", self.broadcasts, self.duplicates)?;
+        }
+        if self.messages.sent > 0 {
+            writeln!(f, "  messages   {}", self.messages)?;
+        }
+        if self.refused > 0 {
+            writeln!(f, "  refused    {} of what applications wanted to say", self.refused)?;
+        }
         writeln!(f, "  load       {}", self.load)?;
         if let Some(settled) = self.settled {
             writeln!(f, "  settled    {settled}")?;
@@ -125,6 +148,13 @@ impl fmt::Display for Load {
         let streams = self.stream_bytes_per_node_s;
         let (datagrams, bytes) = (self.datagrams_per_node_s, self.bytes_per_node_s());
         write!(f, "{datagrams:.2} datagrams, {bytes:.0} bytes (of which {streams:.0} by stream) per node and second")
+    }
+}
+
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let share = self.share() * 100.0;
+        write!(f, "{}, told {} of {} times ({share:.3} %), {}", self.sent, self.delivered, self.due, self.latency)
     }
 }
 

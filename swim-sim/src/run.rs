@@ -9,7 +9,7 @@ use std::time::{Duration, Instant as Wall};
 use swim_proto::ConfigError;
 
 use crate::judges::{Judges, Rule, Settings, Violation};
-use crate::measure::Percentiles;
+use crate::measure::{Delivery, Percentiles};
 use crate::network::Traffic;
 use crate::scenario::Scenario;
 use crate::world::World;
@@ -235,6 +235,13 @@ impl Run {
             detected: measure.crashes().filter(|crash| crash.is_detected()).count(),
             false_deaths: measure.false_deaths,
             excused_deaths: measure.excused_deaths,
+            broadcasts: measure.said.broadcasts(),
+            messages: measure.said.messages(),
+            refused: measure.said.refused,
+            duplicates: (0..world.slots() as u32)
+                .filter_map(|slot| world.view(slot))
+                .map(|view| view.stats().broadcasts_duplicate)
+                .sum(),
             load: Load::of(traffic, node_seconds),
             settled,
             traffic,
@@ -290,6 +297,14 @@ pub struct Report {
     pub false_deaths: u64,
     /// Members declared dead while up, but held up or cut off from the accuser for a while.
     pub excused_deaths: u64,
+    /// What became of what applications said to all.
+    pub broadcasts: Delivery,
+    /// And to one.
+    pub messages: Delivery,
+    /// How often a node refused what its application wanted to say.
+    pub refused: u64,
+    /// How often a node that is still up heard a broadcast that it had told already.
+    pub duplicates: u64,
     /// The load over the whole run.
     pub load: Load,
     /// The load from convergence to the first fault, if that was a second or more.

@@ -7,6 +7,7 @@ use swim_proto::Config;
 use crate::faults::{Fault, Timed};
 use crate::network::Network;
 use crate::streams::StreamSettings;
+use crate::workload::Workload;
 
 /// What is to happen to how many nodes on what network. Everything left to chance is decided by the run's seed.
 ///
@@ -46,6 +47,8 @@ pub struct Scenario {
     pub drift_ppm: u32,
     /// How many bytes of metadata each node starts with.
     pub metadata_len: u16,
+    /// What its applications say.
+    pub workload: Workload,
     /// What befalls it, in any order.
     pub schedule: Vec<Timed>,
     /// After `duration` the network loses nothing any more; otherwise only its nodes and links are healed.
@@ -69,6 +72,7 @@ impl Scenario {
             streams: StreamSettings::default(),
             drift_ppm: 0,
             metadata_len: 0,
+            workload: Workload::default(),
             schedule: Vec::new(),
             heal_network: true,
         }
@@ -114,6 +118,12 @@ impl Scenario {
     #[must_use]
     pub fn drift(self, ppm: u32) -> Scenario {
         Scenario { drift_ppm: ppm, ..self }
+    }
+
+    /// The same with applications that talk.
+    #[must_use]
+    pub fn workload(self, workload: Workload) -> Scenario {
+        Scenario { workload, ..self }
     }
 
     /// The same with something more befalling it.

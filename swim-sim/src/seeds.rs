@@ -27,6 +27,8 @@ pub enum Purpose {
     Start = 5,
     /// What deliberately broken nodes do.
     Broken = 6,
+    /// What applications say.
+    Workload = 7,
 }
 
 impl Seeds {

@@ -15,6 +15,7 @@ use swim_proto::Config;
 use crate::network::{Bursts, Latency, Network, Zones};
 use crate::scenario::Scenario;
 use crate::seeds::{Chance, Draw, Purpose, Seeds};
+use crate::workload::{Talk, Workload};
 
 /// The scenario of a seed.
 pub fn scenario(seed: u64) -> Scenario {
@@ -37,7 +38,21 @@ pub fn scenario(seed: u64) -> Scenario {
         scenario.streams.receive_buffer = 4 * 1024;
     }
     scenario.schedule = schedule::schedule(&scenario, &mut draw);
+    scenario.workload = workload(&mut Seeds::of(seed).draw(Purpose::Scenario, 1));
     scenario
+}
+
+/// Half of all clusters talk, to all or to one or both; mostly what fits into a datagram.
+fn workload(draw: &mut Draw) -> Workload {
+    let talk = |draw: &mut Draw| {
+        let talks = draw.happens(Chance::percent(35.0));
+        let every = Duration::from_millis(*draw.pick(&[50, 200, 1_000, 5_000]));
+        let (len_min, len_max) = *draw.pick(&[(0, 64), (0, 64), (64, 512), (0, 2_000), (1_000, 61_440)]);
+        // Long ones are seldom: each is carried to each.
+        let every = if len_max > 2_000 { every.max(Duration::from_secs(2)) } else { every };
+        talks.then_some(Talk { every, len_min, len_max })
+    };
+    Workload { broadcasts: talk(draw), messages: talk(draw) }
 }
 
 fn nodes(draw: &mut Draw) -> u32 {
@@ -100,6 +115,10 @@ fn config(draw: &mut Draw) -> Config {
         config.syncs_max = draw.between(1, 4) as u16;
         config.streams_max = draw.between(8, 32) as u16;
         config.host_share_percent = draw.between(40, 100) as u8;
+    }
+    if sometimes(draw) {
+        config.broadcast_inline_max = draw.between(0, 512) as u16;
+        config.broadcasts_max = draw.between(1, 64) as u32;
     }
     if sometimes(draw) {
         config.datagram_max = draw.between(900, 1400) as u16;

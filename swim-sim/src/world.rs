@@ -7,6 +7,7 @@
 mod arriving;
 mod driving;
 mod happenings;
+mod talking;
 mod truth;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use crate::streams::Streams;
 use crate::trace::Item;
 use driving::Given;
 use happenings::Active;
+pub(crate) use talking::Audience;
 
 /// A simulated cluster under a scenario, from one seed.
 ///
@@ -54,6 +56,8 @@ pub struct World {
     seed_ids: Vec<SeedId>,
     active: Vec<Active>,
     chance: Draw,
+    /// What applications say.
+    talks: Draw,
     maker: Option<Maker>,
     judges: Option<Judges>,
     violation: Option<Violation>,
@@ -79,6 +83,7 @@ impl World {
             seed_ids: (0..scenario.seeds.min(scenario.nodes)).map(SeedId).collect(),
             active: Vec::new(),
             chance: seeds.draw(Purpose::Faults, 0),
+            talks: seeds.draw(Purpose::Workload, 0),
             maker: None,
             judges: None,
             violation: None,
@@ -93,6 +98,7 @@ impl World {
         };
         world.place_nodes();
         world.schedule_faults();
+        world.schedule_talks();
         Ok(world)
     }
 
@@ -139,6 +145,7 @@ impl World {
             Due::Fault { index } => self.fault_begins(index),
             Due::FaultEnd { index } => self.fault_ends(index),
             Due::Flip { index } => self.fault_flips(index),
+            Due::Talk(audience) => self.talk(audience),
         }
         self.tell_streams();
         true

@@ -6,7 +6,10 @@ use swim_proto::{Config, Instant};
 use swim_sim::broken::{Broken, Flaw};
 use swim_sim::judges::{Fingerprint, Judges, Rule, Settings, Violation};
 use swim_sim::observe::Slot;
-use swim_sim::{Chance, Crash, Fault, LinkFault, Machine, Options, Partition, Report, Run, Scenario, Verdict, World};
+use swim_sim::{
+    Chance, Crash, Fault, LinkFault, Machine, Network, Options, Partition, Report, Run, Scenario, Talk, Verdict,
+    Workload, World,
+};
 
 /// Where the broken node is.
 const BROKEN: u32 = 1;
@@ -51,6 +54,25 @@ fn metadata() -> Scenario {
     Scenario::new(5, seconds(20)).at(seconds(10), Fault::Metadata { slot: BROKEN, len: 20 })
 }
 
+/// Twelve nodes whose applications say short things so often in a second, to all and to each other.
+fn talk(rate: f64) -> Scenario {
+    let talk = Some(Talk::per_second(rate, 32));
+    Scenario::new(12, seconds(30)).workload(Workload { broadcasts: talk, messages: talk })
+}
+
+/// Twelve nodes with more to tell than they can at once, of members and of what applications say. (A network that may
+/// lose something: what is never told on need not reach anybody.)
+fn much_talk_and_news() -> Scenario {
+    let workload = Workload { broadcasts: Some(Talk::per_second(30.0, 100)), messages: None };
+    let network = Network::default().with_loss(Chance::percent(0.1));
+    let mut scenario = Scenario::new(12, seconds(30)).workload(workload).network(network);
+    for tick in 20..300_u64 {
+        let (at, slot) = (Duration::from_millis(tick * 100), (tick % 12) as u32);
+        scenario = scenario.at(at, Fault::Metadata { slot, len: 64 });
+    }
+    scenario
+}
+
 /// The scenario in which a flaw shows.
 fn scenario(flaw: Flaw) -> Scenario {
     match flaw {
@@ -93,6 +115,13 @@ fn scenario(flaw: Flaw) -> Scenario {
         Flaw::KeepsToItself => metadata(),
         Flaw::PassesOver => Scenario::new(12, seconds(60)),
         Flaw::NagsWithItsLeft => a_departure(),
+        Flaw::TellsTwice | Flaw::Embellishes | Flaw::TurnsADeafEar => talk(2.0),
+        Flaw::MixesUpSenders => talk(2.0),
+        Flaw::Hoards => {
+            let config = Config { broadcasts_max: 2, ..Config::lan() };
+            talk(40.0).config(config)
+        }
+        Flaw::HoldsItsTongue | Flaw::TalksOfMembersOnly => much_talk_and_news(),
     }
 }
 

@@ -80,11 +80,25 @@ pub enum Flaw {
     Miscounts,
     /// It hears no answers to its pings, and tells nobody whom it suspects (false death; L4).
     BuriesUnheard,
+    /// It tells its application each broadcast twice (U1).
+    TellsTwice,
+    /// It adds a byte to what others say to all (U2).
+    Embellishes,
+    /// It takes messages to it for its own (U3).
+    MixesUpSenders,
+    /// It keeps more broadcasts than it may (U4).
+    Hoards,
+    /// It hears no broadcasts (U5).
+    TurnsADeafEar,
+    /// It never tells of members what it has to (U6).
+    HoldsItsTongue,
+    /// It never tells what applications say (U6).
+    TalksOfMembersOnly,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 35] = [
+    pub const ALL: [Flaw; 42] = [
         Flaw::RemembersAnEarlierLife,
         Flaw::AccusesTheFuture,
         Flaw::IgnoresAccusations,
@@ -120,6 +134,13 @@ impl Flaw {
         Flaw::NeverRests,
         Flaw::Miscounts,
         Flaw::BuriesUnheard,
+        Flaw::TellsTwice,
+        Flaw::Embellishes,
+        Flaw::MixesUpSenders,
+        Flaw::Hoards,
+        Flaw::TurnsADeafEar,
+        Flaw::HoldsItsTongue,
+        Flaw::TalksOfMembersOnly,
     ];
 
     /// The rule that it breaks first.
@@ -143,6 +164,12 @@ impl Flaw {
             Flaw::KeepsToItself => Rule::L5,
             Flaw::NeverRests | Flaw::Miscounts => Rule::Contract,
             Flaw::BuriesUnheard => Rule::FalseDeath,
+            Flaw::TellsTwice => Rule::U1,
+            Flaw::Embellishes => Rule::U2,
+            Flaw::MixesUpSenders => Rule::U3,
+            Flaw::Hoards => Rule::U4,
+            Flaw::TurnsADeafEar => Rule::U5,
+            Flaw::HoldsItsTongue | Flaw::TalksOfMembersOnly => Rule::U6,
         }
     }
 
@@ -163,6 +190,7 @@ impl Flaw {
             Flaw::IgnoresItsStalls => run(|config| config.stall_min = Duration::ZERO),
             Flaw::LosesItsTimers => run(|config| config.suspicion_alpha *= HASTE),
             Flaw::Improvises => run(|_| ()),
+            Flaw::Hoards => run(|config| config.broadcasts_max = 1024),
             _ => None,
         }
     }

@@ -14,6 +14,8 @@ pub(super) enum Quote {
     InTheNameOf(NodeId),
     WithAByteTooMany,
     DepartingWithEachAck(NodeId, Incarnation),
+    WithoutBroadcasts,
+    WithoutClaims,
 }
 
 /// Misquotes packets of one cluster.
@@ -97,6 +99,10 @@ impl Quote {
             }
             (Quote::WithoutAccusationsOf(own), message) => (accused != Some(own)).then_some(message),
             (Quote::WithoutAcks, Message::Ack(_)) => None,
+            (Quote::WithoutBroadcasts, Message::Broadcast(_) | Message::Announce(_)) => None,
+            (Quote::WithoutClaims, Message::Alive(_) | Message::Suspect(_) | Message::Dead(_) | Message::Left(_)) => {
+                None
+            }
             (Quote::AccusingTheFuture, Message::Suspect(mut suspect)) => {
                 suspect.incarnation = suspect.incarnation.past();
                 Some(Message::Suspect(suspect))

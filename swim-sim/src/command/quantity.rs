@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use swim_sim::judges::Rule;
-use swim_sim::{Bursts, Chance, Draw, Latency};
+use swim_sim::{Bursts, Chance, Draw, Latency, Talk};
 
 /// A duration: `60s`, `1.5s`, `200ms`, `50us`, `2m`, `1h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -111,9 +111,26 @@ impl Share {
     }
 }
 
+/// What is said, how often in a second in the whole cluster and of how many bytes: `5`, `5x1000`, `0.5x16..60000`.
+pub(crate) fn talk(text: &str) -> Result<Talk, String> {
+    let wrong = || format!("{text:?} is not RATE or RATExSIZE; write 5, 5x1000 or 0.5x16..60000");
+    let (rate, size) = text.split_once('x').unwrap_or((text, "64"));
+    let rate: f64 = rate.trim().parse().map_err(|_| wrong())?;
+    let (least, most) = size.split_once("..").unwrap_or((size, size));
+    let (least, most): (u32, u32) =
+        (least.trim().parse().map_err(|_| wrong())?, most.trim().parse().map_err(|_| wrong())?);
+    if !(1e-6..=1e6).contains(&rate) || least > most || most as usize > swim_proto::PAYLOAD_MAX {
+        return Err(format!(
+            "{text:?}: from 0.000001 to 1000000 a second of at most {} bytes",
+            swim_proto::PAYLOAD_MAX
+        ));
+    }
+    Ok(Talk::per_second(rate, least).up_to(most))
+}
+
 /// A rule, by its number in the judges' list.
 pub(crate) fn rule(text: &str) -> Result<Rule, String> {
-    const ALL: [Rule; 20] = [
+    const ALL: [Rule; 26] = [
         Rule::S1,
         Rule::S2,
         Rule::S3,
@@ -132,6 +149,12 @@ pub(crate) fn rule(text: &str) -> Result<Rule, String> {
         Rule::L2,
         Rule::L4,
         Rule::L5,
+        Rule::U1,
+        Rule::U2,
+        Rule::U3,
+        Rule::U4,
+        Rule::U5,
+        Rule::U6,
         Rule::Contract,
         Rule::FalseDeath,
     ];

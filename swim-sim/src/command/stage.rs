@@ -5,10 +5,11 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use swim_proto::{Config, Variant};
 use swim_sim::{
-    Bursts, Chance, Crash, Draw, Fault, Latency, LinkFault, Network, Purpose, Restart, Scenario, Seeds, Zones,
+    Bursts, Chance, Crash, Draw, Fault, Latency, LinkFault, Network, Purpose, Restart, Scenario, Seeds, Talk, Workload,
+    Zones,
 };
 
-use super::quantity::{Share, bursts, chance, duration, latency, share};
+use super::quantity::{Share, bursts, chance, duration, latency, share, talk};
 use super::schedule::{Moment, Parting, Spell, Who, latecomers, moment, parting, spell};
 use super::setting::{Set, setting};
 
@@ -42,6 +43,14 @@ pub(crate) struct Stage {
     /// Clocks run fast or slow by at most so many parts in a million
     #[arg(long, value_name = "PPM", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=500_000))]
     drift: u32,
+
+    /// What is said to all, from when all have started: RATE[xSIZE], so many a second in the whole cluster of so many
+    /// bytes: 5, 5x1000, 0.5x16..60000
+    #[arg(long, value_name = "RATE[xSIZE]", value_parser = talk)]
+    broadcasts: Option<Talk>,
+    /// What is said to one other, by datagram or stream: RATE[xSIZE]
+    #[arg(long, value_name = "RATE[xSIZE]", value_parser = talk)]
+    messages: Option<Talk>,
 
     /// How likely a packet, datagram or segment, is lost: 5%
     #[arg(long, value_name = "CHANCE", default_value = "0%", value_parser = chance, help_heading = "Network")]
@@ -204,6 +213,7 @@ impl Stage {
             network: self.network(),
             drift_ppm: self.drift,
             metadata_len: self.metadata,
+            workload: Workload { broadcasts: self.broadcasts, messages: self.messages },
             heal_network: self.heal,
             ..Scenario::new(self.nodes, self.duration)
         };

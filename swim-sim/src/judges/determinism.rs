@@ -41,6 +41,7 @@ impl Fingerprint {
                 self.turns.push(Turn { at: now, slot, hash: self.hash });
             }
             Observation::Started { .. }
+            | Observation::Said { .. }
             | Observation::Input { .. }
             | Observation::Stopped { .. }
             | Observation::ConditionChanged { .. }

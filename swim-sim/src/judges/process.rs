@@ -212,7 +212,7 @@ impl Process {
                 match command {
                     Command::Leave => self.told_to_leave |= oneself::takes_part(status),
                     Command::Join => self.told_to_leave &= status != Status::Left,
-                    Command::SetMetadata | Command::ForceLeave(_) => {}
+                    Command::SetMetadata | Command::ForceLeave(_) | Command::Broadcast | Command::Message(_) => {}
                 }
                 if let Command::ForceLeave(id) = command
                     && let Some(member) = at.view.member(id)

@@ -58,6 +58,7 @@ pub(super) fn in_own_name(message: &Message<'_>, own: NodeId) -> Verdict {
     let source = match message {
         Message::Ping(m) => m.source,
         Message::PingReq(m) => m.source,
+        Message::UserMessage(m) => m.source,
         Message::Join(m) => m.source,
         Message::SyncRoot(m) => m.source,
         _ => return Ok(()),

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use swim_proto::{Action, Cause, Event, Instant, NodeId, SeedId, StreamId, StreamInput};
+use swim_proto::{Action, Cause, Event, Instant, NodeId, SeedId, StreamId, StreamInput, Way};
 
 use super::World;
 use crate::medium::Due;
-use crate::observe::{Command, Condition, Input, Observation, Slot};
+use crate::observe::{Command, Condition, Input, Observation, Said, Slot};
 use crate::packets::PacketKind;
 use crate::process::{Held, Process, RECEIVE_OVERHEAD, SEND_BUFFER};
 use crate::streams::EndId;
@@ -32,6 +32,16 @@ pub(super) enum Order<'a> {
     Leave,
     SetMetadata(Bytes),
     ForceLeave(NodeId),
+    Broadcast(Bytes),
+    Message { to: NodeId, payload: Bytes, by: Way },
+}
+
+/// What an application said and its node took.
+enum Spoken {
+    /// To all, under this number.
+    ToAll(u64, Bytes),
+    /// To this one.
+    ToOne(NodeId, Bytes),
 }
 
 impl<'a> Given<'a> {
@@ -61,6 +71,8 @@ impl World {
         process.local_now = now;
         let Some(machine) = &mut process.machine else { return };
         let node = machine.driven();
+        let (is_said, life) = (given.is_said(), node.local().incarnation.life);
+        let mut said = None;
         match given {
             // Refused packets are counted by the node.
             Given::Datagram { from, bytes } => drop(node.handle_datagram(now, from, bytes)),
@@ -85,6 +97,20 @@ impl World {
             Given::Command(_, Order::Leave) => drop(node.leave(now)),
             Given::Command(_, Order::SetMetadata(metadata)) => drop(node.set_metadata(now, metadata)),
             Given::Command(_, Order::ForceLeave(member)) => drop(node.force_leave(now, member)),
+            Given::Command(_, Order::Broadcast(payload)) => {
+                said = node.broadcast(now, payload.clone()).ok().map(|sequence| Spoken::ToAll(sequence, payload));
+            }
+            Given::Command(_, Order::Message { to, payload, by }) => {
+                said = node.send_message(now, to, payload.clone(), by).ok().map(|()| Spoken::ToOne(to, payload));
+            }
+        }
+        match &said {
+            &Some(Spoken::ToAll(sequence, ref payload)) => {
+                self.has_said(slot, Said::Broadcast { life, sequence, payload });
+            }
+            &Some(Spoken::ToOne(to, ref payload)) => self.has_said(slot, Said::Message { to, payload }),
+            None if is_said => self.has_refused(),
+            None => {}
         }
         self.processes[slot as usize].sent = 0;
         self.drain(slot);
@@ -188,6 +214,17 @@ impl World {
             && let Some(&member) = self.slots.get(&change.member.id)
         {
             self.declared_dead(slot, member, since, change.member.incarnation.life);
+        }
+        match &event {
+            &Event::Broadcast { origin, life, sequence, .. } => {
+                let boot = self.processes[slot as usize].boot;
+                self.measure.said.told_broadcast(self.medium.now, (origin, life, sequence), slot, boot);
+            }
+            Event::Message { from, payload } => {
+                let to = self.processes[slot as usize].id;
+                self.measure.said.told_message(self.medium.now, *from, to, payload);
+            }
+            _ => {}
         }
         if let Event::Suspected(change) = &event
             && let Some(&member) = self.slots.get(&change.member.id)

@@ -119,7 +119,10 @@ impl World {
                     self.streams.break_both(&mut self.medium, end);
                 }
             }
-            Fault::Network(network) => self.medium.links.set_network(*network),
+            Fault::Network(network) => {
+                self.medium.links.set_network(*network);
+                self.observe(Observation::LinksChanged);
+            }
             Fault::Leave { slot } => self.leave(slot),
             Fault::Join { slot } => {
                 if self.processes[slot as usize].takes_input() {
@@ -143,7 +146,7 @@ impl World {
     }
 
     /// An application asks its node for something, unless it cannot just now.
-    fn command(&mut self, slot: u32, command: Command, order: Order<'_>) {
+    pub(super) fn command(&mut self, slot: u32, command: Command, order: Order<'_>) {
         if self.processes[slot as usize].takes_input() {
             self.give(slot, Given::Command(command, order));
         }

@@ -1,5 +1,7 @@
 //! What judges may ask the world.
 
+use std::time::Duration;
+
 use swim_proto::Instant;
 
 use crate::medium::Medium;
@@ -27,6 +29,10 @@ impl Truth for Reality<'_> {
     fn linked_since(&self, a: Slot, b: Slot) -> Option<Instant> {
         let host = |slot: Slot| self.processes[slot.index()].host;
         self.medium.links.linked_since(host(a), host(b)).map(Instant::from_nanos)
+    }
+
+    fn carries_within(&self) -> Option<Duration> {
+        self.medium.links.network().carries_within()
     }
 
     fn is_seed(&self, slot: Slot) -> bool {

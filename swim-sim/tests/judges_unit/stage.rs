@@ -153,6 +153,9 @@ impl Truth for Scene<'_> {
     fn linked_since(&self, _: Slot, _: Slot) -> Option<Instant> {
         self.linked_since
     }
+    fn carries_within(&self) -> Option<Duration> {
+        None
+    }
     fn is_seed(&self, slot: Slot) -> bool {
         slot.0 < self.seeds
     }

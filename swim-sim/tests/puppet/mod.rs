@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use swim_proto::{
     Action, CommandError, Config, DatagramError, Instant, Member, Node, NodeId, SeedId, Stats, Status, StreamId,
-    StreamInput,
+    StreamInput, Way,
 };
 use swim_sim::observe::View;
 use swim_sim::{Driven, Latency, Machine, Network, Scenario, World};
@@ -227,6 +227,14 @@ impl Driven for Puppet {
     }
 
     fn force_leave(&mut self, _: Instant, _: NodeId) -> Result<(), CommandError> {
+        Ok(())
+    }
+
+    fn broadcast(&mut self, _: Instant, _: Bytes) -> Result<u64, CommandError> {
+        Ok(1)
+    }
+
+    fn send_message(&mut self, _: Instant, _: NodeId, _: Bytes, _: Way) -> Result<(), CommandError> {
         Ok(())
     }
 

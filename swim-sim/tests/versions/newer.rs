@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use swim_proto::{
     Action, CommandError, Config, DatagramError, Event, Instant, Member, MemberEvent, Node, NodeId, SeedId, Stats,
-    Status, StreamId, StreamInput,
+    Status, StreamId, StreamInput, Way,
 };
 use swim_sim::Driven;
 use swim_sim::observe::View;
@@ -109,6 +109,14 @@ impl Driven for Newer {
     }
     fn force_leave(&mut self, now: Instant, member: NodeId) -> Result<(), CommandError> {
         self.node.force_leave(now, member)
+    }
+
+    fn broadcast(&mut self, now: Instant, payload: Bytes) -> Result<u64, CommandError> {
+        self.node.broadcast(now, payload)
+    }
+
+    fn send_message(&mut self, now: Instant, to: NodeId, payload: Bytes, by: Way) -> Result<(), CommandError> {
+        self.node.send_message(now, to, payload, by)
     }
 
     fn poll_action<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Action<'b>> {

@@ -22,9 +22,10 @@ impl Process {
         if self.turn.kind != Kind::Datagram {
             self.pings(at, messages.clone());
         }
-        let mut nacks = false;
+        let (mut nacks, mut mail) = (false, false);
         for (place, message) in messages.enumerate() {
             self.say(at, &message)?;
+            mail |= matches!(message, Message::UserMessage(_));
             if place == 0 && self.answers(at, to, &message) {
                 continue;
             }
@@ -42,7 +43,8 @@ impl Process {
                 })?;
             }
         }
-        if self.turn.kind != Kind::Datagram && !nacks {
+        // What its application says to one is judged as that (U3).
+        if self.turn.kind != Kind::Datagram && !nacks && !mail {
             self.load.initiated();
         }
         Ok(())
