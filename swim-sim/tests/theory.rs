@@ -70,7 +70,9 @@ fn false_detections_are_as_rare_as_the_formula_says_for_each_number_of_helpers()
     assert!(fewer.rows.iter().all(|row| row.given.ends_with("k = 0") == row.holds()), "{fewer}");
     // A ping over a stream beside the indirect ones finds out more than the paper's protocol does.
     let streams = compare(Claim::R5, |config| config.stream_probe = true);
-    assert!(!streams.rows.iter().any(Row::holds), "{streams}");
+    // (So few failures are to be expected of the best probes that a tenth of them is not told from all.)
+    let frequent = |row: &&Row| row.published > 0.005;
+    assert!(!streams.rows.iter().filter(frequent).any(Row::holds), "{streams}");
 }
 
 #[test]
