@@ -309,7 +309,8 @@ impl Reach {
         let (config, members) = (view.config(), audience.len() + 1);
         let limit = rumor_limit(config, members);
         let announced = len > usize::from(config.broadcast_inline_max);
-        if audience.is_empty() || announced && usize::from(config.streams_max) < 4 * members {
+        // Who counts what it hears tells it less often, by how much cannot be said.
+        if audience.is_empty() || config.count_heard || announced && usize::from(config.streams_max) < 4 * members {
             return;
         }
         // What each member sends for it, and what its gossip can carry of such in all.
