@@ -79,6 +79,11 @@ fn what_is_wrong_with_a_flag_is_said_and_the_exit_code_is_1() {
         (&["run", "--pause", "5%@30s"], "does not say from when until when"),
         (&["swarm", "--seeds", "9..3"], "holds no seed"),
         (&["swarm"], "--seeds <SEEDS>"),
+        (&["sweep", "--vary", "colour=red"], "\"colour\" cannot be varied; nodes, "),
+        (&["sweep", "--vary", "suspicion_alpha=0.1"], "suspicion_alpha is 0.1; it must be between 0.5 and 100"),
+        (&["run", "--set", "probe_timeout=soon"], "it must be a duration with its unit"),
+        (&["run", "--broadcasts", "5x70000"], "of at most 61440 bytes"),
+        (&["theory", "--seeds", "1..4"], "3 seeds tell no spread"),
         (&["fly"], "unrecognized subcommand"),
     ] {
         let output = swim_sim(arguments);
@@ -108,5 +113,76 @@ fn a_trace_has_a_line_for_each_change_of_state() {
     std::fs::remove_file(path).expect("it was there");
     for expected in ["starts, process 1", "sees joining", "-- Crash", "suspects", "holds dead"] {
         assert!(trace.lines().any(|line| line.contains(expected)), "{expected} is missing");
+    }
+}
+
+#[test]
+fn a_sweep_has_a_row_for_each_combination_and_the_same_figures_in_each_form() {
+    let arguments = [
+        "sweep",
+        "--vary",
+        "suspicion_alpha=3,5",
+        "--vary",
+        "loss=0%,5%",
+        "--nodes",
+        "8",
+        "--crash",
+        "1",
+        "--for",
+        "30s",
+    ];
+    let with = |more: &[&str]| swim_sim(&[&arguments[..], &["--seeds", "1..4"], more].concat());
+    let (csv, json, table) = (with(&["--csv"]), with(&["--json"]), with(&[]));
+    assert!([&csv, &json, &table].iter().all(|output| code(output) == 0), "{csv:?} {json:?} {table:?}");
+    let csv = String::from_utf8(csv.stdout).expect("text");
+    let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!((rows.len(), &rows[0][..3]), (5, &["suspicion_alpha", "loss", "runs"][..]));
+    assert_eq!((&rows[1][..3], &rows[4][..3]), (&["3", "0%", "3"][..], &["5", "5%", "3"][..]));
+    let column = |name: &str| rows[0].iter().position(|head| *head == name).expect("a column of this name");
+    let number = |row: usize, name: &str| rows[row][column(name)].parse::<f64>().expect("a number");
+    // A longer suspicion is a later detection, by the two seconds that it is longer.
+    assert!((number(3, "first_p50_s") - number(1, "first_p50_s") - 2.0).abs() < 1.0, "{csv}");
+    assert_eq!((number(1, "crashed"), number(1, "detected")), (3.0, 3.0));
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("one JSON object");
+    let cell = &json["cells"][3];
+    assert_eq!(cell["set"]["suspicion_alpha"], "5");
+    assert_eq!(cell["figures"]["bytes_per_node_s"].as_f64(), Some(number(4, "bytes_per_node_s")));
+    assert_eq!(String::from_utf8(table.stdout).expect("text").lines().count(), 6);
+}
+
+#[test]
+fn what_applications_say_is_in_the_report() {
+    let output = swim_sim(&[
+        "run",
+        "--nodes",
+        "12",
+        "--for",
+        "20s",
+        "--broadcasts",
+        "2x40",
+        "--messages",
+        "2x10..3000",
+        "--json",
+    ]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let (broadcasts, messages) = (&report["broadcasts"], &report["messages"]);
+    // Forty of each are to be expected, each broadcast due to eleven; nothing is lost on the way.
+    assert!(broadcasts["sent"].as_u64().is_some_and(|sent| (20..60).contains(&sent)), "{report}");
+    assert_eq!(broadcasts["due"].as_u64(), broadcasts["sent"].as_u64().map(|sent| sent * 11));
+    assert!(broadcasts["share"].as_f64().is_some_and(|share| share > 0.99), "{report}");
+    assert_eq!((&messages["share"], &report["refused"]), (&1.0.into(), &0.into()), "{report}");
+    assert!(broadcasts["latency_s"]["p50"].as_f64().is_some_and(|s| s < 1.0), "{report}");
+}
+
+#[test]
+fn theory_prints_formula_expectation_and_simulation() {
+    let output = swim_sim(&["theory", "--only", "R1", "--nodes", "8,16", "--seeds", "1..11"]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    let table = String::from_utf8(output.stdout).expect("text");
+    for expected in
+        ["R1  messages sent per member and period: 1 ping + 1 ack = 2", "16 nodes", "all 7 values are within"]
+    {
+        assert!(table.contains(expected), "{expected} is missing: {table}");
     }
 }
