@@ -177,7 +177,7 @@ impl Chance {
     pub fn or(self, other: Chance) -> Chance {
         // a + (1 − a) · b, in 64 bits after the point.
         let rest = (1_u128 << 64) - u128::from(self.0);
-        Chance(self.0.saturating_add((rest * u128::from(other.0) >> 64) as u64))
+        Chance(self.0.saturating_add(((rest * u128::from(other.0)) >> 64) as u64))
     }
 
     /// As a fraction, from 0 to 1.
