@@ -60,6 +60,7 @@ impl Node {
         self.rival = None;
         self.timers.clear_all();
         self.timers.set(Chore::Leave, now + self.config.leave_timeout);
+        self.arm_payloads();
         let incarnation = self.table.local().incarnation();
         // A departure that nobody would take is not told: others find out by their probes.
         if incarnation.is_accusable() {

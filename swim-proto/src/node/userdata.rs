@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use super::claims::Via;
 use super::streams::{Broken, Opening};
@@ -235,8 +236,16 @@ impl Node {
     /// The payloads that were kept for long enough go.
     pub(super) fn let_payloads_go(&mut self, now: Instant) {
         self.broadcasts.let_go(now);
-        if let Some(until) = self.broadcasts.keeps_until() {
-            self.timers.set(Chore::Payloads, until);
+        self.arm_payloads();
+    }
+
+    /// Sets the timer for the payload that goes first. A moment later at the earliest, not now: what is polled may follow a
+    /// time-out, after which nothing is due.
+    pub(super) fn arm_payloads(&mut self) {
+        if let Some(until) = self.broadcasts.keeps_until()
+            && self.timers.at(Chore::Payloads).is_none()
+        {
+            self.timers.set(Chore::Payloads, until.max(self.now + Duration::from_nanos(1)));
         }
     }
 

@@ -189,11 +189,7 @@ impl Node {
         let announced = !self.is_inline(self.broadcasts.payload(entry).len());
         let keep_until = announced.then(|| self.now + self.config.stream_timeout);
         self.broadcasts.sent(entry, limit, keep_until);
-        if let Some(until) = self.broadcasts.keeps_until()
-            && self.timers.at(Chore::Payloads).is_none()
-        {
-            self.timers.set(Chore::Payloads, until);
-        }
+        self.arm_payloads();
     }
 
     pub(in super::super) fn drop_rumor(&mut self, rumor: u32) {
