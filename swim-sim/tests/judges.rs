@@ -105,7 +105,7 @@ fn scenario(flaw: Flaw) -> Scenario {
         | Flaw::Miscounts
         | Flaw::BuriesUnheard => peace(),
         Flaw::BelievesItsAccusers | Flaw::IgnoresItsObituary => a_partition(),
-        Flaw::AnswersItself | Flaw::LosesItsTimers | Flaw::BuriesUnverified => a_pair(),
+        Flaw::AnswersItself | Flaw::LosesItsTimers => a_pair(),
         // So many confirmations take longer to come than Min.
         Flaw::BuriesUnconfirmed => a_crash().config(Config { suspicion_confirmations: 5, ..Config::lan() }),
         // It suspects the other within three seconds; Min is four.

@@ -24,8 +24,6 @@ pub enum Flaw {
     BuriesUnconfirmed,
     /// Time in which it was stalled counts against suspects (S5).
     IgnoresItsStalls,
-    /// It buries suspects without asking them once more (S5).
-    BuriesUnverified,
     /// It keeps every third event to itself (S6).
     SwallowsEvents,
     /// Its datagrams have a byte too many (S7).
@@ -98,7 +96,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 42] = [
+    pub const ALL: [Flaw; 41] = [
         Flaw::RemembersAnEarlierLife,
         Flaw::AccusesTheFuture,
         Flaw::IgnoresAccusations,
@@ -106,7 +104,6 @@ impl Flaw {
         Flaw::BuriesHastily,
         Flaw::BuriesUnconfirmed,
         Flaw::IgnoresItsStalls,
-        Flaw::BuriesUnverified,
         Flaw::SwallowsEvents,
         Flaw::Stammers,
         Flaw::Repeats,
@@ -150,7 +147,7 @@ impl Flaw {
             Flaw::AccusesTheFuture | Flaw::Boasts => Rule::S2,
             Flaw::IgnoresAccusations => Rule::S3,
             Flaw::Resurrects => Rule::S4,
-            Flaw::BuriesHastily | Flaw::BuriesUnconfirmed | Flaw::IgnoresItsStalls | Flaw::BuriesUnverified => Rule::S5,
+            Flaw::BuriesHastily | Flaw::BuriesUnconfirmed | Flaw::IgnoresItsStalls => Rule::S5,
             Flaw::SwallowsEvents => Rule::S6,
             Flaw::Stammers => Rule::S7,
             Flaw::Repeats | Flaw::PassesOnAll | Flaw::NagsWithItsLeft | Flaw::NeverTires => Rule::S8,
@@ -186,7 +183,6 @@ impl Flaw {
             Flaw::NeverForgets => run(|config| config.tombstone_retention = Duration::from_secs(72 * 3600)),
             Flaw::Hesitates => run(|config| config.suspicion_beta *= 4.0),
             Flaw::BuriesUnconfirmed | Flaw::Rushes => run(|config| config.lha_suspicion = false),
-            Flaw::BuriesUnverified => run(|config| config.verify_burial = false),
             Flaw::IgnoresItsStalls => run(|config| config.stall_min = Duration::ZERO),
             Flaw::LosesItsTimers => run(|config| config.suspicion_alpha *= HASTE),
             Flaw::Improvises => run(|_| ()),

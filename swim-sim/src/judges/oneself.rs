@@ -1,5 +1,5 @@
 //! S13, S2: what a node is to itself. It holds itself alive and accuses itself of nothing; departing, it says only that it
-//! left. It departs when it is told to, and gives way when it hears of a newer process of its name. Its own incarnation
+//! left. It departs when it is told to, and gives way when a newer process of its name answers. Its own incarnation
 //! goes past whatever it is accused of in a datagram, by the least step, and is raised for no other reason (protocol 2.3,
 //! 2.10, 7.5).
 //!
@@ -75,15 +75,21 @@ pub(super) struct Course {
     before: Incarnation,
     /// What each message in turn led to.
     steps: Vec<Incarnation>,
-    /// A newer process of its name was heard of.
-    superseded: bool,
+    /// A newer process of its name of which it heard, and which it asks (protocol 7.5): until it gives way or goes past it.
+    rival: Option<Incarnation>,
+    /// The greatest that answered to anything in this input.
+    answered: Option<Incarnation>,
+    /// What an accusation that may be the rival's led to, if it was taken for its own.
+    may: Option<Incarnation>,
 }
 
 impl Course {
     /// Before an input, in the memory of the last one.
     pub(super) fn begin(mut self, before: Incarnation, status: Status) -> Course {
         self.steps.clear();
-        Course { ran: takes_part(status), before, steps: self.steps, superseded: false }
+        let ran = takes_part(status);
+        let rival = self.rival.filter(|&rival| ran && rival >= before);
+        Course { ran, before, steps: self.steps, rival, answered: None, may: None }
     }
 
     fn reached(&self) -> Incarnation {
@@ -92,11 +98,12 @@ impl Course {
 
     /// A message of the input.
     pub(super) fn hear(&mut self, message: &Message<'_>, local: &Member<'_>) {
-        if !self.ran || self.superseded {
+        if !self.ran {
             return;
         }
         match *message {
             Message::Alive(alive) if alive.id == local.id => self.hear_alive(&alive, local),
+            Message::Ack(m) => self.answered = self.answered.max(Some(m.incarnation)),
             Message::Suspect(m) if m.id == local.id => self.accused(m.incarnation),
             Message::Dead(m) if m.id == local.id => self.accused(m.incarnation),
             Message::Left(m) if m.id == local.id => self.accused(m.incarnation),
@@ -106,8 +113,14 @@ impl Course {
     }
 
     fn accused(&mut self, incarnation: Incarnation) {
-        if incarnation >= self.reached() {
-            self.go_past(incarnation);
+        let own = self.reached();
+        match &mut self.rival {
+            Some(rival) if incarnation.life > own.life && incarnation.life <= rival.life => {
+                *rival = incarnation.max(*rival);
+                self.may = Some(past(own, incarnation));
+            }
+            _ if incarnation >= own => self.steps.push(past(own, incarnation)),
+            _ => {}
         }
     }
 
@@ -122,17 +135,10 @@ impl Course {
         let (life, other) = (alive.incarnation.life, alive.profile.as_bytes());
         let newer = life > own.life || life == own.life && other > own_profile.as_slice();
         if profile.address != address && newer {
-            self.superseded = true;
+            self.rival.get_or_insert(alive.incarnation);
         } else if alive.incarnation > own || other != own_profile.as_slice() {
-            self.go_past(alive.incarnation);
+            self.steps.push(past(own, alive.incarnation));
         }
-    }
-
-    /// The least incarnation past this one: of the next life, past a greater life (protocol 2.3).
-    fn go_past(&mut self, heard: Incarnation) {
-        let own = self.reached();
-        let greater_life = heard.life > own.life && heard.life < Incarnation::MAX.life;
-        self.steps.push(if greater_life { Incarnation::first(heard.life + 1) } else { own.max(heard).past() });
     }
 
     /// What its application wants of it.
@@ -144,13 +150,17 @@ impl Course {
     }
 
     /// What it has become. `breaks`: the input may have been acted upon as far as any of its messages; or, being a
-    /// command, refused.
-    pub(super) fn judge(&self, after: Incarnation, status: Status, breaks: bool) -> Verdict {
-        if status == Status::Superseded && self.ran && !self.superseded {
-            return fault(Rule::S13, "it gave way, and no newer process of its name was heard of".into());
+    /// command, refused. `waited`: time has passed, after which a rival that did not answer is gone past.
+    pub(super) fn judge(&mut self, after: Incarnation, status: Status, breaks: bool, waited: bool) -> Verdict {
+        let answers = self.answered.is_some_and(|answered| answered.life >= self.before.life);
+        if status == Status::Superseded && self.ran && !(answers && self.rival.is_some()) {
+            return fault(Rule::S13, "it gave way, and no newer process of its name answered".into());
         }
         let due = self.reached();
-        if after == due || breaks && (after == self.before || self.steps.contains(&after)) {
+        if after == due || breaks && (after == self.before || self.steps.contains(&after)) || self.may == Some(after) {
+            return Ok(());
+        }
+        if waited && self.rival.take().is_some_and(|rival| after == past(self.before, rival)) {
             return Ok(());
         }
         if after < due {
@@ -159,6 +169,12 @@ impl Course {
         }
         fault(Rule::S2, format!("it raised itself from {} to {after}, where {due} is due", self.before))
     }
+}
+
+/// The least incarnation past what was heard: of the next life, past a greater life (protocol 2.3).
+fn past(own: Incarnation, heard: Incarnation) -> Incarnation {
+    let greater_life = heard.life > own.life && heard.life < Incarnation::MAX.life;
+    if greater_life { Incarnation::first(heard.life + 1) } else { own.max(heard).past() }
 }
 
 /// Whether it departs when it is told to, and only then.

@@ -3,8 +3,8 @@
 //! How long a death takes to be noticed depends on how long the periods of whoever is to notice it are, which its own
 //! health decides. So it is counted in its probes instead. A node that takes part among others begins one in each period
 //! of `T' · (1 + h)`, `h` being its health when the last one began; between two of one member lie at most `2n − 1` others
-//! (protocol 3.2), and as many more as members came meanwhile, since each may take a place before it; and one that is
-//! down is suspected by the end of the probe that finds it so.
+//! (protocol 3.2; probes out of turn, 4.10, do not count), and as many more as members came meanwhile, since each may take
+//! a place before it; and one that is down is suspected by the end of the probe that finds it so.
 //!
 //! Not seen: whether a ping outside the regular probing (4.5, 6.5, 8.1) stands in for one within.
 
@@ -43,7 +43,7 @@ pub(super) struct Probing {
 /// How far the probing of a process has come.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reading {
-    /// Probes begun, those that a stall made void not counted.
+    /// Probes begun in turn, those that a stall made void not counted.
     probes: u64,
     came: u64,
 }
@@ -67,7 +67,7 @@ impl Probing {
     /// How far it has come.
     pub(super) fn reading(&self, view: &dyn View) -> Reading {
         let stats = view.stats();
-        Reading { probes: stats.probes - stats.probes_void.min(stats.probes), came: self.came }
+        Reading { probes: stats.probes.saturating_sub(stats.probes_solicited + stats.probes_void), came: self.came }
     }
 
     /// Keeps a reading.
@@ -118,8 +118,7 @@ impl Probing {
 
     /// A live member that was last pinged at this reading, or began to live then.
     pub(super) fn judge_turn(&self, id: NodeId, then: Reading, live_max: usize, view: &dyn View) -> Verdict {
-        let stats = view.stats();
-        let now = Reading { probes: stats.probes, came: self.came };
+        let now = self.turn(view);
         let (probes, max) = (now.probes.saturating_sub(then.probes), between(live_max, then, now));
         if probes <= max {
             return Ok(());
@@ -127,9 +126,10 @@ impl Probing {
         fault_about(Rule::L2, id, format!("has begun {probes} probes since it pinged member {id}; {max} are enough"))
     }
 
-    /// What a member's turn is counted from: probes, void ones included.
+    /// What a member's turn is counted from: probes in turn, void ones included.
     pub(super) fn turn(&self, view: &dyn View) -> Reading {
-        Reading { probes: view.stats().probes, came: self.came }
+        let stats = view.stats();
+        Reading { probes: stats.probes.saturating_sub(stats.probes_solicited), came: self.came }
     }
 }
 

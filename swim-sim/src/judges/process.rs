@@ -299,7 +299,8 @@ impl Process {
         oneself::departure(self.told_to_leave, status)?;
         if self.turn.kind != Kind::Start {
             let breaks = matches!(self.turn.kind, Kind::Stream | Kind::Command);
-            self.turn.course.judge(local.incarnation, status, breaks)?;
+            let waited = self.turn.kind == Kind::Timeout;
+            self.turn.course.judge(local.incarnation, status, breaks, waited)?;
         }
         self.own = self.own.max(local.incarnation);
         bounds::health(at.view.health(), config)?;

@@ -1,11 +1,12 @@
 //! The judges alone: what they see, and what they let pass, with observations made by hand.
 
+mod oneself;
 mod stage;
 
 use std::time::Duration;
 
 use swim_proto::wire::{Ack, Dead, Grave, Left, Message, Nack, Ping, Suspect, Tombstone};
-use swim_proto::{Cause, Config, Event, State, Status, Suspicion};
+use swim_proto::{Cause, Config, Event, Incarnation, State, Status, Suspicion};
 use swim_sim::judges::{Rule, Settings, liveness};
 use swim_sim::observe::{Command, Condition, Input, Observation, Slot};
 
@@ -172,6 +173,26 @@ fn a_death_is_declared_after_a_suspicion_of_its_least_time_and_no_sooner() {
             Some(rule) => stage.broken(rule, observation),
             None => stage.sound(observation),
         }
+    }
+}
+
+#[test]
+fn whoever_is_buried_was_asked_once_more() {
+    for asked in [true, false] {
+        let mut stage = Stage::new(2);
+        stage.meets(1);
+        stage.suspects(1);
+        let since = stage.now;
+        stage.pass(4.0);
+        stage.wakes();
+        if asked {
+            stage.sends(1, &[ping(1)]).expect("it is in order");
+        }
+        let held = Held::new(1, State::Dead, 0);
+        stage.holds(held.clone());
+        let event = Event::Died(told(&held, Cause::SuspicionExpired { accusers: 1, since }));
+        let observation = Observation::Event { slot: Slot(0), event };
+        if asked { stage.sound(observation) } else { stage.broken(Rule::S5, observation) }
     }
 }
 
@@ -345,82 +366,6 @@ fn time_spent_behind_the_deadline_explains_a_suspicion_that_lasts() {
         held.suspicion.as_mut().expect("it is suspect").deadline = now + seconds(4.0 + 60.0);
         stage.holds(held);
         if right { stage.settles() } else { stage.settles_wrongly(Rule::S11) }
-    }
-}
-
-#[test]
-fn a_node_holds_itself_alive_unless_it_leaves() {
-    for (status, right) in [(Status::Joined, false), (Status::Leaving, true), (Status::Left, true)] {
-        let mut stage = Stage::new(2);
-        if right {
-            stage.sound(Observation::Input { slot: Slot(0), input: Input::Command(Command::Leave) });
-        }
-        stage.puppets[0].status = status;
-        stage.puppets[0].table[0].state = State::Left;
-        if right {
-            stage.settles()
-        } else {
-            stage.settles_wrongly(Rule::S13)
-        }
-        let left = Message::Left(Left { id: id(0), incarnation: at(0) });
-        stage.hears(1, &[ping(0)]);
-        assert_eq!(stage.sends(1, &[left]).is_ok(), right);
-        assert_eq!(stage.sends(1, &[suspected(0, 0, 1)]).expect_err("never").rule, Rule::S13);
-    }
-}
-
-#[test]
-fn a_node_leaves_when_it_is_told_to_and_only_then() {
-    let mut stage = Stage::new(2);
-    stage.wakes();
-    stage.puppets[0].status = Status::Leaving;
-    stage.puppets[0].table[0].state = State::Left;
-    stage.settles_wrongly(Rule::S13);
-
-    let mut stage = Stage::new(2);
-    stage.sound(Observation::Input { slot: Slot(0), input: Input::Command(Command::Leave) });
-    stage.settles_wrongly(Rule::S13);
-}
-
-#[test]
-fn a_node_gives_way_to_a_newer_process_of_its_name_elsewhere_and_to_nothing_else() {
-    for (life, right) in [(1, false), (2, true)] {
-        let mut stage = Stage::new(2);
-        let elsewhere = profile_at(0, address(1));
-        let mut rival = alive(0, 0, &elsewhere);
-        if let Message::Alive(rival) = &mut rival {
-            rival.incarnation.life = life;
-            // Of one life the greater profile prevails, which here is that of the greater address.
-            rival.incarnation.refutation = 0;
-        }
-        stage.sound(Observation::Injected { packet: &packet(&[rival]) });
-        let heard = if right { vec![rival] } else { vec![] };
-        stage.hears(1, &heard);
-        stage.puppets[0].status = Status::Superseded;
-        if right { stage.settles() } else { stage.settles_wrongly(Rule::S13) }
-    }
-}
-
-#[test]
-fn a_node_goes_past_what_it_is_accused_of_by_the_least_step_and_for_no_other_reason() {
-    for (heard, reached, rule) in [
-        (Some(0), 1, None),
-        (Some(0), 0, Some(Rule::S13)),
-        (Some(0), 2, Some(Rule::S2)),
-        (Some(3), 4, None),
-        (None, 1, Some(Rule::S2)),
-    ] {
-        let mut stage = Stage::new(2);
-        stage.meets(1);
-        let accusation = suspected(0, heard.unwrap_or(0), 1);
-        stage.sound(Observation::Injected { packet: &packet(&[accusation]) });
-        stage.hears(1, if heard.is_some() { std::slice::from_ref(&accusation) } else { &[] });
-        stage.puppets[0].table[0].incarnation = at(reached);
-        stage.puppets[0].changed.push(id(0));
-        match rule {
-            Some(rule) => stage.settles_wrongly(rule),
-            None => stage.settles(),
-        }
     }
 }
 

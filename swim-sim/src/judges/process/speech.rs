@@ -57,7 +57,8 @@ impl Process {
                 && let Some(mirror) = self.mirrors.get_mut(&ping.target)
             {
                 mirror.turn = self.probing.turn(at.view);
-                mirror.pinged = Some((at.clock, self.standstill.most(at.clock, at.view.config())));
+                // A silence that lasts may stand still at any time after.
+                mirror.pinged = Some((at.clock, self.standstill.ended()));
             }
         }
     }
