@@ -407,7 +407,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_is_advertised_in_the_family_that_is_bound() {
         for family in [SocketAddr::is_ipv4, SocketAddr::is_ipv6] {
-            let found = look_up("--advertise", "localhost:1", |address| family(address)).await.unwrap();
+            let found = look_up("--advertise", "localhost:1", family).await.unwrap();
             // Where localhost has but one family, that one it is.
             let all: Vec<_> = tokio::net::lookup_host("localhost:1").await.unwrap().collect();
             assert!(family(&found) || !all.iter().any(family), "{found} of {all:?}");
