@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use swim_proto::{Config, Incarnation};
+use swim_proto::{Config, Incarnation, wire::Message};
 use swim_tests::Cluster;
 use swim_tests::craft::{self, Puppet};
 
@@ -36,4 +36,28 @@ fn ids_that_may_be_invented_keep_no_member_out() {
     let alive = craft::datagram("swim", &[craft::alive(id, Incarnation::first(1), &profile)]);
     cluster.inject(address(20), 0, &alive).expect("it is well-formed");
     assert_eq!((cluster.node(0).live(), cluster.node(0).stats().drops.members_full), (7, 1));
+}
+
+#[test]
+fn a_crowd_at_one_address_hides_no_news_from_it() {
+    let mut cluster = Cluster::new();
+    cluster.start(Config::lan());
+    let crowd: Vec<Puppet> = (0..500).map(|i| Puppet::new(&format!("puppet-{i}"), address(0))).collect();
+    for member in &crowd {
+        let profile = member.profile();
+        let alive = craft::alive(member.id(), Incarnation::first(1), &profile);
+        cluster.inject(address(1), 0, &craft::datagram("swim", &[alive])).expect("it is well-formed");
+    }
+    assert_eq!(cluster.node(0).live(), 501);
+    // The newest news comes first, and what is told of the crowd is no news to it.
+    let (id, profile) = (puppet(9).id(), puppet(9).profile());
+    cluster.catch(address(0));
+    let ping = Message::Ping(swim_proto::wire::Ping { seq: 1, target: cluster.id(0), source: crowd[0].id() });
+    let said = craft::datagram("swim", &[ping, craft::alive(id, Incarnation::first(1), &profile)]);
+    cluster.inject(address(0), 0, &said).expect("it is well-formed");
+    let answers = cluster.caught(address(0));
+    let told = answers.iter().flat_map(|answer| craft::messages("swim", answer));
+    let told: Vec<_> =
+        told.filter_map(|message| if let Message::Alive(alive) = message { Some(alive.id) } else { None }).collect();
+    assert_eq!(told, [id]);
 }

@@ -7,8 +7,9 @@
 //! This file keeps the lists, the indexes and the digest in step with the records; which claim prevails is
 //! `precedence`'s matter, what follows from a change is `node/claims`'s.
 
+mod addresses;
+
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 
 use hashbrown::HashTable;
 
@@ -19,7 +20,6 @@ use super::record::{Entry, List, NONE, Plight, Record};
 use super::{ClusterHash, Incarnation, NodeId, State, grow_gently};
 use crate::random::{Random, mix};
 use crate::time::Instant;
-use crate::wire::ProfileBytes;
 
 /// A member's place in the table. Reused once the member is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,18 +88,6 @@ impl Table {
     pub(crate) fn find(&self, id: NodeId) -> Option<Slot> {
         let records = &self.records;
         self.by_id.find(hash_id(self.hash_key, id), |slot| record(records, *slot).id == id).copied()
-    }
-
-    /// The member that is reached at this address: a live one if there is one.
-    pub(crate) fn find_address(&self, address: SocketAddr) -> Option<Slot> {
-        let mut found = None;
-        for &slot in self.by_address.iter_hash(hash_address(self.hash_key, address)) {
-            let candidate = self.at(slot);
-            if candidate.address() == Some(address) && (found.is_none() || candidate.is_live()) {
-                found = Some(slot);
-            }
-        }
-        found
     }
 
     pub(crate) fn at(&self, slot: Slot) -> Entry<'_> {
@@ -427,23 +415,6 @@ impl Table {
         self.at_mut(at_a).place = a as u32;
         self.at_mut(at_b).place = b as u32;
     }
-
-    fn index_address(&mut self, slot: Slot) {
-        let Some(address) = self.at(slot).address() else { return };
-        let (key, records, profiles) = (self.hash_key, &self.records, &self.profiles);
-        self.by_address.insert_unique(hash_address(key, address), slot, |slot| {
-            let profile = profiles.at(record(records, *slot).profile());
-            hash_address(key, ProfileBytes::from_validated(profile).address())
-        });
-    }
-
-    fn unindex_address(&mut self, slot: Slot) {
-        if let Some(address) = self.at(slot).address()
-            && let Ok(entry) = self.by_address.find_entry(hash_address(self.hash_key, address), |&other| other == slot)
-        {
-            entry.remove();
-        }
-    }
 }
 
 fn record(records: &[Option<Record>], slot: Slot) -> &Record {
@@ -454,16 +425,11 @@ fn hash_id(key: u64, id: NodeId) -> u64 {
     mix(id.as_u64() ^ key)
 }
 
-fn hash_address(key: u64, address: SocketAddr) -> u64 {
-    let (high, low) = match address {
-        SocketAddr::V4(v4) => (0, u64::from(v4.ip().to_bits())),
-        SocketAddr::V6(v6) => ((v6.ip().to_bits() >> 64) as u64, v6.ip().to_bits() as u64),
-    };
-    mix(mix(key ^ high) ^ low ^ (u64::from(address.port()) << 48))
-}
-
 #[cfg(test)]
 mod tests {
+    use core::net::SocketAddr;
+
+    use super::addresses::SHARING_MAX;
     use super::*;
     use crate::wire::Profile;
 
@@ -535,16 +501,43 @@ mod tests {
         let mut table = table(3);
         let slot = table.find(NodeId::from_u64(2)).expect("known");
         let address = SocketAddr::from(([10, 0, 0, 1], 3));
-        assert_eq!(table.find_address(address), Some(slot));
+        assert!(table.has_live_at(address));
         let status = table.at(slot).status();
         table.rise(slot, status, None, Some(content(&profile(99))), Instant::ZERO);
-        assert_eq!(table.find_address(address), None);
-        assert_eq!(table.find_address(SocketAddr::from(([10, 0, 0, 1], 99))), Some(slot));
+        assert!(!table.knows_address(address));
+        assert!(table.has_live_at(SocketAddr::from(([10, 0, 0, 1], 99))));
         let root = table.digest().root();
         table.remove(slot);
         assert_eq!((table.find(NodeId::from_u64(2)), table.len()), (None, 3));
         insert(&mut table, 2, &profile(5));
         assert_eq!(table.digest().root(), root);
+    }
+
+    #[test]
+    fn an_address_that_many_share_finds_a_few_and_rather_the_live() {
+        let mut table = table(0);
+        let address = SocketAddr::from(([10, 0, 0, 1], 7));
+        (1..=1_000).for_each(|id| insert(&mut table, id, &profile(7)));
+        assert_eq!(table.sharing(address).count(), SHARING_MAX);
+        for id in 1..=1_000 {
+            let slot = table.find(NodeId::from_u64(id)).expect("known");
+            let dead = Status::new(table.at(slot).incarnation(), State::Dead);
+            table.rise(slot, dead, None, None, Instant::ZERO);
+        }
+        assert!(table.knows_address(address) && !table.has_live_at(address));
+        // Whoever is there now is found among any number of graves.
+        insert(&mut table, 1_001, &profile(7));
+        (1_002..1_100).for_each(|id| {
+            insert(&mut table, id, &profile(7));
+            let slot = table.find(NodeId::from_u64(id)).expect("known");
+            table.remove(slot);
+        });
+        assert!(table.has_live_at(address));
+        for id in 1..=1_001 {
+            let slot = table.find(NodeId::from_u64(id)).expect("known");
+            table.remove(slot);
+        }
+        assert!(!table.knows_address(address));
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Node {
 
     fn limited(&self, to: SocketAddr, body: Body, len_max: usize) -> Outgoing {
         let full = self.config.datagram_max;
-        let known = self.table.find_address(to).is_some();
+        let known = self.table.knows_address(to);
         let len_max = if known { full } else { u16::try_from(len_max).unwrap_or(u16::MAX).min(full) };
         Outgoing { to, body, len_max, piggyback: known, urgent: false }
     }

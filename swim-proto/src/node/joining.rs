@@ -115,8 +115,7 @@ impl Node {
 
     /// Neither ourselves nor a live member.
     fn is_stranger(&self, address: SocketAddr) -> bool {
-        let known = self.table.find_address(address);
-        is_unicast(address) && known.is_none_or(|slot| slot != Slot::LOCAL && !self.table.at(slot).is_live())
+        is_unicast(address) && self.table.local().address() != Some(address) && !self.table.has_live_at(address)
     }
 
     pub(super) fn add_candidate(&mut self, address: SocketAddr) {

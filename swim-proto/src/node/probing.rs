@@ -240,7 +240,7 @@ impl Node {
         if !self.is_running() {
             return;
         }
-        if self.table.find_address(from).is_none() {
+        if !self.table.knows_address(from) {
             self.stats.drops.unproven += 1;
             return;
         }

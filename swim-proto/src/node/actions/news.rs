@@ -17,22 +17,35 @@ use crate::wire::{Announce, Message, PacketWriter, Suspect};
 /// After so many of one kind that did not fit, the datagram is full enough.
 const MISFITS_MAX: u32 = 4;
 
+/// After so many that their receiver is the subject of, it is told no more this time: any number of members may say that
+/// they are at its address.
+const SKIPPED_MAX: u32 = 32;
+
 /// How far one kind of news was walked along for this datagram.
 struct Walk {
     /// The next to be told.
     next: Option<u32>,
     misfits: u32,
+    skipped: u32,
 }
 
 impl Walk {
     fn from(first: Option<u32>) -> Walk {
-        Walk { next: first, misfits: 0 }
+        Walk { next: first, misfits: 0, skipped: 0 }
     }
 
     /// It did not fit. After a few of them no other is tried.
     fn misfit(&mut self) {
         self.misfits += 1;
         if self.misfits >= MISFITS_MAX {
+            self.next = None;
+        }
+    }
+
+    /// It is no news to the receiver.
+    fn skip(&mut self) {
+        self.skipped += 1;
+        if self.skipped >= SKIPPED_MAX {
             self.next = None;
         }
     }
@@ -95,6 +108,7 @@ impl Node {
                     if self.table.others().len() == 1 {
                         self.drop_rumor(rumor);
                     }
+                    walk.skip();
                     return;
                 }
                 claim_of(record)

@@ -1,0 +1,70 @@
+//! Who is reached at an address.
+//!
+//! Any number of members may say that they are at one address. So that neither this nor whatever hashes alike makes a
+//! question cost more than a few looks, only so many of them are found by it.
+
+use core::net::SocketAddr;
+
+use super::{Slot, Table, record};
+use crate::random::mix;
+use crate::wire::ProfileBytes;
+
+/// So many members that are reached at one address are found by it: any number may say that they are.
+pub(super) const SHARING_MAX: usize = 32;
+
+impl Table {
+    /// Whether any member, live or not, is reached at this address.
+    pub(crate) fn knows_address(&self, address: SocketAddr) -> bool {
+        self.sharing(address).next().is_some()
+    }
+
+    /// The member that is reached at this address: a live one if there is one.
+    pub(crate) fn find_address(&self, address: SocketAddr) -> Option<Slot> {
+        let live = self.sharing(address).find(|&slot| self.at(slot).is_live());
+        live.or_else(|| self.sharing(address).next())
+    }
+
+    /// Whether a live member is, the local one included.
+    pub(crate) fn has_live_at(&self, address: SocketAddr) -> bool {
+        self.sharing(address).any(|slot| self.at(slot).is_live())
+    }
+
+    /// The members that are found by this address, of those that are reached there.
+    pub(super) fn sharing(&self, address: SocketAddr) -> impl Iterator<Item = Slot> {
+        let same_hash = self.by_address.iter_hash(hash_address(self.hash_key, address)).copied();
+        same_hash.filter(move |&slot| self.at(slot).address() == Some(address))
+    }
+
+    pub(super) fn index_address(&mut self, slot: Slot) {
+        let Some(address) = self.at(slot).address() else { return };
+        // The newest is found by its address in any case, and the local member; of the others rather the live.
+        if self.sharing(address).count() >= SHARING_MAX {
+            let others = || self.sharing(address).filter(|&other| other != Slot::LOCAL);
+            let dead = others().find(|&other| !self.at(other).is_live());
+            if let Some(other) = dead.or_else(|| others().next()) {
+                self.unindex_address(other);
+            }
+        }
+        let (key, records, profiles) = (self.hash_key, &self.records, &self.profiles);
+        self.by_address.insert_unique(hash_address(key, address), slot, |slot| {
+            let profile = profiles.at(record(records, *slot).profile());
+            hash_address(key, ProfileBytes::from_validated(profile).address())
+        });
+    }
+
+    pub(super) fn unindex_address(&mut self, slot: Slot) {
+        if let Some(address) = self.at(slot).address()
+            && let Ok(entry) = self.by_address.find_entry(hash_address(self.hash_key, address), |&other| other == slot)
+        {
+            entry.remove();
+        }
+    }
+}
+
+fn hash_address(key: u64, address: SocketAddr) -> u64 {
+    let (high, low) = match address {
+        SocketAddr::V4(v4) => (0, u64::from(v4.ip().to_bits())),
+        SocketAddr::V6(v6) => ((v6.ip().to_bits() >> 64) as u64, v6.ip().to_bits() as u64),
+    };
+    mix(mix(key ^ high) ^ low ^ (u64::from(address.port()) << 48))
+}
