@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::{Node, Status as Standing};
-use crate::action::Action;
+use crate::action::{Action, SeedId, StreamId};
 use crate::dissemination::BroadcastId;
 use crate::event::{Event, MemberEvent};
 use crate::membership::transition::Change;
@@ -23,8 +23,11 @@ use telling::claim_of;
 /// What was made in the buffer.
 enum Made {
     Datagram(SocketAddr),
-    Write(crate::action::StreamId),
-    Control(Control),
+    Write(StreamId),
+    Connect(StreamId, SocketAddr),
+    Finish(StreamId),
+    Reset(StreamId),
+    Resolve(SeedId),
     Event(Notice),
 }
 
@@ -35,10 +38,10 @@ impl Node {
         Some(match self.make_action(buf)? {
             Made::Datagram(to) => Action::Transmit { to, datagram: buf },
             Made::Write(stream) => Action::Write { stream, bytes: buf },
-            Made::Control(Control::Connect { stream, to }) => Action::Connect { stream, to },
-            Made::Control(Control::Finish { stream } | Control::Write { stream }) => Action::Finish { stream },
-            Made::Control(Control::Reset { stream }) => Action::Reset { stream },
-            Made::Control(Control::Resolve { seed }) => Action::Resolve { seed },
+            Made::Connect(stream, to) => Action::Connect { stream, to },
+            Made::Finish(stream) => Action::Finish { stream },
+            Made::Reset(stream) => Action::Reset { stream },
+            Made::Resolve(seed) => Action::Resolve { seed },
             Made::Event(notice) => Action::Event(self.event(notice, buf)),
         })
     }
@@ -59,11 +62,17 @@ impl Node {
             }
         }
         while let Some(control) = self.outbox.control.pop_front() {
-            let Control::Write { stream } = control else { return Some(Made::Control(control)) };
-            if self.write_stream(stream, buf) {
-                self.stats.stream_bytes_out += buf.len() as u64;
-                return Some(Made::Write(stream));
-            }
+            return Some(match control {
+                Control::Write { stream } if self.write_stream(stream, buf) => {
+                    self.stats.stream_bytes_out += buf.len() as u64;
+                    Made::Write(stream)
+                }
+                Control::Write { .. } => continue,
+                Control::Connect { stream, to } => Made::Connect(stream, to),
+                Control::Finish { stream } => Made::Finish(stream),
+                Control::Reset { stream } => Made::Reset(stream),
+                Control::Resolve { seed } => Made::Resolve(seed),
+            });
         }
         self.outbox.pop_notice().map(Made::Event)
     }
