@@ -369,6 +369,19 @@ impl Node {
     }
 }
 
+impl core::fmt::Debug for Node {
+    /// Who it is and how it is, not all that it knows.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Node")
+            .field("name", &self.local().name)
+            .field("incarnation", &self.local().incarnation)
+            .field("status", &self.status)
+            .field("live", &self.live())
+            .field("health", &self.health())
+            .finish_non_exhaustive()
+    }
+}
+
 fn encode_profile(profile: &Profile<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     profile.encode_into(&mut bytes);
