@@ -54,7 +54,7 @@ impl Bucket {
             // Only the time that whole bytes were earned in: the rest earns on.
             let spent = (earned * NANOS).div_ceil(self.rate.into());
             self.tokens += earned as i64;
-            self.filled = self.filled + core::time::Duration::from_nanos(spent as u64);
+            self.filled += core::time::Duration::from_nanos(spent as u64);
         }
     }
 }

@@ -41,7 +41,7 @@ impl FrameReader {
     }
 
     /// The next whole packet. `None`: not until more bytes come. After an error, the same error for ever.
-    #[expect(clippy::should_implement_trait, reason = "the packet is borrowed from the reader")]
+    #[allow(clippy::should_implement_trait, reason = "the packet is borrowed from the reader")]
     pub fn next(&mut self) -> Result<Option<&[u8]>, FrameError> {
         match self.next_len()? {
             Some(len) => {
