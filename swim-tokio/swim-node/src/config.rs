@@ -417,7 +417,7 @@ mod tests {
         );
         assert_eq!(
             merge(&[vec![addr(), setting("join_retry_min", "1m")]], vec![]).unwrap_err(),
-            ["--flag: 1m is too great while join_retry_max is 30s; raise that, too"]
+            ["--flag: 1m is too great while join_retry_max is 8s; raise that, too"]
         );
         assert_eq!(
             merge(&[vec![addr(), setting("suspicion_alpha", "NaN")]], vec![]).unwrap_err(),

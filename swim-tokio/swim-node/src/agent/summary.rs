@@ -60,7 +60,7 @@ fn compact(debug: &str) -> String {
             closed += 1;
         }
         if let Some((field, value)) = word.split_once(": ")
-            && !matches!(value, "0" | "0ns")
+            && !matches!(value, "0" | "0ns" | "false")
         {
             let place: String = path.iter().filter(|name| !name.is_empty()).map(|name| format!("{name}.")).collect();
             shown.push(format!("{place}{field}={value}"));
