@@ -165,13 +165,13 @@ fn a_slow_process_takes_one_input_after_the_other() {
     let each = Duration::from_millis(100);
     world.inject(Timed { at: seconds(0), fault: Fault::Slow { slot: 1, lasting: seconds(10), each } });
     world.run_until(seconds(5));
-    // The four that wait after the first take a quarter of that each to be read. They are news, so the newest goes
-    // first; then it is the timer's turn, which fell due at 210.
+    // The four that wait after the first take a quarter of that each to be read. The first has used the turn's time up, so
+    // the timer is next, which fell due at 210; and of the others, which are news, the newest goes first.
     let datagram = |content: u8| Told::Datagram(vec![content]);
     let expected = [
         (201.0, datagram(0)),
-        (401.0, datagram(4)),
-        (501.0, Told::Timer),
+        (401.0, Told::Timer),
+        (501.0, datagram(4)),
         (601.0, datagram(3)),
         (701.0, datagram(2)),
         (801.0, datagram(1)),

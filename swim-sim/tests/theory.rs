@@ -41,7 +41,7 @@ fn a_crash_is_first_noticed_after_e_by_e_minus_one_periods() {
     let single = theory.rows.iter().find(|row| row.given == "1 of 24 crash").expect("a row for it");
     assert!((single.published - 1.582).abs() < 0.001, "{theory}");
     let slower = compare(Claim::R2, |config| config.probe_interval = Duration::from_millis(1_500));
-    assert!(outside(&slower).contains(&"whole periods until a crashed member is pinged"), "{slower}");
+    assert!(outside(&slower).contains(&"periods until somebody suspects it"), "{slower}");
     // Half the period for an answer and the suspicion comes early, though probes are as frequent as they should be.
     let hasty = compare(Claim::R2, |config| {
         config.probe_interval = Duration::from_millis(500);

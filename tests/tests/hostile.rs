@@ -29,10 +29,10 @@ fn assert_that_the_truth_returns(cluster: &mut Cluster) {
         (0..NODES).all(|i| (0..NODES).all(|j| cluster.state(i, j) == Some(State::Alive)))
     });
     assert!(alive.is_some(), "{}", cluster.views());
-    // Sixty members that never answer make each node doubt itself as much as it can: a period of 9 s for each of them,
-    // shared by five nodes, and the time-out of a suspicion.
+    // Sixty members that never answer make each node doubt itself as much as it can: a period of 9 s for each of them, of
+    // whom each is probed within 2n − 1 periods (L2), and the time-out of a suspicion.
     let clean =
-        cluster.run_until(Duration::from_secs(600), |cluster| (0..NODES).all(|i| cluster.node(i).live() == NODES));
+        cluster.run_until(Duration::from_secs(1_200), |cluster| (0..NODES).all(|i| cluster.node(i).live() == NODES));
     assert!(clean.is_some(), "{}", cluster.views());
     for i in 0..NODES {
         assert!((0..NODES).all(|j| cluster.state(i, j) == Some(State::Alive)), "{}", cluster.views());
