@@ -17,7 +17,7 @@
 //! **U6, starvation.** Claims and broadcasts share what a datagram has left (12.5). One side starves if so many
 //! datagrams in a row ([`STARVED`]) carry news of the other side alone, while it has some of its own: claims, as long as
 //! [`Stats::rumors`](swim_proto::Stats) says so after each input; broadcasts, as long as there is one that this process was told and never
-//! told on.
+//! told on (with `count_heard` that is no sign: others may have told it often enough).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -141,7 +141,7 @@ impl UserData {
                 if !process.said.insert(id) {
                     return violated(Rule::U2, now, slot, format!("gave number {sequence} of life {life} twice"));
                 }
-                process.knows(id);
+                process.knows(id, view.config().count_heard);
                 // Of another process's number others believe that they were told it.
                 if is_first {
                     self.reach.said(now, slot, id, payload.len(), truth);
@@ -174,7 +174,7 @@ impl UserData {
                 if !process.told.insert(id) {
                     return violated(Rule::U1, now, slot, format!("told {named} twice"));
                 }
-                process.knows(id);
+                process.knows(id, view.config().count_heard);
                 Ok(())
             }
             Event::Message { from, payload } => {
@@ -269,8 +269,9 @@ fn violated(rule: Rule, at: Instant, slot: Slot, what: String) -> Verdict {
 }
 
 impl Process {
-    fn knows(&mut self, id: BroadcastId) {
-        if !self.sends.contains_key(&id) {
+    /// It has this to tell; unless others can tell it often enough before it does.
+    fn knows(&mut self, id: BroadcastId, others_count: bool) {
+        if !others_count && !self.sends.contains_key(&id) {
             self.untold.insert(id);
         }
     }
@@ -419,7 +420,7 @@ mod tests {
         assert!(process.shared(false, true, 20).is_some_and(|what| what.contains("claims")));
         let mut quiet = Process::default();
         assert!((0..2 * STARVED).all(|_| quiet.shared(true, false, 20).is_none()));
-        quiet.knows((NodeId::from_u64(1), 1, 1));
+        quiet.knows((NodeId::from_u64(1), 1, 1), false);
         assert!((0..STARVED).any(|_| quiet.shared(true, false, 20).is_some()));
     }
 }
