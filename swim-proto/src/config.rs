@@ -144,6 +144,48 @@ pub struct Config {
     /// Most bytes of a datagram, headers of UDP and IP not counted. 900 (room for the longest Alive
     /// beside an ack) to 65,507.
     pub datagram_max: u16,
+
+    /// By which paths members are reached (`docs/protocol.md` 13). The members of a cluster should all be able to reach
+    /// one another: [`Transport::Hybrid`] reaches any, [`Transport::Datagram`] and [`Transport::Stream`] do not reach
+    /// each other.
+    pub transport: Transport,
+    /// Most carriers (streams that carry what would be datagrams) kept while they have nothing to carry, whoever opened
+    /// them; for one more, the one that was not used for longest is closed. While each has something to carry there may
+    /// be more, up to half of `streams_max`. 1 to 1,024.
+    pub carriers_max: u16,
+    /// A carrier that nothing was put on and nothing came from for this long is closed.
+    pub carrier_idle: Duration,
+}
+
+/// By which paths members are reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Datagrams, as in \[SWIM\]; streams for joins, for comparing state and for the ping over a stream alone.
+    Datagram,
+    /// Streams alone, for networks without UDP: what would be a datagram goes by a carrier.
+    Stream,
+    /// Datagrams, and carriers for those peers whose datagrams keep failing while their streams work.
+    #[default]
+    Hybrid,
+}
+
+impl Transport {
+    /// Every one, in the order of what they try.
+    pub const ALL: [Transport; 3] = [Transport::Datagram, Transport::Stream, Transport::Hybrid];
+
+    /// What operators call it: `udp`, `tcp` or `hybrid`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Datagram => "udp",
+            Transport::Stream => "tcp",
+            Transport::Hybrid => "hybrid",
+        }
+    }
+
+    /// The one of this [`Transport::name`].
+    pub fn of_name(name: &str) -> Option<Transport> {
+        Transport::ALL.into_iter().find(|transport| transport.name() == name)
+    }
 }
 
 /// A variant of the Lifeguard paper's ablation (\[LG\] III to IV, Tables IV to VI).
@@ -214,6 +256,9 @@ impl Config {
             broadcasts_max: 1024,
             broadcast_bytes_max: 4 << 20,
             datagram_max: 1400,
+            transport: Transport::Hybrid,
+            carriers_max: 64,
+            carrier_idle: Duration::from_secs(30),
         }
     }
 
@@ -273,6 +318,7 @@ impl Config {
             heal_interval: Duration::ZERO,
             stall_min: Duration::ZERO,
             stall_max: Duration::ZERO,
+            transport: Transport::Datagram,
             ..Config::lan()
         }
     }
@@ -338,6 +384,8 @@ impl Config {
         range("broadcast_bytes_max", self.broadcast_bytes_max.into(), PAYLOAD_MAX as f64, f64::from(1 << 30))?;
         range("newcomers_per_datagram", self.newcomers_per_datagram.into(), 1.0, 65_535.0)?;
         range("datagram_max", self.datagram_max.into(), 900.0, 65_507.0)?;
+        range("carriers_max", self.carriers_max.into(), 1.0, 1024.0)?;
+        time("carrier_idle", self.carrier_idle)?;
         // Bytes per second; less than the least would not carry what a small cluster says when nothing happens.
         const RATE_MAX: f64 = 1e9;
         for (setting, rate) in [("rate_in", self.rate_in), ("rate_out", self.rate_out)] {

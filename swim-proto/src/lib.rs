@@ -91,10 +91,11 @@ pub mod wire;
 
 pub use action::{Action, STREAM_CREDIT, SeedId, StreamId, StreamInput};
 pub use backlog::Backlog;
-pub use config::{Config, ConfigError, Variant};
+pub use config::{Config, ConfigError, Transport, Variant};
 pub use event::{Cause, Event, MemberEvent};
 pub use membership::{
-    ClusterHash, Incarnation, LocalMember, METADATA_MAX, Member, NAME_MAX, NodeId, State, Suspicion, VERSIONS, Versions,
+    ClusterHash, Incarnation, LocalMember, METADATA_MAX, Member, NAME_MAX, NodeId, Path, State, Suspicion, VERSIONS,
+    Versions,
 };
 pub use node::{CommandError, DatagramError, Node, Status, Way};
 pub use stats::{Drops, Stats};

@@ -18,7 +18,7 @@ pub(crate) mod transition;
 
 pub use identity::{ClusterHash, METADATA_MAX, NAME_MAX, NodeId};
 pub use incarnation::Incarnation;
-pub use member::{LocalMember, Member, State, Suspicion, VERSIONS, Versions};
+pub use member::{LocalMember, Member, Path, State, Suspicion, VERSIONS, Versions};
 pub(crate) use table::Slot;
 
 /// Makes room for so many more. Once it is large it grows by an eighth: tables are most of what a node holds, and half of

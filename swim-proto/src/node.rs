@@ -1,11 +1,13 @@
 //! The machine: what happened goes in, what to do comes out.
 //!
 //! The files beside this one are the stimuli and what they lead to: `commands` (asked), `datagrams` (arrived),
-//! `streams` and `exchanges` (a stream moved), `timeouts` (time passed), `claims` (heard about a member), `probing`,
-//! `suspecting`, `joining`, `oneself`, `graves`; `limits` (not keeping up, and not being let); `actions` is what leaves, `views` what can be looked at. The leaves below
+//! `streams`, `exchanges` and `carriers` (a stream moved), `timeouts` (time passed), `claims` (heard about a member),
+//! `probing`, `suspecting`, `joining`, `oneself`, `graves`; `paths` (by which way it goes); `limits` (not keeping up, and
+//! not being let); `actions` is what leaves, `views` what can be looked at. The leaves below
 //! (`membership`, `detection`, `dissemination`) decide and know nothing of each other; only here is anything done.
 
 mod actions;
+mod carriers;
 mod claims;
 mod commands;
 mod datagrams;
@@ -15,6 +17,7 @@ mod graves;
 mod joining;
 mod limits;
 mod oneself;
+mod paths;
 mod probing;
 mod streams;
 mod suspecting;
@@ -24,6 +27,7 @@ mod views;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 pub use error::{CommandError, DatagramError};
@@ -52,6 +56,7 @@ use crate::time::Instant;
 use crate::timers::{Chore, Timer, Timers};
 use crate::wire::{AddressFault, Profile};
 
+use carriers::Carriers;
 use joining::Joins;
 use limits::Damped;
 use oneself::Rival;
@@ -105,6 +110,9 @@ pub struct Node {
     stream_count: u64,
     /// What others hold of the streams and exchanges.
     guests: Guests,
+    carriers: Carriers,
+    /// From where the packet being handled came, and by which carrier; `None` there: by datagram.
+    came_by: Option<(SocketAddr, Option<StreamId>)>,
     /// The next sync follows a join, after this doubling wait; `None`: all is agreed upon.
     catching_up: Option<Duration>,
     /// Answers to outranked claims that may still be sent before the allowance is filled up again.
@@ -243,6 +251,8 @@ impl Node {
             streams: BTreeMap::new(),
             stream_count: 0,
             guests: Guests::default(),
+            carriers: Carriers::default(),
+            came_by: None,
             catching_up: None,
             echoes: EchoAllowance { left: EchoAllowance::MAX, filled: now },
             corrections: EchoAllowance { left: EchoAllowance::MAX, filled: now },
@@ -301,7 +311,7 @@ impl Node {
     /// Begins an input: nothing has changed yet, and time has come to `now`.
     fn begin(&mut self, now: Instant) -> Instant {
         self.changed.clear();
-        (self.answered, self.unproven_left) = (Answered::No, 0);
+        (self.answered, self.unproven_left, self.came_by) = (Answered::No, 0, None);
         // A large exchange may have named thousands; that memory is not kept for the next ping.
         if self.changed.capacity() > 256 {
             self.changed.shrink_to(64);
@@ -326,7 +336,11 @@ impl Node {
             }
         }
         for (&id, stream) in &self.streams {
-            self.timers.push(self.stream_ends_at(stream), Timer::Stream(id));
+            let at = match stream.step {
+                Step::Carrying => self.carrier_idle_at(id, stream).max(self.now + Duration::from_nanos(1)),
+                _ => self.stream_ends_at(stream),
+            };
+            self.timers.push(at, Timer::Stream(id));
             if let Step::Admitting(joiner) = &stream.step {
                 self.timers.push(joiner.ask_at, Timer::Admit(id));
             }

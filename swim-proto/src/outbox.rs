@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::action::{SeedId, StreamId};
 use crate::event::Cause;
-use crate::membership::record::{Entry, RoundTrip};
+use crate::membership::record::{Entry, RoundTrip, Route};
 use crate::membership::transition::Change;
 use crate::membership::{Incarnation, NodeId, State};
 use crate::time::Instant;
@@ -48,6 +48,11 @@ impl Outgoing {
     /// (Gossip may carry what we say of ourselves.) What is urgent does not ask.
     pub(crate) fn can_wait(&self) -> bool {
         matches!(self.body, Body::Claim { .. }) && !self.urgent
+    }
+
+    /// Whether it may be taken back for the sake of a better answer: an echo.
+    pub(crate) fn is_echo(&self) -> bool {
+        matches!(self.body, Body::Claim { .. } | Body::Newest { .. }) && !self.urgent
     }
 }
 
@@ -145,6 +150,7 @@ pub(crate) struct Seen {
     pub(crate) incarnation: Incarnation,
     pub(crate) since: Instant,
     pub(crate) round_trip: RoundTrip,
+    pub(crate) route: Route,
     pub(crate) case: Option<u32>,
 }
 
@@ -156,6 +162,7 @@ impl Seen {
             incarnation: entry.incarnation(),
             since: entry.since,
             round_trip: entry.round_trip,
+            route: entry.route(),
             case: entry.case(),
         }
     }
@@ -174,19 +181,13 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// Whether there was room.
-    pub(crate) fn push_urgent(&mut self, outgoing: Outgoing) -> bool {
-        push(&mut self.urgent, Outgoing { urgent: true, ..outgoing })
-    }
-
-    /// Whether there was room.
     pub(crate) fn push(&mut self, outgoing: Outgoing) -> bool {
-        push(&mut self.normal, outgoing)
+        push(if outgoing.urgent { &mut self.urgent } else { &mut self.normal }, outgoing)
     }
 
     /// Does not send the claim after all that was pushed last among those that are not urgent.
     pub(crate) fn take_back_claim(&mut self) {
-        let last =
-            self.normal.iter().rposition(|outgoing| matches!(outgoing.body, Body::Claim { .. } | Body::Newest { .. }));
+        let last = self.normal.iter().rposition(Outgoing::is_echo);
         last.map(|at| self.normal.remove(at));
     }
 

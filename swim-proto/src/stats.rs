@@ -17,6 +17,18 @@ pub struct Stats {
     pub stream_bytes_out: u64,
     /// Bytes taken in from streams.
     pub stream_bytes_in: u64,
+    /// Packets written to carriers, which would otherwise be datagrams.
+    pub carried_out: u64,
+    /// Packets taken in from carriers.
+    pub carried_in: u64,
+    /// Carriers opened.
+    pub carriers_opened: u64,
+    /// Carriers that others opened to us.
+    pub carriers_accepted: u64,
+    /// Times a peer was found to be reached by streams and not by datagrams.
+    pub paths_to_stream: u64,
+    /// Times such a peer was found to be reached by datagrams again.
+    pub paths_to_datagram: u64,
     /// Probes begun, of members in turn.
     pub probes: u64,
     /// Of these, answered directly, by way of a helper or a stream.
@@ -120,6 +132,11 @@ pub struct Stats {
     pub suspected: u32,
     /// Streams open.
     pub streams: u32,
+    /// Of these, carriers that may be written to.
+    pub carriers: u32,
+    /// Members known, live or not, that are reached by carrier and not by datagram. With
+    /// [`Transport::Stream`](crate::Transport) all are, and none is counted.
+    pub by_stream: u32,
     /// Local health multiplier: 0 is well.
     pub health: u8,
     /// Whether this node is behind: late, or losing datagrams.
@@ -194,4 +211,10 @@ pub struct Drops {
     pub pulls_full: u64,
     /// Announcements and direct messages from whoever is no known member.
     pub strangers: u64,
+    /// Packets not sent because too many waited for one carrier.
+    pub carrier_full: u64,
+    /// Packets lost with the carrier for which they waited.
+    pub carrier_lost: u64,
+    /// Datagrams that came though none are taken ([`Transport::Stream`](crate::Transport)).
+    pub by_datagram: u64,
 }

@@ -29,8 +29,8 @@ pub use frame::{FrameError, FrameReader};
 pub(crate) use header::version_of;
 pub use header::{FLAG_SEALED, FRAME_MAX, HEADER_LEN, MAGIC, VERSION};
 pub use message::{
-    Ack, Alive, Announce, Ask, Broadcast, Busy, Dead, Grave, Held, Join, Left, Message, Nack, NameTaken, PAYLOAD_MAX,
-    Ping, PingReq, Profile, Pull, SEQUENCE_MAX, Suspect, SyncAgree, SyncBuckets, SyncEnd, SyncFilter, SyncRoot,
-    Tombstone, UserMessage, Want,
+    Ack, Alive, Announce, Ask, Broadcast, Busy, Carry, Dead, Grave, Held, Join, Left, Message, Nack, NameTaken,
+    PAYLOAD_MAX, Ping, PingReq, Profile, Pull, SEQUENCE_MAX, Suspect, SyncAgree, SyncBuckets, SyncEnd, SyncFilter,
+    SyncRoot, Tombstone, UserMessage, Want,
 };
 pub use profile::{PROFILE_MAX, ProfileBytes};

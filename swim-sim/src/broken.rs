@@ -497,6 +497,7 @@ fn member_without_borrows(member: &Member<'_>) -> Member<'static> {
         incarnation: member.incarnation,
         since: member.since,
         rtt: member.rtt,
+        path: member.path,
         suspicion: member.suspicion,
     }
 }

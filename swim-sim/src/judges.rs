@@ -3,7 +3,7 @@
 //! The rules are those of [published-results 5.2], S1 to S14, L1, L2, L4 and L5, those of what applications say, U1 to
 //! U6, and the node's own contract. They were
 //! written from the protocol's rules (`docs/protocol.md`), not from its implementation, and see it only by its public
-//! face ([`View`](crate::observe::View)), its packets and its events. A judge must be *sound* first: right behaviour under any fault that the
+//! face ([`View`]), its packets and its events. A judge must be *sound* first: right behaviour under any fault that the
 //! simulator can make is never a violation; what a judge therefore cannot see is written at its head.
 
 mod accuracy;
@@ -181,12 +181,16 @@ impl Judges {
                 self.owner_speaks(slot, truth);
                 self.judge(now, slot, truth, |process, at| process.transmit(at, to, bytes))
             }
+            Observation::StreamConnect { slot, stream, to } => self.judge(now, slot, truth, |process, _| {
+                process.connect(stream, to);
+                Ok(())
+            }),
             Observation::StreamWrite { slot, stream, bytes } => {
                 self.owner_speaks(slot, truth);
                 self.judge(now, slot, truth, |process, at| process.write(at, stream, bytes))
             }
-            Observation::StreamClosed { slot, stream } => self.judge(now, slot, truth, |process, _| {
-                process.stream_closed(stream);
+            Observation::StreamClosed { slot, stream } => self.judge(now, slot, truth, |process, at| {
+                process.stream_closed(at, stream);
                 Ok(())
             }),
             Observation::Event { slot, event } => {

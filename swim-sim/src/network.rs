@@ -48,6 +48,8 @@ pub struct Network {
     /// The largest datagram that passes, IP and UDP headers included; larger ones vanish without a word. Segments are
     /// cut to fit.
     pub mtu: usize,
+    /// Whether datagrams pass at all. Where they never do, that is no fault that ends: streams do.
+    pub datagrams: bool,
     /// What a host's uplink carries, in bytes a second; `None`: anything at once.
     pub bandwidth: Option<u64>,
     /// How long a packet waits at most for a busy uplink before it is dropped there.
@@ -79,6 +81,7 @@ impl Network {
             reorder_by: Duration::from_millis(50),
             corrupt: Chance::NEVER,
             mtu: 1500,
+            datagrams: true,
             bandwidth: None,
             uplink_queue: Duration::from_millis(100),
         }
@@ -124,6 +127,12 @@ impl Network {
     #[must_use]
     pub fn with_mtu(self, mtu: usize) -> Network {
         Network { mtu, ..self }
+    }
+
+    /// The same on which no datagram passes.
+    #[must_use]
+    pub fn without_datagrams(self) -> Network {
+        Network { datagrams: false, ..self }
     }
 
     /// The same with uplinks of so many bytes a second.

@@ -10,7 +10,8 @@
 //!
 //! **The order.** For each input of a node, whatever it is: [`Observation::Input`] just before the node is given it, then
 //! [`Observation::Said`] if it
-//! was taken and is what an application says, one observation for each action polled ([`Observation::Transmit`], [`Observation::StreamWrite`],
+//! was taken and is what an application says, one observation for each action polled ([`Observation::Transmit`],
+//! [`Observation::StreamConnect`], [`Observation::StreamWrite`],
 //! [`Observation::StreamClosed`], [`Observation::Event`]; others need not be told), then [`Observation::Settled`] once
 //! [`Node::poll_action`] gave `None`. From [`Observation::Transmit`] on, [`Truth::view`] shows the node after the
 //! input. [`Observation::Started`] is followed at once by a drain and [`Observation::Settled`] as if it were an input.
@@ -55,6 +56,15 @@ pub enum Observation<'a> {
         to: SocketAddr,
         /// The datagram.
         bytes: &'a [u8],
+    },
+    /// It opens a stream.
+    StreamConnect {
+        /// Who.
+        slot: Slot,
+        /// The node's own name of the stream.
+        stream: StreamId,
+        /// Where to.
+        to: SocketAddr,
     },
     /// It writes to a stream.
     StreamWrite {

@@ -54,6 +54,7 @@ impl Report {
             "datagrams_per_node_s": round(self.load.datagrams_per_node_s),
             "bytes_per_node_s": round(self.load.bytes_per_node_s()),
             "stream_bytes_per_node_s": round(self.load.stream_bytes_per_node_s),
+            "streams_per_node_s": round(self.load.streams_per_node_s),
             "settled": self.settled.map(load_json),
             "datagrams": self.traffic.datagrams,
             "segments": self.traffic.segments,
@@ -94,6 +95,7 @@ fn load_json(load: Load) -> Value {
         "datagrams_per_node_s": round(load.datagrams_per_node_s),
         "bytes_per_node_s": round(load.bytes_per_node_s()),
         "stream_bytes_per_node_s": round(load.stream_bytes_per_node_s),
+        "streams_per_node_s": round(load.streams_per_node_s),
     })
 }
 
@@ -147,7 +149,11 @@ impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let streams = self.stream_bytes_per_node_s;
         let (datagrams, bytes) = (self.datagrams_per_node_s, self.bytes_per_node_s());
-        write!(f, "{datagrams:.2} datagrams, {bytes:.0} bytes (of which {streams:.0} by stream) per node and second")
+        let opened = self.streams_per_node_s;
+        write!(
+            f,
+            "{datagrams:.2} datagrams, {bytes:.0} bytes (of which {streams:.0} by stream), {opened:.2} streams opened per node and second"
+        )
     }
 }
 

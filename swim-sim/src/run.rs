@@ -326,6 +326,8 @@ pub struct Load {
     pub datagram_bytes_per_node_s: f64,
     /// Bytes in streams, without headers, those sent again included.
     pub stream_bytes_per_node_s: f64,
+    /// Streams opened; each has two ends, and counts once.
+    pub streams_per_node_s: f64,
 }
 
 impl Load {
@@ -335,6 +337,7 @@ impl Load {
             datagrams_per_node_s: per(traffic.datagrams),
             datagram_bytes_per_node_s: per(traffic.datagram_bytes),
             stream_bytes_per_node_s: per(traffic.segment_bytes),
+            streams_per_node_s: per(traffic.opened),
         }
     }
 

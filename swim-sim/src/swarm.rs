@@ -10,7 +10,7 @@ mod schedule;
 
 use std::time::Duration;
 
-use swim_proto::Config;
+use swim_proto::{Config, Transport};
 
 use crate::network::{Bursts, Latency, Network, Zones};
 use crate::scenario::Scenario;
@@ -29,6 +29,7 @@ pub fn scenario(seed: u64) -> Scenario {
     let mut scenario = Scenario::new(nodes, duration);
     scenario.config = config(&mut draw);
     scenario.network = network(&mut draw);
+    paths(&mut scenario, &mut draw);
     scenario.seeds = draw.between(1, 3).min(nodes.into()) as u32;
     scenario.join_over = Duration::from_millis(draw.between(0, 20_000));
     scenario.drift_ppm = *draw.pick(&[0, 0, 0, 50, 1_000, 20_000]);
@@ -132,6 +133,28 @@ fn config(draw: &mut Draw) -> Config {
         config.tombstone_retention = Duration::from_secs(draw.between(300, 900));
     }
     config
+}
+
+/// By which paths members are reached; and sometimes there is no way for datagrams at all.
+fn paths(scenario: &mut Scenario, draw: &mut Draw) {
+    let config = &mut scenario.config;
+    config.transport = match draw.below(10) {
+        0..=2 => Transport::Datagram,
+        3..=5 => Transport::Stream,
+        _ => Transport::Hybrid,
+    };
+    let few = draw.happens(Chance::percent(15.0));
+    if few {
+        config.carriers_max = draw.between(1, 16) as u16;
+    }
+    if draw.happens(Chance::percent(25.0)) {
+        config.carrier_idle = Duration::from_millis(draw.between(500, 60_000));
+    }
+    // Without the ping over a stream nothing would reach anybody.
+    let reaches = config.transport == Transport::Stream || config.transport == Transport::Hybrid && config.stream_probe;
+    if reaches && draw.happens(Chance::percent(25.0)) {
+        scenario.network.datagrams = false;
+    }
 }
 
 fn network(draw: &mut Draw) -> Network {

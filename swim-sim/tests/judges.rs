@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use swim_proto::{Config, Instant};
+use swim_proto::{Config, Instant, Transport};
 use swim_sim::broken::{Broken, Flaw};
 use swim_sim::judges::{Fingerprint, Judges, Rule, Settings, Violation};
 use swim_sim::observe::Slot;
@@ -73,6 +73,11 @@ fn much_talk_and_news() -> Scenario {
     scenario
 }
 
+/// Who does not hear answers hears none by carrier either.
+fn by_datagram_alone() -> Config {
+    Config { transport: Transport::Datagram, ..Config::lan() }
+}
+
 /// The scenario in which a flaw shows.
 fn scenario(flaw: Flaw) -> Scenario {
     match flaw {
@@ -102,8 +107,8 @@ fn scenario(flaw: Flaw) -> Scenario {
         | Flaw::Pesters
         | Flaw::Improvises
         | Flaw::NeverRests
-        | Flaw::Miscounts
-        | Flaw::BuriesUnheard => peace(),
+        | Flaw::Miscounts => peace(),
+        Flaw::BuriesUnheard => peace().config(by_datagram_alone()),
         Flaw::BelievesItsAccusers | Flaw::IgnoresItsObituary => a_partition(),
         Flaw::AnswersItself | Flaw::LosesItsTimers => a_pair(),
         // So many confirmations take longer to come than Min.
@@ -191,7 +196,7 @@ fn a_death_that_is_never_noticed_is_missed_in_the_end_even_by_those_who_do_not_c
 fn burying_the_living_after_faults_stopped_is_no_accident() {
     // As many false deaths as it likes; but none in a cluster to which nothing happens any more.
     let options = Options { false_deaths_max: None, ..judged() };
-    let report = run(Scenario::new(12, seconds(2)), Some(Flaw::BuriesUnheard), options);
+    let report = run(Scenario::new(12, seconds(2)).config(by_datagram_alone()), Some(Flaw::BuriesUnheard), options);
     let violation = caught(&report);
     assert_eq!(violation.rule, Rule::L4, "{violation}");
 }

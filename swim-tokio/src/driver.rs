@@ -59,7 +59,8 @@ const LEAVE_GRACE: Duration = Duration::from_secs(1);
 pub(crate) struct Driver {
     node: Node,
     clock: Clock,
-    udp: UdpSocket,
+    /// None where members are reached by streams alone.
+    udp: Option<UdpSocket>,
     reach: Reach,
     streams: Streams,
     seeds: Seeds,
@@ -152,7 +153,7 @@ impl Driver {
             requests,
             notices,
             status,
-            stats: buffers(&udp),
+            stats: udp.as_ref().map(buffers).unwrap_or_default(),
             udp,
             phase: Phase::Running,
             is_orphan: false,
@@ -187,8 +188,7 @@ impl Driver {
         }
         self.alarm.set(deadline, &self.clock);
         tokio::select! {
-            // An error would say that the runtime is going away, and this task with it.
-            _ = self.udp.readable() => Wake::Datagrams,
+            () = readable(self.udp.as_ref()) => Wake::Datagrams,
             Some(input) = self.inputs.recv() => Wake::Input(input),
             request = self.requests.recv(), if !self.is_orphan => Wake::Request(request),
             () = self.alarm.rings() => Wake::Timer,
@@ -268,7 +268,8 @@ impl Driver {
     /// Whether the turn's budget ended before the socket's datagrams did.
     fn read_datagrams(&mut self) -> bool {
         for _ in 0..DATAGRAMS_PER_TURN {
-            match self.udp.try_recv_from(&mut self.datagram) {
+            let Some(udp) = &self.udp else { return false };
+            match udp.try_recv_from(&mut self.datagram) {
                 Ok((len, from)) => self.backlog.push(Reach::inward(from), &self.datagram[..len]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 // Mostly that nobody listens where something was sent: the node will see for itself.
@@ -384,6 +385,15 @@ impl Driver {
         drop(udp);
         drop((notices, status));
         drop(requests);
+    }
+}
+
+/// Returns when there may be datagrams: never without a socket for them.
+async fn readable(udp: Option<&UdpSocket>) {
+    match udp {
+        // An error would say that the runtime is going away, and this task with it.
+        Some(udp) => _ = udp.readable().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -73,5 +73,5 @@ pub use options::{Options, StartError};
 pub use seeds::SeedError;
 pub use stats::{DriverStats, Stats};
 pub use swim_proto::{
-    CommandError, Config, ConfigError, Incarnation, NodeId, PAYLOAD_MAX, State, Status, Versions, Way,
+    CommandError, Config, ConfigError, Incarnation, NodeId, PAYLOAD_MAX, Path, State, Status, Transport, Versions, Way,
 };

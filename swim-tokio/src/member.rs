@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use swim_proto::{Incarnation, Member, NodeId, State, Versions};
+use swim_proto::{Incarnation, Member, NodeId, Path, State, Versions};
 
 use crate::clock::Clock;
 
@@ -32,6 +32,8 @@ pub struct MemberInfo {
     pub since: Instant,
     /// Smoothed round-trip time of direct probes, once measured.
     pub rtt: Option<Duration>,
+    /// How it is reached from here.
+    pub path: Path,
     /// While it is Suspect: the case against it.
     pub suspicion: Option<SuspicionInfo>,
 }
@@ -65,6 +67,7 @@ impl MemberInfo {
             incarnation: member.incarnation,
             since: clock.instant(member.since),
             rtt: member.rtt,
+            path: member.path,
             suspicion: member.suspicion.map(|suspicion| SuspicionInfo {
                 since: clock.instant(suspicion.since),
                 deadline: clock.instant(suspicion.deadline),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use swim_proto::{CommandError, Config, ConfigError, LocalMember, Node, NodeId};
+use swim_proto::{CommandError, Config, ConfigError, LocalMember, Node, NodeId, Transport};
 use tracing::Instrument;
 
 use crate::clock::{Clock, wall_millis};
@@ -31,7 +31,8 @@ use crate::sockets::{Reach, Sockets};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// The local address of both sockets, UDP and TCP. Port 0: one that is free for both. An unspecified address
+    /// The local address of both sockets, UDP and TCP, or of the one for TCP, if [`Config::transport`] is
+    /// [`Transport::Stream`]. Port 0: one that is free for both. An unspecified address
     /// (`0.0.0.0`, `[::]`) listens on every interface and needs `advertise`; `[::]` serves IPv4 as well, any other
     /// serves its own family alone. An IPv4 address spelt as IPv6 (`[::ffff:10.0.0.7]`) is taken for what it is.
     pub bind: SocketAddr,
@@ -141,8 +142,11 @@ impl Options {
         if let Some(advertise) = advertise.filter(|&advertise| !Reach::of(bind).reaches(advertise)) {
             return Err(StartError::Family { bind, advertise });
         }
-        let sockets = Sockets::bind(bind, self.receive_buffer, self.send_buffer)
-            .map_err(|source| StartError::Bind { address: bind, source })?;
+        let sockets = match self.config.transport {
+            Transport::Stream => Sockets::bind_streams(bind),
+            Transport::Datagram | Transport::Hybrid => Sockets::bind(bind, self.receive_buffer, self.send_buffer),
+        };
+        let sockets = sockets.map_err(|source| StartError::Bind { address: bind, source })?;
         let bound = sockets.bound;
         let mut address = advertise.unwrap_or(Reach::inward(bound));
         if address.port() == 0 {
@@ -160,7 +164,9 @@ impl Options {
         let node = Node::new(clock.now(), local, self.config, self.randomness.unwrap_or_else(random))?;
 
         // Until the system has said so once, the runtime takes the socket for one that cannot send.
-        sockets.udp.writable().await.map_err(|source| StartError::Bind { address: bind, source })?;
+        if let Some(udp) = &sockets.udp {
+            udp.writable().await.map_err(|source| StartError::Bind { address: bind, source })?;
+        }
         let limits = Limits {
             connect_timeout: self.connect_timeout,
             resolve_timeout: self.resolve_timeout,

@@ -1,4 +1,4 @@
-//! The node's two sockets, UDP and TCP, on one port; and which addresses can be reached from them.
+//! The node's sockets, UDP (if it sends datagrams) and TCP, on one port; and which addresses can be reached from them.
 
 use std::io;
 use std::net::{SocketAddr, SocketAddrV6};
@@ -12,14 +12,22 @@ const PORT_ATTEMPTS: u32 = 16;
 /// Connections that wait to be accepted; beyond it the system refuses them.
 const BACKLOG: i32 = 256;
 
-/// Both sockets, bound.
+/// The sockets, bound.
 pub(crate) struct Sockets {
-    pub(crate) udp: UdpSocket,
+    /// None where members are reached by streams alone.
+    pub(crate) udp: Option<UdpSocket>,
     pub(crate) tcp: TcpListener,
     pub(crate) bound: SocketAddr,
 }
 
 impl Sockets {
+    /// Binds TCP, and nothing else.
+    pub(crate) fn bind_streams(address: SocketAddr) -> io::Result<Sockets> {
+        let tcp = bind_tcp(address)?;
+        let bound = tcp.local_addr()?;
+        Ok(Sockets { udp: None, tcp, bound })
+    }
+
     /// Binds TCP, then UDP on the same port. For port 0 the system chooses for TCP, again if UDP's is taken.
     pub(crate) fn bind(address: SocketAddr, receive_buffer: usize, send_buffer: usize) -> io::Result<Sockets> {
         let mut attempt = 1;
@@ -27,7 +35,7 @@ impl Sockets {
             let tcp = bind_tcp(address)?;
             let bound = tcp.local_addr()?;
             match bind_udp(bound, receive_buffer, send_buffer) {
-                Ok(udp) => return Ok(Sockets { udp, tcp, bound }),
+                Ok(udp) => return Ok(Sockets { udp: Some(udp), tcp, bound }),
                 Err(error)
                     if error.kind() == io::ErrorKind::AddrInUse && address.port() == 0 && attempt < PORT_ATTEMPTS =>
                 {
@@ -166,7 +174,7 @@ mod tests {
         for any in ["127.0.0.1:0", "[::1]:0"] {
             let sockets = Sockets::bind(address(any), 1 << 16, 1 << 16).unwrap();
             assert_ne!(sockets.bound.port(), 0);
-            assert_eq!(sockets.udp.local_addr().unwrap(), sockets.bound);
+            assert_eq!(sockets.udp.unwrap().local_addr().unwrap(), sockets.bound);
             assert_eq!(sockets.tcp.local_addr().unwrap(), sockets.bound);
         }
     }

@@ -390,6 +390,7 @@ impl Teller {
             Message::UserMessage(m) => {
                 format!("message for {} {}", self.name(m.target), shortened(&String::from_utf8_lossy(m.payload)))
             }
+            Message::Carry(_) => String::from("carry"),
         }
     }
 }

@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use swim_proto::{Config, ConfigError, VERSIONS, Versions};
+use swim_proto::{Config, ConfigError, Transport, VERSIONS, Versions};
 
 /// A field of [`Config`] that can be set from outside.
 pub struct Setting {
@@ -28,6 +28,8 @@ pub struct Setting {
 
 /// Where a setting is kept, by the kind of its value.
 pub enum Field {
+    /// One of these words: how it is shown, and how it is set, if it is one.
+    Word(&'static [&'static str], fn(&Config) -> &'static str, fn(&mut Config, &str) -> bool),
     /// Any text.
     Text(fn(&mut Config) -> &mut String),
     /// On or off.
@@ -46,7 +48,7 @@ pub enum Field {
     Span(fn(&mut Config) -> &mut Versions),
 }
 
-use Field::{Count8, Count16, Count32, Factor, Span, Switch, Text, Time};
+use Field::{Count8, Count16, Count32, Factor, Span, Switch, Text, Time, Word};
 
 const fn row(key: &'static str, field: Field, meaning: &'static str) -> Setting {
     Setting { key, field, meaning }
@@ -227,7 +229,24 @@ pub static SETTINGS: &[Setting] = &[
         Count16(|c| &mut c.datagram_max),
         "Most bytes of a datagram, headers of UDP and IP not counted",
     ),
+    row(
+        "transport",
+        Word(&["udp", "tcp", "hybrid"], |c| c.transport.name(), set_transport),
+        "By which paths members are reached: udp (TCP for exchanges of state alone), tcp (nothing by UDP, which is not even bound), or hybrid (TCP for the members that UDP does not reach)",
+    ),
+    row(
+        "carriers_max",
+        Count16(|c| &mut c.carriers_max),
+        "Most TCP connections that stand in for UDP kept while nothing is to be sent on them; the one unused for longest makes room",
+    ),
+    row("carrier_idle", Time(|c| &mut c.carrier_idle), "How long such a connection is kept when nothing is sent on it"),
 ];
+
+fn set_transport(config: &mut Config, text: &str) -> bool {
+    let found = Transport::of_name(text);
+    config.transport = found.unwrap_or(config.transport);
+    found.is_some()
+}
 
 /// The setting of this name.
 pub fn find(key: &str) -> Option<&'static Setting> {
@@ -243,6 +262,7 @@ impl Setting {
             Some(())
         }
         let is_set = match self.field {
+            Word(_, _, set) => set(config, text).then_some(()),
             Text(field) => put(field(config), text),
             Switch(field) => put(field(config), text),
             Factor(field) => put(field(config), text),
@@ -253,6 +273,7 @@ impl Setting {
             Time(field) => humantime::parse_duration(text).ok().map(|duration| *field(config) = duration),
         };
         is_set.ok_or_else(|| match self.field {
+            Word(words, ..) => one_of(words),
             Text(_) => "text".to_owned(),
             Switch(_) => "true or false".to_owned(),
             Time(_) => "a duration with its unit, such as 500ms, 10s or 72h".to_owned(),
@@ -266,6 +287,7 @@ impl Setting {
     pub fn show(&self, config: &Config) -> String {
         let config = &mut config.clone();
         match self.field {
+            Word(_, show, _) => show(config).to_owned(),
             Text(field) => field(config).clone(),
             Switch(field) => field(config).to_string(),
             Time(field) => show_duration(*field(config)),
@@ -292,7 +314,7 @@ impl Setting {
     pub fn bounds(&self) -> String {
         const BEYOND: f64 = 1e12;
         let extremes = |config: &mut Config, greatest: bool| match self.field {
-            Text(_) | Switch(_) | Span(_) => {}
+            Word(..) | Text(_) | Switch(_) | Span(_) => {}
             Time(field) => *field(config) = if greatest { Duration::from_secs(BEYOND as u64) } else { Duration::ZERO },
             Factor(field) => *field(config) = if greatest { BEYOND } else { -BEYOND },
             Count8(field) => *field(config) = if greatest { u8::MAX } else { 0 },
@@ -315,6 +337,7 @@ impl Setting {
             }
         }
         match self.field {
+            Word(words, ..) => one_of(words),
             Text(_) => "1 to 255 bytes".to_owned(),
             Span(_) => format!("{} to {}", VERSIONS.min, VERSIONS.max),
             _ => "true or false".to_owned(),
@@ -325,6 +348,14 @@ impl Setting {
 fn parse_span(text: &str) -> Option<Versions> {
     let (min, max) = text.split_once("..").unwrap_or((text, text));
     Some(Versions { min: min.trim().parse().ok()?, max: max.trim().parse().ok()? })
+}
+
+/// `a, b or c`.
+fn one_of(words: &[&str]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        words => words.concat(),
+    }
 }
 
 /// A duration in its largest unit that leaves no fraction: `72h`, `1500ms`, `0s`.
@@ -372,6 +403,7 @@ mod tests {
         for setting in SETTINGS {
             let mut config = Config::lan();
             let other = match setting.field {
+                Word(words, show, _) => words.iter().find(|&&word| word != show(&config)).unwrap(),
                 Text(_) => "another",
                 Switch(_) => ["true", "false"][usize::from(setting.show(&config) == "true")],
                 Time(_) => "4711ms",
@@ -402,7 +434,12 @@ mod tests {
     fn every_number_and_duration_has_bounds_that_its_validation_knows() {
         for setting in SETTINGS {
             let bounds = setting.bounds();
-            assert_eq!(bounds.contains(" to "), !matches!(setting.field, Switch(_)), "{}: {bounds}", setting.key);
+            assert_eq!(
+                bounds.contains(" to "),
+                !matches!(setting.field, Switch(_) | Word(..)),
+                "{}: {bounds}",
+                setting.key
+            );
         }
         assert_eq!(find("probe_interval").unwrap().bounds(), "1ms to 365d");
         assert_eq!(find("sync_interval").unwrap().bounds(), "0s, or 1ms to 365d");

@@ -38,6 +38,8 @@ pub(crate) enum Purpose {
     /// For another member, who is to be told under its own sequence.
     Relay {
         requester: SocketAddr,
+        /// The carrier by which it asked, if it did not by datagram.
+        by: Option<StreamId>,
         seq: u32,
         /// When it is to be told that there is no answer yet, if that is still to be done.
         nack_at: Option<Instant>,
@@ -46,6 +48,8 @@ pub(crate) enum Purpose {
     Verify,
     /// To tell a member that it is held dead, at this incarnation, or accused by hearsay.
     Obituary { buried: Option<Incarnation> },
+    /// To see whether datagrams reach a member that is reached by carrier.
+    Path,
     /// To see whether the holder of a name answers, before somebody else is admitted under it.
     Holder { stream: StreamId },
     /// To see whether anybody answers who is said to have our own name.
@@ -76,11 +80,11 @@ impl Pings {
         self.waiting.push_back(ping);
     }
 
-    /// Gives whom to nack, under which sequence, for the ping that was sent under this one: once.
-    pub(crate) fn take_nack(&mut self, sent: u32) -> Option<(SocketAddr, u32)> {
+    /// Gives whom to nack, by which carrier, under which sequence, for the ping that was sent under this one: once.
+    pub(crate) fn take_nack(&mut self, sent: u32) -> Option<(SocketAddr, Option<StreamId>, u32)> {
         let ping = self.waiting.iter_mut().find(|ping| ping.seq == sent)?;
-        let Purpose::Relay { requester, seq, nack_at } = &mut ping.purpose else { return None };
-        nack_at.take().map(|_| (*requester, *seq))
+        let Purpose::Relay { requester, by, seq, nack_at } = &mut ping.purpose else { return None };
+        nack_at.take().map(|_| (*requester, *by, *seq))
     }
 
     /// The ping that was sent under this sequence, answered: it waits no more.

@@ -23,7 +23,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 use bytes::Bytes;
 
@@ -36,8 +36,8 @@ use crate::wire::{FrameReader, VERSION};
 /// What comes next on a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Step {
-    /// We pinged over it and wait for the ack.
-    Pinged,
+    /// We pinged this member over it and wait for the ack.
+    Pinged(NodeId),
     /// We asked to be let in and read the answer.
     Joining,
     /// We sent our root and wait for what the peer makes of it.
@@ -58,6 +58,8 @@ pub(crate) enum Step {
     Answered,
     /// We asked for a broadcast and wait for it.
     Pulling,
+    /// It carries what would be datagrams, until it ends.
+    Carrying,
     /// Nothing is due any more but the end.
     Ending,
 }
@@ -93,6 +95,8 @@ pub(crate) enum Part {
     },
     /// Our Alive and a Join.
     Join,
+    /// Our Alive, and that what follows is what would be datagrams.
+    Carry,
     /// Our Alive and our root.
     Root,
     Agree,
@@ -150,8 +154,8 @@ impl Part {
 pub(crate) struct Stream {
     pub(crate) step: Step,
     pub(crate) connected: bool,
-    /// Whose it is, if the peer opened it.
-    pub(crate) guest: Option<IpAddr>,
+    /// From where the peer opened it, if it was the peer who did.
+    pub(crate) guest: Option<SocketAddr>,
     /// The version that its packets are written in.
     pub(crate) version: u8,
     pub(crate) reader: FrameReader,
@@ -186,12 +190,12 @@ impl Stream {
         Stream::new(now, step, None)
     }
 
-    /// One that somebody at this host opened.
-    pub(crate) fn from_guest(now: Instant, host: IpAddr) -> Stream {
-        Stream::new(now, Step::Accepted, Some(host))
+    /// One that was opened from there.
+    pub(crate) fn from_guest(now: Instant, from: SocketAddr) -> Stream {
+        Stream::new(now, Step::Accepted, Some(from))
     }
 
-    fn new(now: Instant, step: Step, guest: Option<IpAddr>) -> Stream {
+    fn new(now: Instant, step: Step, guest: Option<SocketAddr>) -> Stream {
         Stream {
             step,
             connected: guest.is_some(),

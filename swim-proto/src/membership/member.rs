@@ -91,8 +91,19 @@ pub struct Member<'a> {
     pub since: Instant,
     /// Smoothed round-trip time of direct probes, once measured.
     pub rtt: Option<Duration>,
+    /// How it is reached from here.
+    pub path: Path,
     /// While it is Suspect, and the local member takes part (a leaver buries nobody): the case against it.
     pub suspicion: Option<Suspicion>,
+}
+
+/// How a member is reached (`docs/protocol.md` 13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// By datagram.
+    Datagram,
+    /// By carrier, because its datagrams kept failing while its streams worked, or because no datagrams are sent at all.
+    Stream,
 }
 
 /// The case against a suspected member (\[LG\] IV-B).

@@ -60,6 +60,33 @@ impl RoundTrip {
     }
 }
 
+/// How a member is reached where both paths may be tried (`docs/protocol.md` 13.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// By datagram. So many of the last probes in a row were answered over a stream alone.
+    Datagram { failed: u8 },
+    /// By carrier. So many probes ago a datagram was last tried.
+    Stream { probes: u8 },
+}
+
+impl Route {
+    pub(crate) const FRESH: Route = Route::Datagram { failed: 0 };
+
+    /// In the one byte that a record has to spare.
+    const STREAM: u8 = 0x80;
+
+    fn to_byte(self) -> u8 {
+        match self {
+            Route::Datagram { failed } => failed & !Route::STREAM,
+            Route::Stream { probes } => probes | Route::STREAM,
+        }
+    }
+
+    pub(crate) fn is_stream(self) -> bool {
+        matches!(self, Route::Stream { .. })
+    }
+}
+
 /// No index: fewer bytes than an `Option`.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -80,6 +107,8 @@ pub(crate) struct Record {
     profile_start: u32,
     profile_len: u16,
     pub(super) state: State,
+    /// A [`Route`].
+    route: u8,
     /// The earliest suspicion timer known to be set for it, of whatever case; zero: none.
     suspicion_armed: Instant,
 }
@@ -101,6 +130,7 @@ impl Record {
             profile_start: 0,
             profile_len: 0,
             state: State::Alive,
+            route: 0,
             suspicion_armed: Instant::ZERO,
         }
     }
@@ -144,6 +174,15 @@ impl Record {
     /// Whether it is known by more than its id.
     pub(crate) fn has_content(&self) -> bool {
         self.profile_len > 0
+    }
+
+    pub(crate) fn route(&self) -> Route {
+        let count = self.route & !Route::STREAM;
+        if self.route < Route::STREAM { Route::Datagram { failed: count } } else { Route::Stream { probes: count } }
+    }
+
+    pub(super) fn set_route(&mut self, route: Route) {
+        self.route = route.to_byte();
     }
 
     /// Its rumor, if one circulates here.

@@ -16,7 +16,7 @@ use hashbrown::HashTable;
 use super::digest::Digest;
 use super::precedence::Status;
 use super::profiles::Profiles;
-use super::record::{Entry, List, NONE, Plight, Record};
+use super::record::{Entry, List, NONE, Plight, Record, Route};
 use super::{ClusterHash, Incarnation, NodeId, State, grow_gently};
 use crate::random::{Random, mix};
 use crate::time::Instant;
@@ -57,6 +57,8 @@ pub(crate) struct Table {
     dead: Vec<Slot>,
     /// The departed, and whoever is known by id alone.
     gone: Vec<Slot>,
+    /// How many are reached by carrier.
+    by_stream: usize,
     digest: Digest,
 }
 
@@ -77,6 +79,7 @@ impl Table {
             walked: 0,
             dead: Vec::new(),
             gone: Vec::new(),
+            by_stream: 0,
             digest: Digest::new(cluster),
         };
         let status = Status::new(content.incarnation, State::Alive);
@@ -195,6 +198,7 @@ impl Table {
     /// Forgets a member that is not the local one, and gives its case and its rumor, if it had any.
     pub(crate) fn remove(&mut self, slot: Slot) -> (Option<u32>, Option<u32>) {
         debug_assert_ne!(slot, Slot::LOCAL);
+        self.set_route(slot, Route::FRESH);
         let digested = self.digested(slot);
         self.mend_digest(slot, digested, None);
         self.delist(slot, self.at(slot).list());
@@ -210,6 +214,19 @@ impl Table {
         self.free.push(slot);
         self.squeeze_profiles();
         left
+    }
+
+    /// From now on the member is reached this way.
+    pub(crate) fn set_route(&mut self, slot: Slot, route: Route) {
+        let record = self.at_mut(slot);
+        let held = record.route();
+        record.set_route(route);
+        self.by_stream = self.by_stream + usize::from(route.is_stream()) - usize::from(held.is_stream());
+    }
+
+    /// How many are reached by carrier.
+    pub(crate) fn by_stream(&self) -> usize {
+        self.by_stream
     }
 
     /// A member's status rises to this one, its content is replaced if some is given, and whoever is named accuses it.
@@ -261,10 +278,14 @@ impl Table {
         if self.profiles.at(held) == profile {
             return;
         }
+        let held_address = self.at(slot).address();
         self.unindex_address(slot);
         let place = self.profiles.replace(held, profile);
         self.at_mut(slot).set_profile(place);
         self.index_address(slot);
+        if self.at(slot).address() != held_address {
+            self.set_route(slot, Route::FRESH);
+        }
         self.squeeze_profiles();
     }
 

@@ -6,6 +6,7 @@ mod telling;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::streams::PACKET_LEN;
 use super::{Node, Status as Standing};
 use crate::action::{Action, SeedId, StreamId};
 use crate::dissemination::BroadcastId;
@@ -48,7 +49,7 @@ impl Node {
 
     fn make_action(&mut self, buf: &mut Vec<u8>) -> Option<Made> {
         while let Some(outgoing) = self.outbox.pop() {
-            if self.encode(&outgoing, buf) {
+            if self.encode_datagram(&outgoing, buf) {
                 self.stats.datagrams_out += 1;
                 self.stats.bytes_out += buf.len() as u64;
                 return Some(Made::Datagram(outgoing.to));
@@ -82,8 +83,7 @@ impl Node {
     /// A datagram to a member's address.
     pub(super) fn send(&mut self, to: SocketAddr, body: Body) {
         let len_max = self.config.datagram_max;
-        let pushed = self.outbox.push(Outgoing { to, body, len_max, piggyback: true, urgent: false });
-        self.stats.drops.outbox_full += u64::from(!pushed);
+        self.post(Outgoing { to, body, len_max, piggyback: true, urgent: false });
     }
 
     pub(super) fn send_to_member(&mut self, slot: Slot, body: Body) {
@@ -96,15 +96,21 @@ impl Node {
     /// as many as came from there: nobody can use us to multiply bytes against others.
     pub(super) fn send_limited(&mut self, to: SocketAddr, body: Body, len_max: usize) {
         let outgoing = self.limited(to, body, len_max);
-        let pushed = self.outbox.push(outgoing);
-        self.stats.drops.outbox_full += u64::from(!pushed);
+        self.post(outgoing);
     }
 
     /// The same, ahead of everything that is not urgent.
     pub(super) fn send_urgent(&mut self, to: SocketAddr, body: Body, len_max: usize) {
         let outgoing = self.limited(to, body, len_max);
-        let pushed = self.outbox.push_urgent(outgoing);
-        self.stats.drops.outbox_full += u64::from(!pushed);
+        self.post(Outgoing { urgent: true, ..outgoing });
+    }
+
+    /// The same, in answer to what came by this carrier, or by datagram, earlier.
+    pub(super) fn send_urgent_by(&mut self, to: SocketAddr, by: Option<StreamId>, body: Body) {
+        let len_max = self.config.datagram_max.into();
+        let came_by = self.came_by.replace((to, by));
+        self.send_urgent(to, body, len_max);
+        self.came_by = came_by;
     }
 
     fn limited(&self, to: SocketAddr, body: Body, len_max: usize) -> Outgoing {
@@ -123,8 +129,7 @@ impl Node {
     // Datagrams.
 
     /// Encodes one datagram. `false`: there is nothing to send after all.
-    fn encode(&mut self, outgoing: &Outgoing, buf: &mut Vec<u8>) -> bool {
-        let source = self.local_id();
+    fn encode_datagram(&mut self, outgoing: &Outgoing, buf: &mut Vec<u8>) -> bool {
         let len_max = usize::from(outgoing.len_max);
         let len_max = if outgoing.piggyback { len_max } else { len_max.min(self.unproven_left) };
         if len_max < HEADER_LEN {
@@ -137,7 +142,34 @@ impl Node {
             return false;
         }
         let version = self.version_for(outgoing.to);
-        let mut writer = PacketWriter::datagram(buf, self.cluster, len_max).speak(version);
+        let writer = PacketWriter::datagram(buf, self.cluster, len_max).speak(version);
+        let len = self.encode(outgoing, writer, in_debt);
+        if len == 0 {
+            return false;
+        }
+        self.rate_out.take(len);
+        self.count_version(version);
+        if !outgoing.piggyback {
+            self.unproven_left -= len.min(self.unproven_left);
+        }
+        true
+    }
+
+    /// Encodes one packet of a carrier, as a frame. Whoever is at its other end has answered there: nothing is withheld,
+    /// and the rate, which is for datagrams, is not charged.
+    pub(super) fn encode_carried(&mut self, outgoing: &Outgoing, version: u8, buf: &mut Vec<u8>) -> bool {
+        let len_max = usize::from(outgoing.len_max).min(PACKET_LEN);
+        let writer = PacketWriter::frame(buf, self.cluster, len_max).speak(version);
+        let is_made = self.encode(outgoing, writer, false) > 0;
+        if is_made {
+            self.count_version(version);
+        }
+        is_made
+    }
+
+    /// Encodes one packet, and gives its length. 0: there is nothing to send after all. In debt, of news only ours is told.
+    fn encode(&mut self, outgoing: &Outgoing, mut writer: PacketWriter<'_>, in_debt: bool) -> usize {
+        let source = self.local_id();
         let mut fits = true;
         match outgoing.body {
             Body::Ping { seq, target, tell } => {
@@ -179,7 +211,7 @@ impl Node {
         if !fits {
             self.stats.drops.unproven += u64::from(!outgoing.piggyback);
             writer.cancel();
-            return false;
+            return 0;
         }
         if outgoing.piggyback && self.has_news() {
             if in_debt {
@@ -191,15 +223,9 @@ impl Node {
         if writer.is_empty() {
             writer.cancel();
             self.stats.drops.rate_out += u64::from(in_debt);
-            return false;
+            return 0;
         }
-        let len = writer.finish();
-        self.rate_out.take(len);
-        self.count_version(version);
-        if !outgoing.piggyback {
-            self.unproven_left -= len.min(self.unproven_left);
-        }
-        true
+        writer.finish()
     }
 
     /// Encodes a direct message. `false`: it would not fit, which was made sure of when it was taken.

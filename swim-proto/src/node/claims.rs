@@ -12,7 +12,7 @@ use crate::dissemination::exchange::Step;
 use crate::dissemination::rumors::Topic;
 use crate::event::Cause;
 use crate::membership::precedence::{Status, content_prevails};
-use crate::membership::record::{Entry, RoundTrip};
+use crate::membership::record::{Entry, RoundTrip, Route};
 use crate::membership::table::News;
 use crate::membership::transition::{Change, changes};
 use crate::membership::{NodeId, Slot, State};
@@ -325,6 +325,9 @@ impl Node {
         }
         if greater_life || !status.state.is_live() {
             self.table.at_mut(slot).round_trip = RoundTrip::default();
+        }
+        if greater_life {
+            self.table.set_route(slot, Route::FRESH);
         }
 
         self.open_case(now, slot, !matches!(cause, Cause::DeclaredBy { .. }));

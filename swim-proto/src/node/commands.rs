@@ -6,13 +6,15 @@ use bytes::Bytes;
 
 use super::claims::Spread;
 use super::{CommandError, Node, Status as Standing, encode_profile};
-use crate::action::SeedId;
+use crate::action::{SeedId, StreamId};
 use crate::config::Config;
 use crate::detection::silence::SuspicionClock;
+use crate::dissemination::exchange::{Step, Stream};
 use crate::event::Cause;
 use crate::membership::precedence::Status;
 use crate::membership::transition::Change;
 use crate::membership::{METADATA_MAX, NodeId, Slot, State};
+use crate::outbox::Body;
 use crate::time::Instant;
 use crate::timers::Chore;
 use crate::wire::Profile;
@@ -55,6 +57,7 @@ impl Node {
         }
         let now = self.begin(now);
         self.status = Standing::Leaving;
+        self.ask_no_more();
         self.stop_joining();
         self.drop_probe();
         self.rival = None;
@@ -71,6 +74,17 @@ impl Node {
             self.finish_leaving();
         }
         Ok(())
+    }
+
+    /// Takes back what waits for a stream and would ask somebody something.
+    fn ask_no_more(&mut self) {
+        let asks = |body: &Body| matches!(body, Body::Ping { .. } | Body::PingReq { .. } | Body::Ask { .. });
+        self.carriers.retain(|body| !asks(body));
+        let pings = |(&id, stream): (&StreamId, &Stream)| matches!(stream.step, Step::Pinged(_)).then_some(id);
+        let pinging: Vec<StreamId> = self.streams.iter().filter_map(pings).collect();
+        for stream in pinging {
+            self.reset_stream(stream);
+        }
     }
 
     /// Replaces the local member's metadata and spreads it.
@@ -141,14 +155,18 @@ impl Node {
                 self.changed.push(self.table.at(slot).id);
             }
         }
-        while let Some((&stream, _)) = self.streams.first_key_value() {
-            self.reset_stream(stream);
+        let streams: Vec<StreamId> = self.streams.keys().copied().collect();
+        for stream in streams {
+            if !self.is_open_carrier(stream) {
+                self.reset_stream(stream);
+            }
         }
         // What is not told yet is others' to tell; and should we come back, a suspicion that starts afresh is told afresh.
         while let Some(rumor) = self.rumors.first() {
             self.drop_rumor(rumor);
         }
         self.fall_silent();
+        self.finish_carriers(self.now);
         self.notify(Change::Left, Slot::LOCAL, Cause::Itself);
     }
 }

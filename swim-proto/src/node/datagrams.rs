@@ -2,8 +2,10 @@
 
 use core::net::SocketAddr;
 
+use super::carriers::ClaimWaits;
 use super::claims::Via;
 use super::{Answered, DatagramError, Node, Status};
+use crate::config::Transport;
 use crate::membership::record::Content;
 use crate::membership::{Slot, State, precedence};
 use crate::outbox::{Body, Notice};
@@ -14,9 +16,22 @@ use crate::wire::{Alive, Ask, Message, Messages, canonical, decode_news, version
 /// The longest datagram taken in: others may be configured to send larger ones than we do.
 const DATAGRAM_LEN_MAX: usize = 65_507;
 
+/// How much of a packet is heard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hearing {
+    All,
+    /// What somebody waits for, and what is said of us: it came above the rate.
+    Due,
+}
+
 impl Node {
     /// A datagram arrived, from this address however the socket spells it: IPv4 as IPv6, with a scope or without.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), DatagramError> {
+        if self.config.transport == Transport::Stream {
+            self.begin(now);
+            self.stats.drops.by_datagram += 1;
+            return Ok(());
+        }
         if self.rate_in.is_exhausted(self.now.max(now)) {
             self.begin(now);
             self.stats.drops.rate_in_whole += 1;
@@ -37,27 +52,41 @@ impl Node {
             return Ok(());
         }
         self.unproven_left = datagram.len();
+        self.came_by = Some((from, None));
         self.heard(now);
+        let hearing = if takes_news { Hearing::All } else { Hearing::Due };
+        self.hear_messages(now, messages, from, datagram.len(), hearing);
+        Ok(())
+    }
+
+    /// The messages of a datagram, or of a carrier's packet. An answer to a stranger may have `len` bytes.
+    pub(super) fn hear_messages(
+        &mut self,
+        now: Instant,
+        messages: Messages<'_>,
+        from: SocketAddr,
+        len: usize,
+        hearing: Hearing,
+    ) {
         if self.status == Status::Left {
-            self.answer_pings_only(now, messages, from, datagram.len());
-            return Ok(());
+            return self.answer_pings_only(now, messages, from, len);
         }
         self.stats.claims_old += u64::from(messages.known());
-        let via = Via::Datagram { from, len: datagram.len() };
+        let via = Via::Datagram { from, len };
         for message in messages {
-            if !takes_news && !self.must_hear(&message) {
+            if hearing == Hearing::Due && !self.must_hear(&message) {
                 continue;
             }
             match message {
-                Message::Ping(ping) => self.hear_ping(now, &ping, from, datagram.len()),
+                Message::Ping(ping) => self.hear_ping(now, &ping, from, len),
                 Message::Ack(ack) => self.hear_ack(now, &ack, Some(from)),
-                Message::PingReq(request) => self.hear_ping_req(now, &request, from, datagram.len()),
+                Message::PingReq(request) => self.hear_ping_req(now, &request, from, len),
                 Message::Nack(nack) => self.hear_nack(&nack),
                 Message::Alive(alive) => self.hear_alive(now, &alive, via),
                 Message::Suspect(suspect) => self.hear_suspect(now, &suspect, via),
                 Message::Dead(dead) => self.hear_dead(now, &dead, via),
                 Message::Left(left) => self.hear_left(now, &left, via),
-                Message::Ask(ask) => self.hear_ask(&ask, from, datagram.len()),
+                Message::Ask(ask) => self.hear_ask(&ask, from, len),
                 Message::Broadcast(broadcast) => self.hear_broadcast(now, &broadcast, via),
                 Message::Announce(announce) => self.hear_announce(now, &announce, from),
                 Message::UserMessage(message) => self.hear_user_message(&message),
@@ -73,13 +102,13 @@ impl Node {
                 | Message::SyncEnd(_)
                 | Message::NameTaken(_)
                 | Message::Busy(_)
-                | Message::Pull(_) => {}
+                | Message::Pull(_)
+                | Message::Carry(_) => {}
             }
             if self.status == Status::Superseded {
                 break;
             }
         }
-        Ok(())
     }
 
     /// What a datagram says that came above the rate: what somebody waits for, and what is said of us.
@@ -145,7 +174,11 @@ impl Node {
     pub(super) fn may_answer(&mut self) -> bool {
         let answered = core::mem::replace(&mut self.answered, Answered::Due);
         if answered == Answered::Echo {
-            self.outbox.take_back_claim();
+            match self.carriers.claim_waits {
+                ClaimWaits::InLane => self.outbox.take_back_claim(),
+                ClaimWaits::OnCarrier(id) => self.carriers.take_back_claim(id),
+                ClaimWaits::Nowhere => {}
+            }
             self.stats.echoes -= 1;
             self.stats.drops.echoes_limited += 1;
         }

@@ -7,9 +7,9 @@ use alloc::sync::Arc;
 
 use core::net::SocketAddr;
 
-use super::Node;
 use super::claims::Via;
 use super::streams::Broken;
+use super::{Node, Status};
 use crate::action::StreamId;
 use crate::detection::probe::Purpose;
 use crate::dissemination::exchange::{Joiner, Part, Step, Stream};
@@ -41,6 +41,9 @@ impl Node {
                 stream.version = version;
             }
         });
+        if self.streams.get(&id).is_some_and(|stream| stream.step == Step::Carrying) {
+            return Ok(self.hear_carried(now, id, messages, packet.len()));
+        }
         // The opener's own Alive, until the message after it says what the stream is for.
         let mut opener: Option<Alive<'_>> = None;
         let mut said = false;
@@ -51,18 +54,31 @@ impl Node {
             let via = Via::Exchange(id);
             match message {
                 Message::Ping(ping) if *step == Step::Accepted => self.hear_stream_ping(id, &ping)?,
-                Message::Ack(ack) if *step == Step::Pinged => self.hear_ack(now, &ack, None),
+                Message::Ack(ack) if let Step::Pinged(target) = *step => {
+                    self.stream_ping_answered(target, ack.incarnation);
+                    // A helper may have been quicker, and the probe be over.
+                    if self.probe.is_some_and(|probe| probe.seq == ack.seq) {
+                        self.hear_ack(now, &ack, None);
+                    }
+                    self.reset_stream(id);
+                }
                 Message::Alive(alive) => match step {
                     Step::Accepted => opener = Some(alive),
                     Step::Joining | Step::Listed | Step::Answered | Step::Told => self.hear_alive(now, &alive, via),
                     Step::Redirected => self.add_candidate(alive.profile.parse().address),
                     _ => return Err(Broken),
                 },
+                // A leaver lets nobody in; the departed has nothing to say.
+                Message::Join(_) | Message::SyncRoot(_) if !self.is_running() => return Err(Broken),
+                Message::Pull(_) | Message::UserMessage(_) if self.status == Status::Left => return Err(Broken),
                 Message::Pull(pull) if *step == Step::Accepted => self.hear_pull(id, &pull),
                 Message::Broadcast(broadcast) if *step == Step::Pulling => self.hear_pulled(now, id, &broadcast)?,
                 Message::UserMessage(message) if *step == Step::Accepted => {
                     self.hear_user_message(&message);
                     self.last_step(id);
+                }
+                Message::Carry(carry) if *step == Step::Accepted => {
+                    self.hear_carry(now, id, &carry, opener.take())?;
                 }
                 Message::Join(join) if *step == Step::Accepted => self.hear_join(now, id, &join, opener.take())?,
                 Message::SyncRoot(root) if *step == Step::Accepted => {
@@ -191,7 +207,7 @@ impl Node {
     }
 
     /// Whether this comes from this very process, which met itself at one of its addresses.
-    fn is_self(&self, alive: &Alive<'_>) -> bool {
+    pub(super) fn is_self(&self, alive: &Alive<'_>) -> bool {
         let local = self.table.local();
         alive.id == local.id && alive.incarnation.life == local.incarnation().life
     }

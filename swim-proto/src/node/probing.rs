@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use super::Node;
 use super::streams::Opening;
+use crate::config::Transport;
 use crate::detection::health::Ended;
 use crate::detection::probe::{Probe, Purpose, Waiting};
 use crate::membership::record::RoundTrip;
@@ -56,6 +57,7 @@ impl Node {
         self.timers.set(Chore::ProbeTimeout, now + timeout);
         let tell = self.config.buddy;
         self.send(address, Body::Ping { seq, target: id, tell });
+        self.try_datagram_in_turn(now, slot);
     }
 
     /// How long a direct ping of this member may take: the base time-out or, if it follows round trips, three times
@@ -77,6 +79,8 @@ impl Node {
     pub(super) fn probe_timed_out(&mut self, now: Instant) {
         let Some(probe) = self.probe else { return };
         let Some(address) = self.probed_address(&probe) else { return };
+        self.doubt_carrier(now, address, probe.started);
+        self.try_datagram(now, probe.slot);
         let budget = probe.ends - now;
         if self.config.retry_probe {
             self.send(address, Body::Ping { seq: probe.seq, target: probe.id, tell: self.config.buddy });
@@ -142,9 +146,19 @@ impl Node {
             return;
         };
         match ping.purpose {
-            Purpose::Relay { requester, seq, .. } => {
-                let len_max = self.config.datagram_max.into();
-                self.send_urgent(requester, Body::Forward { seq, incarnation: ack.incarnation }, len_max);
+            Purpose::Relay { requester, by, seq, .. } => {
+                self.send_urgent_by(requester, by, Body::Forward { seq, incarnation: ack.incarnation });
+            }
+            Purpose::Path => {
+                let Some(slot) = self.table.find(ping.target) else { return };
+                if from != self.table.at(slot).address() {
+                    return;
+                }
+                match self.probe.filter(|probe| probe.slot == slot) {
+                    Some(probe) => self.hear_probe_ack(now, &probe, ack.incarnation, from),
+                    None if ack.incarnation >= self.table.at(slot).incarnation() => self.ping_answered(slot),
+                    None => {}
+                }
             }
             Purpose::Verify | Purpose::Obituary { .. } => {
                 let Some(slot) = self.table.find(ping.target) else { return };
@@ -180,6 +194,9 @@ impl Node {
         if record.state() == State::Suspect {
             self.suspect_answered(probe.slot);
         }
+        if direct {
+            self.ping_answered(probe.slot);
+        }
         // Of two pings nobody can say which one was answered (Karn's rule).
         if direct && !probe.indirect {
             let sample = now - probe.started;
@@ -190,7 +207,10 @@ impl Node {
         self.stats.probes_acked += 1;
         self.damped = self.damped.filter(|damped| damped.member != probe.id);
         self.health.probe_ended(Ended::Acked);
-        self.drop_probe_stream(probe);
+        // Where the path is not known yet, the ping over a stream may still tell of it.
+        if direct || from.is_none() || self.config.transport != Transport::Hybrid {
+            self.drop_probe_stream(probe);
+        }
         self.probe = None;
         self.timers.clear(Chore::ProbeTimeout);
     }
@@ -230,7 +250,8 @@ impl Node {
             return;
         }
         self.send_urgent(from, Body::Ack { seq: ping.seq, asker: ping.source }, len);
-        if self.config.reach_all && self.table.find(ping.source).is_none() {
+        // Whoever opens a carrier has said who it is.
+        if self.config.reach_all && self.came_by_datagram() && self.table.find(ping.source).is_none() {
             self.meet(now, from);
         }
     }
@@ -264,7 +285,8 @@ impl Node {
         let seq = self.draw_seq();
         // [LG] IV-A: at 80 % of what the prober has left, so that it still arrives in time.
         let nack_at = self.config.nack.then(|| now + budget * 4 / 5);
-        let purpose = Purpose::Relay { requester: from, seq: request.seq, nack_at };
+        let by = self.came_by.and_then(|(_, by)| by);
+        let purpose = Purpose::Relay { requester: from, by, seq: request.seq, nack_at };
         self.pings.push(now, Waiting { seq, target: request.target, purpose, gives_up: now + budget });
         if let Some(nack_at) = nack_at {
             self.timers.push(nack_at, Timer::Relay(seq));
@@ -275,10 +297,9 @@ impl Node {
 
     /// The target of a ping-req has not answered at 80 % of the budget.
     pub(super) fn relay_timed_out(&mut self, seq: u32) {
-        if let Some((requester, seq)) = self.pings.take_nack(seq) {
+        if let Some((requester, by, seq)) = self.pings.take_nack(seq) {
             self.stats.nacks_out += 1;
-            let len_max = self.config.datagram_max.into();
-            self.send_urgent(requester, Body::Nack { seq }, len_max);
+            self.send_urgent_by(requester, by, Body::Nack { seq });
         }
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::{Node, Status};
 use crate::action::{STREAM_CREDIT, StreamId, StreamInput};
+use crate::config::Transport;
 use crate::dissemination::BroadcastId;
 use crate::dissemination::exchange::{Part, Step, Stream};
 use crate::membership::NodeId;
@@ -73,18 +74,22 @@ impl Node {
     /// Somebody at this address, however the socket spells it, opened a stream to us. `None`: there is no room for it, or its host has its share; close it.
     pub fn accept_stream(&mut self, now: Instant, from: SocketAddr) -> Option<StreamId> {
         let now = self.begin(now);
-        let host = canonical(from).ip();
+        let from = canonical(from);
+        let host = from.ip();
         // The last quarter of the room is our own: others cannot keep us from opening streams.
         let room = usize::from(self.config.streams_max) * 3 / 4;
         if self.guests.all.streams >= room || self.guests.of(host).streams >= self.share_of(room) {
             self.stats.drops.streams_full += 1;
             return None;
         }
-        if !self.is_running() || !self.has_stream_room() {
+        // Where pings may come by carrier, one who leaves goes on answering them.
+        let answers = matches!(self.status, Status::Leaving | Status::Left);
+        let takes = self.is_running() || answers && self.config.transport != Transport::Datagram;
+        if !takes || !self.has_stream_room() {
             return None;
         }
         self.guests.change(host, |held| held.streams += 1);
-        let mut stream = Stream::from_guest(now, host);
+        let mut stream = Stream::from_guest(now, from);
         stream.version = self.config.versions.min;
         Some(self.add_stream(now, stream))
     }
@@ -120,13 +125,19 @@ impl Node {
             StreamInput::Written(len) => {
                 stream.moved = now;
                 stream.unwritten = stream.unwritten.saturating_sub(len);
+                let carries = stream.step == Step::Carrying;
                 self.announce_write(id);
+                if carries {
+                    self.carrier_written(now, id);
+                }
             }
             StreamInput::Finished => {
                 stream.peer_finished = true;
                 // Whatever is still due will not come.
                 if stream.step == Step::Ending {
                     self.end_if_done(id);
+                } else if stream.step == Step::Carrying {
+                    self.carrier_finished(now, id);
                 } else {
                     self.reset_stream(id);
                     self.stream_ended(now, id);
@@ -169,7 +180,7 @@ impl Node {
         }
         self.stats.syncs_started += u64::from(matches!(opening, Opening::Join | Opening::Sync));
         let (step, part) = match opening {
-            Opening::Ping { seq, target } => (Step::Pinged, Part::Ping { seq, target }),
+            Opening::Ping { seq, target } => (Step::Pinged(target), Part::Ping { seq, target }),
             Opening::Join => (Step::Joining, Part::Join),
             Opening::Sync => (Step::Rooted, Part::Root),
             Opening::Pull(id) => (Step::Pulling, Part::Pull(id)),
@@ -191,13 +202,13 @@ impl Node {
         self.streams.len() < usize::from(self.config.streams_max)
     }
 
-    fn has_stream_room(&mut self) -> bool {
+    pub(super) fn has_stream_room(&mut self) -> bool {
         let room = self.is_stream_free();
         self.stats.drops.streams_full += u64::from(!room);
         room
     }
 
-    fn add_stream(&mut self, now: Instant, stream: Stream) -> StreamId {
+    pub(super) fn add_stream(&mut self, now: Instant, stream: Stream) -> StreamId {
         self.stream_count += 1;
         let id = StreamId(self.stream_count);
         self.streams.insert(id, stream);
@@ -208,7 +219,8 @@ impl Node {
     /// Has a stream's next write polled, if it has something to write, may write, and is not announced yet.
     pub(super) fn announce_write(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        let due = !stream.parts.is_empty() || stream.finish && !stream.finished;
+        let waits = stream.step == Step::Carrying && self.carriers.has_waiting(id);
+        let due = waits || !stream.parts.is_empty() || stream.finish && !stream.finished;
         let long = stream.parts.front().is_some_and(Part::stands_alone);
         let packet_len = if long { LONG_PACKET_LEN } else { PACKET_LEN };
         let credit = stream.unwritten + packet_len + PREFIX_LEN <= STREAM_CREDIT;
@@ -227,14 +239,17 @@ impl Node {
 
     fn remove_stream(&mut self, id: StreamId) -> Option<Stream> {
         let stream = self.streams.remove(&id)?;
-        if let Some(host) = stream.guest {
+        if let Some(from) = stream.guest {
             let exchanges = usize::from(stream.exchange);
-            self.guests.change(host, |held| {
+            self.guests.change(from.ip(), |held| {
                 held.streams -= 1;
                 held.exchanges -= exchanges;
             });
         }
         self.stats.messages_failed += u64::from(stream.mail && !stream.finished);
+        if stream.step == Step::Carrying {
+            self.stats.drops.carrier_lost += self.carriers.remove(id) as u64;
+        }
         Some(stream)
     }
 
@@ -260,6 +275,9 @@ impl Node {
     /// Resets a stream that has had its time.
     pub(super) fn stream_timed_out(&mut self, now: Instant, id: StreamId) {
         let Some(stream) = self.streams.get(&id) else { return };
+        if stream.step == Step::Carrying {
+            return self.carrier_timed_out(now, id);
+        }
         let ends_at = self.stream_ends_at(stream);
         if ends_at > now {
             return self.timers.push(ends_at, Timer::Stream(id));
@@ -276,7 +294,7 @@ impl Node {
         let room = self.exchanges_max();
         let share = self.share_of(room);
         let Some(stream) = self.streams.get_mut(&id) else { return false };
-        let Some(host) = stream.guest else { return false };
+        let Some(host) = stream.guest.map(|guest| guest.ip()) else { return false };
         let taken = self.guests.all.exchanges >= room || self.guests.of(host).exchanges >= share;
         if taken || self.status == Status::Leaving {
             return false;
@@ -291,9 +309,9 @@ impl Node {
     pub(super) fn end_serving(&mut self, id: StreamId) {
         if let Some(stream) = self.streams.get_mut(&id)
             && mem::take(&mut stream.exchange)
-            && let Some(host) = stream.guest
+            && let Some(guest) = stream.guest
         {
-            self.guests.change(host, |held| held.exchanges -= 1);
+            self.guests.change(guest.ip(), |held| held.exchanges -= 1);
         }
     }
 }

@@ -150,7 +150,7 @@ impl Node {
     /// Asks the suspect once more, telling it what it is accused of, and asks others whether they hold more.
     fn verify(&mut self, now: Instant, slot: Slot) {
         let id = self.table.at(slot).id;
-        self.ping_apart(now, slot, Purpose::Verify);
+        self.verify_by_both_ways(now, slot);
         if !self.table.at(slot).incarnation().is_accusable() {
             return;
         }
@@ -201,11 +201,17 @@ impl Node {
     pub(super) fn ping_apart(&mut self, now: Instant, slot: Slot, purpose: Purpose) -> Option<u32> {
         let record = self.table.at(slot);
         let (target, address) = (record.id, record.address()?);
+        let seq = self.wait_for_answer(now, target, purpose);
+        self.send(address, Body::Ping { seq, target, tell: true });
+        Some(seq)
+    }
+
+    /// The sequence number of a ping outside the regular probing, which is about to be sent.
+    pub(super) fn wait_for_answer(&mut self, now: Instant, target: NodeId, purpose: Purpose) -> u32 {
         let seq = self.draw_seq();
         let gives_up = now + self.health.stretch(self.config.probe_interval);
         self.pings.push(now, Waiting { seq, target, purpose, gives_up });
-        self.send(address, Body::Ping { seq, target, tell: true });
-        Some(seq)
+        seq
     }
 
     /// Suspicion timers anew, after the suspicion clock stood still.

@@ -21,11 +21,12 @@ use crate::wire::{Announce, Broadcast, HEADER_LEN, PAYLOAD_MAX, Pull, SEQUENCE_M
 /// How a direct message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// In a datagram, which it must fit.
+    /// In a datagram, which it must fit; or, to a member whose [`Path`](crate::Path) is by stream, over a stream of its
+    /// own.
     Datagram,
     /// Over a stream of its own.
     Stream,
-    /// In a datagram if it fits one, or else over a stream.
+    /// In a datagram if it fits one and its member is reached by datagrams, or else over a stream.
     Auto,
 }
 
@@ -77,12 +78,13 @@ impl Node {
     /// messages.
     pub fn send_message(&mut self, now: Instant, to: NodeId, payload: Bytes, by: Way) -> Result<(), CommandError> {
         let (len, datagram_max) = (payload.len(), message_len_max(&self.config));
-        let by_datagram = match by {
-            Way::Datagram => true,
-            Way::Stream => false,
-            Way::Auto => len <= datagram_max,
+        let (by_datagram, max) = match by {
+            Way::Datagram => (true, datagram_max),
+            Way::Stream => (false, PAYLOAD_MAX),
+            Way::Auto => (len <= datagram_max, PAYLOAD_MAX),
         };
-        let max = if by_datagram { datagram_max } else { PAYLOAD_MAX };
+        // Where datagrams lead nowhere, what would be one has a stream of its own.
+        let by_datagram = by_datagram && !self.is_only_reached_by_stream(to);
         if len > max {
             return Err(CommandError::PayloadTooLong { len, max });
         }

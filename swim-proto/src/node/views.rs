@@ -63,6 +63,8 @@ impl Node {
             pulls: self.pulls.len() as u32,
             suspected: self.cases.len() as u32,
             streams: self.streams.len() as u32,
+            carriers: self.carriers.usable() as u32,
+            by_stream: self.table.by_stream() as u32,
             health: self.health.score(),
             behind: self.is_behind(),
             interval_stretch: if self.config.adaptive_interval { self.load.stretch() } else { 1 },
@@ -110,6 +112,7 @@ impl Node {
             incarnation: seen.incarnation,
             since: seen.since,
             rtt: seen.round_trip.measured().map(|rtt| Duration::from_micros(rtt.smoothed_us.into())),
+            path: self.path_by(seen.route),
             suspicion,
         }
     }

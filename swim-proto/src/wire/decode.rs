@@ -160,7 +160,8 @@ fn is_rare_in_order(kind: u8, body: &[u8]) -> bool {
             | Message::Want(_)
             | Message::SyncEnd(_)
             | Message::Busy(_)
-            | Message::Pull(_),
+            | Message::Pull(_)
+            | Message::Carry(_),
         )
         | None => true,
     }
@@ -220,6 +221,7 @@ fn read_rare(kind: u8, body: &[u8]) -> Option<Option<Message<'_>>> {
             let (origin, life, sequence) = read_broadcast_id(&mut reader)?;
             Message::Pull(reader.finish(Pull { origin, life, sequence })?)
         }
+        kind::CARRY => Message::Carry(read_postcard(body)?),
         _ => return Some(None),
     }))
 }

@@ -107,6 +107,7 @@ impl<'b> PacketWriter<'b> {
             Message::SyncEnd(m) => head.postcard(m),
             Message::NameTaken(m) => head.postcard(m),
             Message::Busy(m) => head.postcard(m),
+            Message::Carry(m) => head.postcard(m),
         };
         let body_len = head.body_len() + tail.len();
         head.precede(message.kind(), body_len);

@@ -71,6 +71,8 @@ pub enum Message<'a> {
     Busy(Busy),
     /// Kind 27: send me this broadcast.
     Pull(Pull),
+    /// Kind 28: what would be datagrams comes on this stream.
+    Carry(Carry),
 }
 
 impl Message<'_> {
@@ -101,6 +103,7 @@ impl Message<'_> {
             Message::NameTaken(_) => kind::NAME_TAKEN,
             Message::Busy(_) => kind::BUSY,
             Message::Pull(_) => kind::PULL,
+            Message::Carry(_) => kind::CARRY,
         }
     }
 }
@@ -136,6 +139,7 @@ pub(super) mod kind {
     pub(in crate::wire) const NAME_TAKEN: u8 = 25;
     pub(in crate::wire) const BUSY: u8 = 26;
     pub(in crate::wire) const PULL: u8 = 27;
+    pub(in crate::wire) const CARRY: u8 = 28;
 }
 
 /// Asks the member `target`, and nobody else, to answer (\[SWIM\] 3.1).
@@ -422,4 +426,12 @@ pub struct NameTaken {
 pub struct Busy {
     /// Ask again after this many milliseconds, at the earliest.
     pub retry_ms: u32,
+}
+
+/// The first packet of a carrier (`docs/protocol.md` 13.2); the sender's own [`Alive`] precedes it in the packet. Each
+/// packet that follows, either way, is what would otherwise be a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carry {
+    /// Who opened the stream.
+    pub source: NodeId,
 }

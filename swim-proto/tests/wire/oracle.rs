@@ -47,6 +47,7 @@ fn expected(kind: u8, body: &[u8]) -> Option<Message<'_>> {
         25 => Message::NameTaken(exact(body)?),
         26 => Message::Busy(exact(body)?),
         27 => Message::Pull(exact(body)?),
+        28 => Message::Carry(exact(body)?),
         _ => panic!("no kind {kind}"),
     };
     let accusable = |incarnation: Incarnation| incarnation.life < 1 << 62 && incarnation.refutation < u32::MAX;

@@ -12,8 +12,8 @@ use swim_proto::*;
 pub(crate) const CLUSTER: ClusterHash = ClusterHash(0x1234_5678);
 
 /// Every kind there is.
-pub(crate) const KINDS: [u8; 24] =
-    [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27];
+pub(crate) const KINDS: [u8; 25] =
+    [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28];
 
 /// Draws messages. What it makes lives for ever: tests are short.
 pub(crate) struct Draw(ChaCha8Rng);
@@ -160,6 +160,7 @@ impl Draw {
             25 => Message::NameTaken(NameTaken { holder: self.address() }),
             26 => Message::Busy(Busy { retry_ms: self.u32() }),
             27 => Message::Pull(Pull { origin: id, life: alive.life, sequence: self.sequence() }),
+            28 => Message::Carry(Carry { source: id }),
             _ => panic!("no kind {kind}"),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use swim_proto::{Config, Variant};
+use swim_proto::{Config, Transport, Variant};
 use swim_sim::{
     Bursts, Chance, Crash, Draw, Fault, Latency, LinkFault, Network, Purpose, Restart, Scenario, Seeds, Talk, Workload,
     Zones,
@@ -34,6 +34,9 @@ pub(crate) struct Stage {
     /// The settings each node starts from
     #[arg(long, value_name = "PROFILE", default_value = "lan")]
     profile: Profile,
+    /// By which paths members are reached; hybrid in all profiles of ours
+    #[arg(long, value_name = "PATHS")]
+    transport: Option<Paths>,
     /// A protocol setting other than the profile's: KEY=VALUE, named as in docs/operations.md; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(crate) set: Vec<Set>,
@@ -82,6 +85,9 @@ pub(crate) struct Stage {
     /// The largest datagram that passes, headers included
     #[arg(long, value_name = "BYTES", default_value_t = 1500, help_heading = "Network")]
     mtu: usize,
+    /// No datagram passes, ever
+    #[arg(long, help_heading = "Network")]
+    no_udp: bool,
     /// What each node's uplink carries
     #[arg(long, value_name = "BYTES/S", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Network")]
     bandwidth: Option<u64>,
@@ -128,6 +134,9 @@ pub(crate) struct Stage {
     /// Nodes whose own link loses half of all packets for a while: WHO@AT..UNTIL
     #[arg(long, value_name = "WHO@SPAN", value_parser = spell, help_heading = "Faults")]
     flaky: Vec<Spell>,
+    /// Nodes from and to which no datagrams pass for a while, and streams do: WHO@AT..UNTIL
+    #[arg(long, value_name = "WHO@SPAN", value_parser = spell, help_heading = "Faults")]
+    no_datagrams: Vec<Spell>,
     /// halves, isolate[:WHO], ring[:REACH], bridge, one-way or flip-flop[:PERIOD], then @AT..UNTIL
     #[arg(long, value_name = "SHAPE@SPAN", value_parser = parting, help_heading = "Faults")]
     partition: Vec<Parting>,
@@ -145,6 +154,16 @@ enum Profile {
     PublishedSwim,
     /// The Lifeguard paper's, with all of its extensions
     PublishedLifeguard,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Paths {
+    /// Datagrams, streams for exchanges alone
+    Udp,
+    /// Streams alone
+    Tcp,
+    /// Datagrams, and streams where those fail
+    Hybrid,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -201,6 +220,9 @@ impl Stage {
             Profile::PublishedSwim => Config::published(Variant::Swim),
             Profile::PublishedLifeguard => Config::published(Variant::Lifeguard),
         };
+        if let Some(paths) = self.transport {
+            config.transport = paths.into();
+        }
         for set in &self.set {
             set.apply(&mut config)?;
         }
@@ -237,6 +259,7 @@ impl Stage {
             reorder_by: self.reorder_by,
             corrupt: self.corrupt,
             mtu: self.mtu,
+            datagrams: !self.no_udp,
             bandwidth: self.bandwidth,
             ..Network::new(self.latency)
         }
@@ -273,6 +296,8 @@ impl Stage {
         let half = Chance::percent(50.0);
         let fault = LinkFault { outbound: half, inbound: half, ..LinkFault::default() };
         each(7, &spells(&self.flaky), &mut |at, slot, lasting| add(at, Fault::Link { slot, fault, lasting }));
+        let fault = LinkFault { no_datagrams: true, ..LinkFault::default() };
+        each(10, &spells(&self.no_datagrams), &mut |at, slot, lasting| add(at, Fault::Link { slot, fault, lasting }));
         let mut draw = draw(8);
         for parting in &self.partition {
             let (partition, flips) = parting.draw(nodes, &mut draw);
@@ -292,6 +317,16 @@ fn moments(moments: &[Moment]) -> Vec<(Who, Duration, Duration)> {
 
 fn spells(spells: &[Spell]) -> Vec<(Who, Duration, Duration)> {
     spells.iter().map(|spell| (spell.who, spell.at, spell.lasting)).collect()
+}
+
+impl From<Paths> for Transport {
+    fn from(paths: Paths) -> Transport {
+        match paths {
+            Paths::Udp => Transport::Datagram,
+            Paths::Tcp => Transport::Stream,
+            Paths::Hybrid => Transport::Hybrid,
+        }
+    }
 }
 
 impl From<CrashKind> for Crash {

@@ -1,7 +1,7 @@
 //! S10, S11 and the contract: collections, time-outs and health stay within their bounds, and the views agree.
 //!
 //! **S10.** Members within `members_max`, tombstones within `tombstones_max` and their retention, streams within
-//! `streams_max`, rumors within the members known. Memory behind no view is not seen: tests that count allocations do.
+//! `streams_max`, carriers within half of that, rumors within the members known. Memory behind no view is not seen: tests that count allocations do.
 //!
 //! **S11.** Health in `[0, S]`. A suspicion's Min is that of the cluster's size when it began (several members may come
 //! and go in one input, so it lies between two sizes), its Max is `β` times that, its deadline no earlier than the
@@ -298,6 +298,11 @@ pub(super) fn census(census: &Census, view: &dyn View) -> Verdict {
     }
     if stats.streams > config.streams_max.into() {
         return over("streams", stats.streams.into(), config.streams_max.into());
+    }
+    // While each has something to carry there may be more than are kept.
+    let carriers_max = u32::from(config.streams_max) / 2;
+    if stats.carriers > carriers_max {
+        return over("carriers", stats.carriers.into(), carriers_max.into());
     }
     let rumored = census.live as u64 + u64::from(stats.tombstones);
     let rumors_max = rumored * (2 + u64::from(config.suspicion_confirmations)) + RUMORS_SPARE;

@@ -42,6 +42,7 @@ impl Fingerprint {
             }
             Observation::Started { .. }
             | Observation::Said { .. }
+            | Observation::StreamConnect { .. }
             | Observation::Input { .. }
             | Observation::Stopped { .. }
             | Observation::ConditionChanged { .. }

@@ -4,7 +4,8 @@
 //! where that is more (protocol 5.2), each further accusation being a rumor of its own (4.4). Every claim in a datagram is counted, but for those that are no rumors: a claim sent
 //! to its own subject or with a ping, ping-req or Ask about it (buddy, obituary, verification), and one that goes back
 //! to the sender of the datagram being answered, about a member that this named, at the head of a datagram of its own
-//! (echo, answer to an Ask: protocol 1.10). Claims on streams are an exchange's. A count begins anew when the claim
+//! (echo, answer to an Ask: protocol 1.10). What a carrier carries counts as a
+//! datagram; claims on other streams are an exchange's. A count begins anew when the claim
 //! could have been forgotten, and when the node asks to be let in. So a rumor that also rides to its subject is not
 //! seen. Once a cluster whose network loses nothing has converged, each of its nodes must at some time have no news left
 //! to tell (protocol 5.6).
@@ -15,7 +16,7 @@
 
 use std::time::Duration;
 
-use swim_proto::{Config, Instant, NodeId};
+use swim_proto::{Config, Instant, NodeId, Transport};
 
 use super::Rule;
 use super::fault::{Verdict, fault, fault_about};
@@ -38,6 +39,8 @@ pub(super) struct Load {
     before: Window,
     nacks: u64,
     ping_reqs: u64,
+    /// What it might have sent of its own accord so far and did not.
+    unspent: u64,
 }
 
 /// One claim's sends.
@@ -54,6 +57,8 @@ struct Window {
     start: Instant,
     /// Datagrams that the node sent of its own accord.
     initiated: u64,
+    /// Packets that it wrote to carriers of its own accord. They may have waited there for long.
+    carried: u64,
     /// Members that an exchange named, each of which may be asked.
     exchanged: u64,
     /// Members that asked to be let in, and claims about ourselves: the holder of each one's name, or whoever is said to
@@ -102,6 +107,11 @@ impl Load {
     /// A datagram was sent of the node's own accord; nacks are counted by [`Load::nack`] instead.
     pub(super) fn initiated(&mut self) {
         self.window.initiated += 1;
+    }
+
+    /// A packet was written to a carrier of the node's own accord.
+    pub(super) fn carried(&mut self) {
+        self.window.carried += 1;
     }
 
     /// So many datagrams were sent on taking one with so many messages that want an answer. One more may be a claim
@@ -169,12 +179,14 @@ impl Load {
             initiated_max(config, elapsed, window.suspicions, exchanged, window.leaving.then_some(live_max)) + asked;
         self.before = window;
         self.window = Window { start: clock, suspicions: suspects, leaving, ..Window::default() };
-        if window.initiated <= bound {
+        self.unspent += bound.saturating_sub(window.initiated);
+        if window.initiated <= bound && window.carried <= self.unspent {
+            self.unspent -= window.carried;
             return Ok(());
         }
         let what = format!(
-            "sent {} datagrams of its own accord in {elapsed:?}; {bound} are explained ({} suspects, {exchanged} members exchanged)",
-            window.initiated, window.suspicions
+            "sent {} datagrams and {} packets by carrier of its own accord in {elapsed:?}; {bound} are explained ({} suspects, {exchanged} members exchanged)",
+            window.initiated, window.carried, window.suspicions
         );
         fault(Rule::S9, what)
     }
@@ -208,7 +220,9 @@ fn initiated_max(config: &Config, elapsed: Duration, suspects: u64, exchanged: u
         if every.is_zero() { 0 } else { (elapsed.as_nanos() / every.as_nanos()) as u64 + 2 }
     };
     let k = u64::from(config.indirect_probes);
-    let probing = times(config.probe_interval) * (1 + k);
+    // A member that is reached by carrier is tried by datagram besides, and once more at the time-out.
+    let tried = if config.transport == Transport::Hybrid { 2 } else { 0 };
+    let probing = times(config.probe_interval) * (1 + k + tried);
     let gossip = times(config.gossip_interval) * 2 * u64::from(config.gossip_fanout);
     let verifying = suspects * 2 * (1 + k) * times(config.probe_interval);
     let leave = leaving.map_or(0, |live| 2 * u64::from(rumor_limit(config, live)));

@@ -144,6 +144,7 @@ pub(super) fn subject(message: &Message<'_>) -> Option<(NodeId, Incarnation)> {
         | Message::SyncEnd(_)
         | Message::NameTaken(_)
         | Message::Busy(_)
-        | Message::Pull(_) => None,
+        | Message::Pull(_)
+        | Message::Carry(_) => None,
     }
 }

@@ -3,6 +3,7 @@
 //! This file keeps the books; what is right is decided by the leaves (`incarnation`, `lattice`, `causes`, `events`,
 //! `wire`, `load`, `bounds`, `oneself`), each with the head of its file saying what it cannot see.
 
+mod carriers;
 mod changes;
 mod records;
 mod speech;
@@ -12,9 +13,10 @@ use std::hash::BuildHasherDefault;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use swim_proto::wire::{Alive, Dead, FrameReader, Grave, Message, Messages, Tombstone, decode};
+use swim_proto::wire::{Alive, Dead, FrameReader, Grave, Message, Tombstone, decode};
 use swim_proto::{
-    Cause, ClusterHash, Event, Incarnation, Instant, Member, MemberEvent, NodeId, State, Status, StreamId,
+    Cause, ClusterHash, Event, Incarnation, Instant, Member, MemberEvent, NodeId, Path, State, Status, StreamId,
+    Transport,
 };
 
 use super::Rule;
@@ -30,6 +32,7 @@ use super::oracle::{Oracle, subject};
 use super::probing::Probing;
 use super::{events, incarnation, oneself, wire};
 use crate::observe::{Command, Input, View};
+use carriers::Carriers;
 
 /// Longest datagram that a node takes.
 const DATAGRAM_MAX: usize = 65_507;
@@ -68,6 +71,7 @@ pub(super) struct Process {
     pub(super) live_max: usize,
     reading: StreamMap,
     writing: StreamMap,
+    carriers: Carriers,
     turn: Turn,
     scratch: Vec<u8>,
     /// When all its members are looked at next, in simulated time.
@@ -78,7 +82,11 @@ pub(super) struct Process {
 #[derive(Debug, Default)]
 struct Turn {
     kind: Kind,
-    /// Of a datagram: where it came from, its bytes and its messages.
+    /// Whether packets of a carrier came.
+    carried: bool,
+    /// Whose packet is being heard, if it came by carrier.
+    peer: Option<SocketAddr>,
+    /// Of a datagram: where it came from. Its bytes, or those of the carrier's packets, and its messages.
     from: Option<SocketAddr>,
     bytes: usize,
     messages: u64,
@@ -156,6 +164,7 @@ impl Process {
             live_max: view.live(),
             reading: StreamMap::default(),
             writing: StreamMap::default(),
+            carriers: Carriers::default(),
             turn: Turn { live: view.live(), ..Turn::default() },
             scratch: Vec::new(),
             scan_at: now,
@@ -190,6 +199,8 @@ impl Process {
     pub(super) fn input(&mut self, at: Moment<'_>, input: Input<'_>) {
         self.turn.begin(at.view);
         match input {
+            // A node that takes none takes none in.
+            Input::Datagram { .. } if at.view.config().transport == Transport::Stream => {}
             Input::Datagram { from, bytes } => {
                 self.turn.kind = Kind::Datagram;
                 self.turn.from = Some(from);
@@ -229,8 +240,15 @@ impl Process {
         // A broken stream stays broken: what follows is not acted upon.
         while let Ok(Some(packet)) = reader.next() {
             let Ok(messages) = decode(packet, self.cluster, FRAME_MAX) else { break };
+            self.turn.peer = self.carriers.peer(stream);
+            if self.turn.peer.is_some() {
+                self.turn.carried = true;
+                self.turn.bytes += packet.len();
+            }
+            self.carriers.accepted(stream, messages.clone());
             messages.for_each(|message| self.hear(at, &message));
         }
+        self.turn.peer = None;
         self.reading.insert(stream, reader);
     }
 
@@ -258,7 +276,9 @@ impl Process {
             return;
         }
         self.turn.named.push(id);
-        if self.turn.kind == Kind::Stream {
+        if let Some(peer) = self.turn.peer {
+            self.carriers.heard(at.clock, peer, id);
+        } else if self.turn.kind == Kind::Stream {
             self.load.exchanged();
         }
         if !matches!(message, Message::Ask(_) | Message::Held(_)) {
@@ -270,7 +290,7 @@ impl Process {
             }
         }
         if let Some(state) = gossiped(message)
-            && self.turn.kind == Kind::Datagram
+            && (self.turn.kind == Kind::Datagram || self.turn.peer.is_some())
         {
             self.turn.claims.push(Claim { id, incarnation, state });
         }
@@ -284,10 +304,22 @@ impl Process {
         }
     }
 
+    /// The node opens a stream.
+    pub(super) fn connect(&mut self, stream: StreamId, to: SocketAddr) {
+        self.carriers.connect(stream, to);
+    }
+
     /// A stream is gone.
-    pub(super) fn stream_closed(&mut self, stream: StreamId) {
+    pub(super) fn stream_closed(&mut self, at: Moment<'_>, stream: StreamId) {
         self.reading.remove(&stream);
         self.writing.remove(&stream);
+        let Some(to) = self.carriers.closed(at.clock, stream) else { return };
+        let turn = self.probing.turn(at.view);
+        for id in at.oracle.ids_at(to) {
+            if let Some(mirror) = self.mirrors.get_mut(id) {
+                mirror.turn = turn;
+            }
+        }
     }
 
     /// All that followed from the input has been done.
@@ -362,11 +394,15 @@ impl Process {
     }
 
     fn judge_answers(&mut self, at: Moment<'_>) -> Verdict {
-        if self.turn.kind != Kind::Datagram {
+        if !self.turn.answers_packets() {
             return Ok(());
         }
-        self.load.beyond_answers(self.turn.asks, self.turn.answers);
         wire::strangers(self.turn.to_strangers, self.turn.bytes)?;
+        self.load.beyond_answers(self.turn.asks, self.turn.answers);
+        if self.turn.carried {
+            // What waited for the carrier before goes with the answers.
+            return Ok(());
+        }
         Load::answered(at.view.config(), self.turn.asks, self.turn.accusations.len() as u64, self.turn.answers)
     }
 
@@ -384,6 +420,11 @@ impl Process {
 }
 
 impl Turn {
+    /// Whether what the node sends answers packets that came, by datagram or by carrier.
+    fn answers_packets(&self) -> bool {
+        self.kind == Kind::Datagram || self.carried
+    }
+
     fn begin(&mut self, view: &dyn View) {
         let Turn { course, mut claims, mut named, mut accusations, mut targets, mut spoken, mut told, .. } =
             std::mem::take(self);

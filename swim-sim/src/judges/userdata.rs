@@ -124,7 +124,10 @@ impl UserData {
                 self.reach.disturbed();
                 Ok(())
             }
-            Observation::Input { .. } | Observation::StreamWrite { .. } | Observation::StreamClosed { .. } => Ok(()),
+            Observation::Input { .. }
+            | Observation::StreamConnect { .. }
+            | Observation::StreamWrite { .. }
+            | Observation::StreamClosed { .. } => Ok(()),
         }
     }
 
@@ -199,6 +202,8 @@ impl UserData {
         for message in messages {
             let id = match message {
                 Message::Broadcast(m) => (m.origin, m.life, m.sequence),
+                // That it is at an earlier one is an answer to its origin (protocol 12.8), and no news of a broadcast.
+                Message::Announce(m) if m.len == 0 => continue,
                 Message::Announce(m) => (m.origin, m.life, m.sequence),
                 Message::Alive(_) | Message::Suspect(_) | Message::Dead(_) | Message::Left(_) => {
                     claims = true;

@@ -61,6 +61,7 @@ pub(super) fn in_own_name(message: &Message<'_>, own: NodeId) -> Verdict {
         Message::UserMessage(m) => m.source,
         Message::Join(m) => m.source,
         Message::SyncRoot(m) => m.source,
+        Message::Carry(m) => m.source,
         _ => return Ok(()),
     };
     if source == own {

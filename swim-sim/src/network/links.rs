@@ -147,6 +147,7 @@ impl Links {
             self.traffic.segments += 1;
             self.traffic.segment_bytes += bytes.len() as u64;
         }
+        self.traffic.opened += u64::from(carried == Carried::SynAck);
         if let Some(filter) = &mut self.filter
             && !filter(&Passing { now, from: sender, to: receiver, carried, bytes })
         {
@@ -162,7 +163,7 @@ impl Links {
             return Fate::Lost;
         }
         let (outbound, inbound) = (self.hosts[from as usize].fault, self.hosts[to as usize].fault);
-        if datagram && (outbound.no_datagrams || inbound.no_datagrams)
+        if datagram && (!self.network.datagrams || outbound.no_datagrams || inbound.no_datagrams)
             || !datagram && (outbound.no_streams || inbound.no_streams)
         {
             self.traffic.severed += 1;

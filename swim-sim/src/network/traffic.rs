@@ -11,6 +11,8 @@ pub struct Traffic {
     pub segments: u64,
     /// Their bytes, those sent again included.
     pub segment_bytes: u64,
+    /// Streams that a host agreed to open, and once more each time that it had to say so again.
+    pub opened: u64,
     /// Packets lost by chance, in bursts included.
     pub lost: u64,
     /// Packets lost to partitions and other faults of links.
@@ -36,6 +38,7 @@ impl Traffic {
             datagram_bytes: self.datagram_bytes - before.datagram_bytes,
             segments: self.segments - before.segments,
             segment_bytes: self.segment_bytes - before.segment_bytes,
+            opened: self.opened - before.opened,
             lost: self.lost - before.lost,
             severed: self.severed - before.severed,
             oversized: self.oversized - before.oversized,

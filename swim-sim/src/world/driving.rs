@@ -187,6 +187,7 @@ impl World {
             }
             Action::Connect { stream, to } => {
                 self.medium.trace.words(now, slot, "connect", &[stream.0]);
+                self.observe(Observation::StreamConnect { slot: Slot(slot), stream, to });
                 self.held_or(slot, Held::Connect { stream, to });
             }
             Action::Finish { stream } => {

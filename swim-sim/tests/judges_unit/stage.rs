@@ -60,6 +60,7 @@ impl Held {
             incarnation: self.incarnation,
             since: Instant::ZERO,
             rtt: None,
+            path: swim_proto::Path::Datagram,
             suspicion: self.suspicion,
         }
     }

@@ -144,11 +144,16 @@ impl Driven for Newer {
                 Action::Transmit { to, datagram: buf }
             }
             Kept::Write(stream) => {
-                // A frame is its length, four bytes, and the packet.
-                let mut packet = scratch.split_off(4);
-                add_unknown(&mut packet, UNKNOWN[1]);
-                buf.extend_from_slice(&(packet.len() as u32).to_le_bytes());
-                buf.extend_from_slice(&packet);
+                // A frame is its length, four bytes, and the packet; a carrier takes several at once.
+                let mut frames = scratch.as_slice();
+                while let Some((len, rest)) = frames.split_first_chunk() {
+                    let (packet, after) = rest.split_at(u32::from_le_bytes(*len) as usize);
+                    let mut packet = packet.to_vec();
+                    add_unknown(&mut packet, UNKNOWN[1]);
+                    buf.extend_from_slice(&(packet.len() as u32).to_le_bytes());
+                    buf.extend_from_slice(&packet);
+                    frames = after;
+                }
                 Action::Write { stream, bytes: buf }
             }
             Kept::Other(action) => action,
@@ -158,9 +163,21 @@ impl Driven for Newer {
 
 /// The change, without what it borrows.
 fn nameless(change: &MemberEvent<'_>) -> MemberEvent<'static> {
-    let Member { id, address, endpoint, versions, state, incarnation, since, rtt, suspicion, .. } = change.member;
-    let member =
-        Member { id, name: "", address, endpoint, metadata: &[], versions, state, incarnation, since, rtt, suspicion };
+    let Member { id, address, endpoint, versions, state, incarnation, since, rtt, path, suspicion, .. } = change.member;
+    let member = Member {
+        id,
+        name: "",
+        address,
+        endpoint,
+        metadata: &[],
+        versions,
+        state,
+        incarnation,
+        since,
+        rtt,
+        path,
+        suspicion,
+    };
     MemberEvent { member, cause: change.cause }
 }
 

@@ -36,7 +36,7 @@ impl Driver {
         while let Some(action) = self.node.poll_action(&mut self.action) {
             match action {
                 Action::Transmit { to, datagram } => {
-                    if !send(&self.udp, self.reach, to, datagram, &mut self.stats) {
+                    if !send(self.udp.as_ref(), self.reach, to, datagram, &mut self.stats) {
                         self.remarks.unreachable(to, self.reach);
                     }
                 }
@@ -73,8 +73,8 @@ impl Driver {
 
 /// A datagram that the socket does not take is lost, and counted: the protocol expects loss, not delay.
 /// `false`: the address is of a family that the socket never reaches.
-fn send(udp: &UdpSocket, reach: Reach, to: SocketAddr, datagram: &[u8], stats: &mut DriverStats) -> bool {
-    let Some(address) = reach.outward(to) else {
+fn send(udp: Option<&UdpSocket>, reach: Reach, to: SocketAddr, datagram: &[u8], stats: &mut DriverStats) -> bool {
+    let (Some(udp), Some(address)) = (udp, reach.outward(to)) else {
         stats.sends_failed += 1;
         return false;
     };

@@ -83,6 +83,9 @@ pub(crate) struct AgentArgs {
     /// After how long a lookup of a seed's name has failed [SWIM_RESOLVE_TIMEOUT, default: 20s]
     #[arg(long, value_name = "DURATION")]
     resolve_timeout: Option<String>,
+    /// By which paths members are reached: udp, tcp or hybrid [SWIM_TRANSPORT, default: hybrid]
+    #[arg(long, value_name = "PATHS")]
+    transport: Option<String>,
     /// A protocol setting; repeatable (all of them: --help) [SWIM_KEY]
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -128,6 +131,10 @@ impl AgentArgs {
         given.extend(self.log_level.iter().map(|text| one(Key::LogLevel, "--log-level", text)));
         given.extend(self.json_logging.iter().map(|text| one(Key::JsonLogging, "--json-logging", text)));
         given.extend(self.stdin_commands.iter().map(|text| one(Key::StdinCommands, "--stdin-commands", text)));
+        given.extend(self.transport.iter().filter_map(|text| {
+            let setting = swim_settings::find("transport")?;
+            Some(one(Key::Protocol(setting), "--transport", text))
+        }));
         for text in &self.set {
             match parse_set(text) {
                 Ok(setting) => given.push(setting),

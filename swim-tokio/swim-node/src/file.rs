@@ -193,6 +193,7 @@ fn wanted(key: Key) -> Wanted {
         Key::Protocol(setting) => match setting.field {
             Field::Text(_) => Wanted::Text("\"production\""),
             Field::Span(_) => Wanted::Text("\"1..2\""),
+            Field::Word(..) => Wanted::Text("\"hybrid\""),
             Field::Switch(_) => Wanted::Switch,
             Field::Time(_) => Wanted::Text("\"500ms\" or \"10s\""),
             Field::Factor(_) => Wanted::Factor,

@@ -52,19 +52,24 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
         ("SWIM_TAGS", "role=environment"),
         ("SWIM_PROBE_INTERVAL", "12s"),
         ("SWIM_CLUSTER", "environment"),
+        ("SWIM_TRANSPORT", "udp"),
     ];
     let (started, settings) = run("environment", FILE, &variables, &[]);
     assert_eq!((&started["name"], &started["profile"]), (&"from-environment".into(), &"local".into()));
     assert_eq!(started["cluster"], "environment");
     assert_eq!(started["tags"], serde_json::json!({"az": "file", "role": "environment"}));
     assert!(settings.contains("probe_interval = 12s (SWIM_PROBE_INTERVAL)"), "{settings}");
+    assert!(settings.contains("transport = udp (SWIM_TRANSPORT)"), "{settings}");
 
-    let flags = ["--name", "from-flag", "--profile", "lan", "--tag", "role=flag", "--set", "probe_interval=13s"];
+    let mut flags =
+        vec!["--name", "from-flag", "--profile", "lan", "--tag", "role=flag", "--set", "probe_interval=13s"];
+    flags.extend(["--transport", "tcp"]);
     let (started, settings) = run("flags", FILE, &variables, &flags);
     assert_eq!((&started["name"], &started["profile"]), (&"from-flag".into(), &"lan".into()));
     assert_eq!(started["cluster"], "environment", "what no flag says stays");
     assert_eq!(started["tags"], serde_json::json!({"az": "file", "role": "flag"}));
     assert!(settings.contains("probe_interval = 13s (--set probe_interval=13s)"), "{settings}");
+    assert!(settings.contains("transport = tcp (--transport)"), "{settings}");
 }
 
 #[test]

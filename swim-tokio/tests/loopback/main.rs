@@ -6,4 +6,5 @@ mod events;
 mod hostile;
 mod lifetime;
 mod membership;
+mod paths;
 mod userdata;

@@ -8,7 +8,7 @@ use super::{Alive, Dead, Left, Message, PacketWriter, Suspect};
 use crate::action::StreamId;
 use crate::dissemination::BroadcastId;
 use crate::dissemination::broadcasts::Broadcasts;
-use crate::dissemination::exchange::Part;
+use crate::dissemination::exchange::{Part, Step};
 use crate::membership::digest::contains;
 use crate::membership::record::Entry;
 use crate::membership::table::Table;
@@ -17,8 +17,8 @@ use crate::outbox::Control;
 use crate::time::Instant;
 use crate::wire::message::Grave;
 use crate::wire::{
-    Ack, Broadcast, Busy, Held, Join, NameTaken, Ping, Pull, SyncAgree, SyncBuckets, SyncEnd, SyncFilter, SyncRoot,
-    Tombstone, UserMessage, Want,
+    Ack, Broadcast, Busy, Carry, Held, Join, NameTaken, Ping, Pull, SyncAgree, SyncBuckets, SyncEnd, SyncFilter,
+    SyncRoot, Tombstone, UserMessage, Want,
 };
 
 /// A joiner that is turned away is told of so many others.
@@ -105,10 +105,20 @@ impl Node {
             } else {
                 writer.finish();
             }
-            stream.unwritten += buf.len();
             self.stats.packets_downgraded += u64::from(version < self.config.versions.max);
         }
-        let done = stream.parts.is_empty();
+        let carries = stream.step == Step::Carrying;
+        if carries {
+            self.write_carried(id, buf);
+        }
+        let waits = carries && self.carriers.has_waiting(id);
+        let Some(stream) = self.streams.get_mut(&id) else { return false };
+        if carries && stream.unwritten == 0 {
+            // From here on it is stuck if nothing moves.
+            self.carriers.takes(self.now, id);
+        }
+        stream.unwritten += buf.len();
+        let done = stream.parts.is_empty() && !waits;
         if done && stream.finish {
             (stream.held, stream.wanted) = (Vec::new(), Vec::new());
         }
@@ -148,6 +158,7 @@ impl Teller<'_> {
                 self.all([Some(Message::Ack(Ack { seq: *seq, incarnation }))], writer)
             }
             Part::Join => self.all([alive_of(self.table.local()), Some(Message::Join(Join { source }))], writer),
+            Part::Carry => self.all([alive_of(self.table.local()), Some(Message::Carry(Carry { source }))], writer),
             Part::Root => {
                 let root = Message::SyncRoot(SyncRoot { source, root: self.table.digest().root() });
                 self.all([alive_of(self.table.local()), Some(root)], writer)

@@ -111,11 +111,13 @@ impl Process {
         }
         let most = self.standstill.most(at.clock, config);
         let pinged = self.mirrors.get(&id).and_then(|mirror| mirror.pinged);
-        let verified = pinged.is_some_and(|(pinged, still)| {
+        let in_time = |asked: Instant, still: Duration| {
             let stretch = case.stretch(config) + most.saturating_sub(still);
-            pinged >= case.since && at.clock <= pinged + stretch
-        });
-        if verified {
+            asked >= case.since && at.clock <= asked + stretch
+        };
+        let by_carrier = at.view.member(id).filter(|member| member.path == Path::Stream);
+        let tried = by_carrier.and_then(|member| self.carriers.tried(at.clock, member.address));
+        if pinged.is_some_and(|(pinged, still)| in_time(pinged, still)) || tried.is_some_and(|at| in_time(at, most)) {
             return Ok(());
         }
         let what = format!("declared member {id} dead without asking it in the last {:?}", case.stretch(config));

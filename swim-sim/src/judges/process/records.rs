@@ -191,6 +191,7 @@ impl Process {
         if member.state.is_live()
             && oneself::takes_part(at.view.status())
             && let Some(mirror) = self.mirrors.get(&id)
+            && (member.path == Path::Datagram || !self.carriers.tries(member.address))
         {
             self.probing.judge_turn(id, mirror.turn, self.live_max, at.view)?;
         }

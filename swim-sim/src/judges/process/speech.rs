@@ -2,30 +2,51 @@
 
 use super::*;
 
+/// On whose accord a packet is sent, besides what answers the packet being taken in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Accord {
+    Own,
+    /// It tells somebody that there is no answer, or what the application says.
+    Others,
+}
+
 impl Process {
     /// The node sends a datagram.
     pub(in crate::judges) fn transmit(&mut self, at: Moment<'_>, to: SocketAddr, bytes: &[u8]) -> Verdict {
-        let config = at.view.config();
-        if self.turn.kind == Kind::Datagram {
+        if at.view.config().transport == Transport::Stream {
+            return super::super::fault::fault(Rule::S7, format!("sent {to} a datagram, and is to send none"));
+        }
+        if self.turn.answers_packets() {
             self.turn.answers += 1;
             if !knows_address(at, to) {
                 self.turn.to_strangers += bytes.len();
             }
         }
         oneself::speaks(at.view.status(), self.turn.kind == Kind::Datagram)?;
+        if self.turn.kind != Kind::Datagram {
+            self.pings(at, bytes);
+        }
+        let accord = self.packet(at, to, bytes)?;
+        if !self.turn.answers_packets() && accord == Accord::Own {
+            self.load.initiated();
+        }
+        Ok(())
+    }
+
+    /// The node sends a packet, in a datagram or on a carrier.
+    fn packet(&mut self, at: Moment<'_>, to: SocketAddr, bytes: &[u8]) -> Result<Accord, super::super::fault::Fault> {
+        let config = at.view.config();
         let mut scratch = std::mem::take(&mut self.scratch);
         let messages = wire::datagram(bytes, self.cluster, config.datagram_max.into(), &mut scratch);
         self.scratch = scratch;
         let messages = messages?;
         self.turn.targets.clear();
         self.turn.targets.extend(messages.clone().filter_map(|message| target(&message)));
-        if self.turn.kind != Kind::Datagram {
-            self.pings(at, messages.clone());
-        }
-        let (mut nacks, mut mail) = (false, false);
+        let (mut nacks, mut mail, mut acks) = (false, false, false);
         for (place, message) in messages.enumerate() {
             self.say(at, &message)?;
             mail |= matches!(message, Message::UserMessage(_));
+            acks |= matches!(message, Message::Ack(_));
             if place == 0 && self.answers(at, to, &message) {
                 continue;
             }
@@ -33,7 +54,7 @@ impl Process {
                 nacks = true;
                 self.load.nack()?;
             }
-            if let Some(claim) = self.rumor(at, to, &message) {
+            if let Some(claim) = self.rumor(at, to, &message, acks) {
                 let (id, _) = subject(&message).expect("a claim has a subject");
                 // What the input taught counts already: it may have been an exchange with all there is.
                 let live_max = self.live_max.max(at.view.live());
@@ -44,14 +65,12 @@ impl Process {
             }
         }
         // What its application says to one is judged as that (U3).
-        if self.turn.kind != Kind::Datagram && !nacks && !mail {
-            self.load.initiated();
-        }
-        Ok(())
+        Ok(if nacks || mail { Accord::Others } else { Accord::Own })
     }
 
     /// It pings of its own accord, not on behalf of another.
-    fn pings(&mut self, at: Moment<'_>, messages: Messages<'_>) {
+    fn pings(&mut self, at: Moment<'_>, packet: &[u8]) {
+        let Ok(messages) = decode(packet, self.cluster, FRAME_MAX.max(DATAGRAM_MAX)) else { return };
         for message in messages {
             if let Message::Ping(ping) = message
                 && let Some(mirror) = self.mirrors.get_mut(&ping.target)
@@ -67,12 +86,16 @@ impl Process {
     /// that it named: an echo, or the answer to an Ask (protocol 1.10). What rides behind it are rumors.
     fn answers(&mut self, at: Moment<'_>, to: SocketAddr, first: &Message<'_>) -> bool {
         let Some((id, _)) = subject(first).filter(|_| gossiped(first).is_some()) else { return false };
+        if self.carriers.was_told_by(at.clock, to, id) {
+            // On a carrier an answer may have to wait for those before it.
+            return true;
+        }
         let answers = self.turn.from == Some(to) && self.turn.named.contains(&id);
         answers && !at.oracle.ids_at(to).contains(&id) && !std::mem::replace(&mut self.turn.answered, true)
     }
 
     /// Tells this message's claim from all others, if it is sent as a rumor.
-    fn rumor(&self, at: Moment<'_>, to: SocketAddr, message: &Message<'_>) -> Option<u64> {
+    fn rumor(&self, at: Moment<'_>, to: SocketAddr, message: &Message<'_>, acks: bool) -> Option<u64> {
         let (kind, id, incarnation, other) = match *message {
             Message::Alive(Alive { id, incarnation, profile }) => {
                 let hash = profile.as_bytes().iter().fold(0_u64, |hash, &byte| hash.rotate_left(7) ^ u64::from(byte));
@@ -86,7 +109,7 @@ impl Process {
         let to_subject = at.oracle.ids_at(to).contains(&id);
         // Whoever departed says so with each ack, for as long as it is asked.
         let own_departure =
-            kind == 3 && id == self.id && at.view.status() == Status::Left && self.turn.from == Some(to);
+            kind == 3 && id == self.id && at.view.status() == Status::Left && (self.turn.from == Some(to) || acks);
         if to_subject || own_departure || self.turn.targets.contains(&id) {
             return None;
         }
@@ -97,14 +120,15 @@ impl Process {
 
     /// The node writes to a stream.
     pub(in crate::judges) fn write(&mut self, at: Moment<'_>, stream: StreamId, bytes: &[u8]) -> Verdict {
+        self.carriers.written(stream);
         let mut writer = self.writing.remove(&stream).unwrap_or_default();
         writer.push(bytes);
-        let verdict = self.write_frames(at, &mut writer);
+        let verdict = self.write_frames(at, stream, &mut writer);
         self.writing.insert(stream, writer);
         verdict
     }
 
-    fn write_frames(&mut self, at: Moment<'_>, writer: &mut FrameReader) -> Verdict {
+    fn write_frames(&mut self, at: Moment<'_>, stream: StreamId, writer: &mut FrameReader) -> Verdict {
         loop {
             let packet = writer.next().map_err(|error| super::super::fault::Fault {
                 rule: Rule::S7,
@@ -112,7 +136,19 @@ impl Process {
                 what: format!("wrote to a stream what is no frame: {error}"),
             })?;
             let Some(packet) = packet else { return Ok(()) };
-            for message in wire::frame(packet, self.cluster)? {
+            if let Some(to) = self.carriers.peer(stream) {
+                oneself::speaks(at.view.status(), true)?;
+                // It may have waited since another turn: for whom it pings is not seen.
+                self.pings(at, packet);
+                let accord = self.packet(at, to, packet)?;
+                if !self.turn.answers_packets() && accord == Accord::Own {
+                    self.load.carried();
+                }
+                continue;
+            }
+            let messages = wire::frame(packet, self.cluster)?;
+            self.carriers.opened(stream, messages.clone());
+            for message in messages {
                 self.say(at, &message)?;
             }
         }

@@ -1,0 +1,399 @@
+//! Carriers: streams that carry what would otherwise be datagrams (`docs/protocol.md` 13.2).
+//!
+//! A carrier is opened to a member's address, says whose it is in its first packet, and is then used both ways for as
+//! long as there is something to carry. What waits for it waits as a description, like any datagram, and is encoded when
+//! it is written: its news is as fresh as that of a datagram. Losing what waits is no more than losing a datagram.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::claims::Via;
+use super::datagrams::Hearing;
+use super::streams::{Broken, PACKET_LEN};
+use super::{Answered, Node};
+use crate::action::StreamId;
+use crate::config::Transport;
+use crate::dissemination::exchange::{Part, Step, Stream};
+use crate::membership::NodeId;
+use crate::outbox::{Body, Control, Outgoing};
+use crate::time::Instant;
+use crate::timers::Timer;
+use crate::wire::{Alive, Carry, Messages, PREFIX_LEN};
+
+/// Most packets that wait for one carrier; beyond it the oldest that is not urgent is dropped.
+const WAITING_MAX: usize = 64;
+
+/// One carrier, besides its stream.
+struct Carrier {
+    /// Where the peer is reached: where we opened it to, or where the peer's Alive says.
+    address: SocketAddr,
+    /// Who opened it and from where, if it was not us.
+    opener: Option<(NodeId, SocketAddr)>,
+    urgent: VecDeque<Outgoing>,
+    normal: VecDeque<Outgoing>,
+    /// When something was last put on it, or came from it.
+    used: Instant,
+    /// When something last came from it.
+    heard: Option<Instant>,
+    /// When the socket last took what was written, or was given the first of what it has not taken since. A peer that
+    /// says much and reads nothing holds no place.
+    taken: Instant,
+}
+
+impl Carrier {
+    fn waiting(&self) -> usize {
+        self.urgent.len() + self.normal.len()
+    }
+}
+
+/// Where the echo waits that was decided on last: a better answer may take its place.
+#[derive(Clone, Copy, Default)]
+pub(super) enum ClaimWaits {
+    /// It could not be sent.
+    #[default]
+    Nowhere,
+    /// Among the datagrams.
+    InLane,
+    OnCarrier(StreamId),
+}
+
+/// All carriers, by stream and by whom they reach.
+#[derive(Default)]
+pub(super) struct Carriers {
+    pub(super) claim_waits: ClaimWaits,
+    all: BTreeMap<StreamId, Carrier>,
+    /// The carrier that is used for this address. Older ones to it are read to their end.
+    to: BTreeMap<SocketAddr, StreamId>,
+}
+
+impl Carriers {
+    /// How many may be written to.
+    pub(super) fn usable(&self) -> usize {
+        self.to.len()
+    }
+
+    /// Whether something waits to be written to this stream.
+    pub(super) fn has_waiting(&self, id: StreamId) -> bool {
+        self.all.get(&id).is_some_and(|carrier| carrier.waiting() > 0)
+    }
+
+    /// The next packet for this stream, urgent ones first.
+    pub(super) fn next(&mut self, id: StreamId) -> Option<Outgoing> {
+        let carrier = self.all.get_mut(&id)?;
+        carrier.urgent.pop_front().or_else(|| carrier.normal.pop_front())
+    }
+
+    /// Does not send the echo that was put last on this one.
+    pub(super) fn take_back_claim(&mut self, id: StreamId) {
+        if let Some(carrier) = self.all.get_mut(&id)
+            && let Some(at) = carrier.normal.iter().rposition(Outgoing::is_echo)
+        {
+            carrier.normal.remove(at);
+        }
+    }
+
+    /// Of what waits only this is sent.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(&Body) -> bool) {
+        for carrier in self.all.values_mut() {
+            carrier.urgent.retain(|outgoing| is_kept(&outgoing.body));
+            carrier.normal.retain(|outgoing| is_kept(&outgoing.body));
+        }
+    }
+
+    /// The socket takes what is written to this stream.
+    pub(super) fn takes(&mut self, now: Instant, id: StreamId) {
+        if let Some(carrier) = self.all.get_mut(&id) {
+            carrier.taken = now;
+        }
+    }
+
+    fn is_used(&self, id: StreamId) -> bool {
+        self.all.get(&id).is_some_and(|carrier| self.to.get(&carrier.address) == Some(&id))
+    }
+
+    /// Nothing more is put on this one of our own accord.
+    fn unlist(&mut self, id: StreamId) {
+        if self.is_used(id)
+            && let Some(carrier) = self.all.get(&id)
+        {
+            self.to.remove(&carrier.address);
+        }
+    }
+
+    /// Its stream is gone; so many packets waited for it.
+    pub(super) fn remove(&mut self, id: StreamId) -> usize {
+        self.unlist(id);
+        self.all.remove(&id).map_or(0, |carrier| carrier.waiting())
+    }
+}
+
+impl Node {
+    /// Puts a packet on a carrier to its address: on `by`, if what it answers came by that one.
+    /// Gives on which it waits, if it does.
+    pub(super) fn carry(&mut self, outgoing: Outgoing, by: Option<StreamId>) -> Option<StreamId> {
+        let (now, to) = (self.now, outgoing.to);
+        let by = by.filter(|&id| self.streams.get(&id).is_some_and(|stream| !stream.finish));
+        let Some(id) = by.or_else(|| self.carriers.to.get(&to).copied()).or_else(|| self.open_carrier(now, to)) else {
+            self.stats.drops.carrier_lost += 1;
+            return None;
+        };
+        let carrier = self.carriers.all.get_mut(&id)?;
+        carrier.used = now;
+        if carrier.waiting() >= WAITING_MAX {
+            self.stats.drops.carrier_full += 1;
+            carrier.normal.pop_front()?;
+        }
+        let urgent = outgoing.urgent;
+        if urgent { &mut carrier.urgent } else { &mut carrier.normal }.push_back(outgoing);
+        self.announce_write(id);
+        let control = &mut self.outbox.control;
+        if urgent && matches!(control.back(), Some(&Control::Write { stream }) if stream == id) {
+            control.rotate_right(1);
+        }
+        Some(id)
+    }
+
+    fn open_carrier(&mut self, now: Instant, to: SocketAddr) -> Option<StreamId> {
+        if self.table.local().address() == Some(to) {
+            return None;
+        }
+        self.make_carrier_room(now);
+        if !self.has_stream_room() {
+            return None;
+        }
+        let mut stream = Stream::to_peer(now, Step::Carrying);
+        stream.version = self.version_for(to);
+        stream.parts.push_back(Part::Carry);
+        let id = self.add_stream(now, stream);
+        self.add_carrier(now, id, to, None);
+        self.stats.carriers_opened += 1;
+        self.outbox.control.push_back(Control::Connect { stream: id, to });
+        Some(id)
+    }
+
+    fn add_carrier(&mut self, now: Instant, id: StreamId, address: SocketAddr, opener: Option<(NodeId, SocketAddr)>) {
+        let (urgent, normal) = (VecDeque::new(), VecDeque::new());
+        self.carriers.all.insert(id, Carrier { address, opener, urgent, normal, used: now, heard: None, taken: now });
+        if opener.is_none() {
+            self.carriers.to.insert(address, id);
+        }
+    }
+
+    /// Makes room for one more carrier: of those with nothing to carry the one that was not used for longest is closed if
+    /// enough are open, and where half of all streams carry, one that has something to carry too. Those on which we put
+    /// nothing of our own accord go first.
+    fn make_carrier_room(&mut self, now: Instant) {
+        let all_max = usize::from(self.config.streams_max) / 2;
+        let kept_max = usize::from(self.config.carriers_max).min(all_max);
+        if self.carriers.all.len() < kept_max {
+            return;
+        }
+        let (mut open, mut idle, mut any) = (0, None, None);
+        for (&id, carrier) in &self.carriers.all {
+            let Some(stream) = self.streams.get(&id).filter(|stream| !stream.finish) else { continue };
+            open += 1;
+            let order = Some((self.carriers.is_used(id), carrier.used, id));
+            let is_idle = stream.connected && stream.unwritten == 0 && carrier.waiting() == 0;
+            if is_idle && (idle.is_none() || order < idle) {
+                idle = order;
+            }
+            if any.is_none() || order < any {
+                any = order;
+            }
+        }
+        let surplus = if open >= all_max { idle.or(any) } else { idle };
+        if let Some((_, _, id)) = surplus.filter(|_| open >= kept_max) {
+            self.close_carrier(now, id);
+        }
+    }
+
+    /// The socket took something: where more carriers are open than are kept, one that has nothing to carry is closed.
+    pub(super) fn carrier_written(&mut self, now: Instant, id: StreamId) {
+        self.carriers.takes(now, id);
+        if self.carriers.all.len() > usize::from(self.config.carriers_max) {
+            self.make_carrier_room(now);
+        }
+    }
+
+    /// Ends a carrier in good order if all is written, else at once.
+    fn close_carrier(&mut self, now: Instant, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        if !stream.connected || stream.unwritten > 0 || self.carriers.has_waiting(id) {
+            return self.reset_stream(id);
+        }
+        (stream.finish, stream.moved) = (true, now);
+        self.carriers.unlist(id);
+        self.timers.push(now + self.config.stream_timeout, Timer::Stream(id));
+        self.announce_write(id);
+    }
+
+    /// The peer will send nothing more on it. What waits is written, and no more.
+    pub(super) fn carrier_finished(&mut self, now: Instant, id: StreamId) {
+        self.carriers.unlist(id);
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        (stream.finish, stream.moved) = (true, now);
+        self.announce_write(id);
+        self.end_if_done(id);
+    }
+
+    /// A probe by carrier was not answered in time. One from which nothing has come since may be that of an earlier
+    /// process, or of a host that is gone: what follows goes by another.
+    pub(super) fn doubt_carrier(&mut self, now: Instant, to: SocketAddr, since: Instant) {
+        let Some(&id) = self.carriers.to.get(&to) else { return };
+        let silent = self.carriers.all.get(&id).is_some_and(|carrier| carrier.heard < Some(since));
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        if silent && stream.connected {
+            (stream.finish, stream.moved) = (true, now);
+            self.carriers.unlist(id);
+            self.announce_write(id);
+        }
+    }
+
+    /// When a stream that carries is to be closed, if nothing moves until then.
+    pub(super) fn carrier_idle_at(&self, id: StreamId, stream: &Stream) -> Instant {
+        let timeout = self.config.stream_timeout;
+        let ends = !stream.connected || stream.finish;
+        match self.carriers.all.get(&id).filter(|_| !ends) {
+            Some(carrier) if stream.unwritten > 0 => carrier.taken + timeout,
+            Some(carrier) if carrier.waiting() == 0 => carrier.used + self.config.carrier_idle,
+            _ => stream.moved + timeout,
+        }
+    }
+
+    /// A carrier's timer fired.
+    pub(super) fn carrier_timed_out(&mut self, now: Instant, id: StreamId) {
+        let Some(stream) = self.streams.get(&id) else { return };
+        let idle_at = self.carrier_idle_at(id, stream);
+        if idle_at > now {
+            // It may get stuck meanwhile.
+            return self.timers.push(idle_at.min(now + self.config.stream_timeout), Timer::Stream(id));
+        }
+        let stuck = !stream.connected || stream.finish || stream.unwritten > 0;
+        if stuck {
+            self.stats.drops.streams_idle += u64::from(!stream.finish);
+            self.reset_stream(id);
+        } else {
+            self.close_carrier(now, id);
+        }
+    }
+
+    /// All carriers are ended, in good order where that is possible: the last news of a departure is on them.
+    pub(super) fn finish_carriers(&mut self, now: Instant) {
+        self.carriers.retain(|body| matches!(body, Body::Ack { .. }));
+        let all: Vec<StreamId> = self.carriers.all.keys().copied().collect();
+        for id in all {
+            self.carriers.unlist(id);
+            let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.connected) else { continue };
+            (stream.finish, stream.moved) = (true, now);
+            self.timers.push(now + self.config.stream_timeout, Timer::Stream(id));
+            self.announce_write(id);
+        }
+    }
+
+    /// Whether this stream carries and is connected: it is ended in good order, not reset.
+    pub(super) fn is_open_carrier(&self, id: StreamId) -> bool {
+        self.streams.get(&id).is_some_and(|stream| stream.step == Step::Carrying && stream.connected)
+    }
+
+    // What comes.
+
+    /// The first packet of a stream says that it carries.
+    pub(super) fn hear_carry(
+        &mut self,
+        now: Instant,
+        id: StreamId,
+        carry: &Carry,
+        opener: Option<Alive<'_>>,
+    ) -> Result<(), Broken> {
+        let alive = opener.filter(|alive| alive.id == carry.source && !self.is_self(alive)).ok_or(Broken)?;
+        let remote = self.streams.get(&id).and_then(|stream| stream.guest).ok_or(Broken)?;
+        self.make_carrier_room(now);
+        let address = alive.profile.parse().address;
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.step = Step::Carrying;
+        }
+        self.stats.carriers_accepted += 1;
+        self.add_carrier(now, id, address, Some((alive.id, remote)));
+        let len = self.config.datagram_max.into();
+        if self.is_running() || self.status == super::Status::Leaving {
+            // Heard before it is known who speaks, like an Alive in a datagram.
+            let from = if remote.ip() == address.ip() { address } else { remote };
+            self.begin_carried(id, from);
+            self.hear_alive(now, &alive, Via::Datagram { from, len });
+        }
+        if self.carrier_peer(id) == Some(address) && self.config.transport != Transport::Datagram {
+            self.prefer_carrier(now, id, address);
+            self.met_by_carrier(alive.id);
+        }
+        Ok(())
+    }
+
+    /// A packet of a carrier is handled like a datagram of its own.
+    fn begin_carried(&mut self, id: StreamId, from: SocketAddr) {
+        self.came_by = Some((from, Some(id)));
+        self.answered = Answered::No;
+        self.newcomers_left = self.config.newcomers_per_datagram;
+    }
+
+    /// What goes to this address goes by this carrier from now on: its peer has just shown that it is there.
+    fn prefer_carrier(&mut self, now: Instant, id: StreamId, address: SocketAddr) {
+        let Some(before) = self.carriers.to.insert(address, id).filter(|&before| before != id) else { return };
+        // One that still connects may never do so where streams can be opened one way only.
+        if self.streams.get(&before).is_some_and(|stream| !stream.connected)
+            && let Some(old) = self.carriers.all.get_mut(&before)
+        {
+            let (urgent, normal) = (core::mem::take(&mut old.urgent), core::mem::take(&mut old.normal));
+            self.reset_stream(before);
+            if let Some(carrier) = self.carriers.all.get_mut(&id) {
+                (carrier.urgent, carrier.normal, carrier.used) = (urgent, normal, now);
+            }
+            self.announce_write(id);
+        }
+    }
+
+    /// From whom the packets of a carrier come: from where we opened it to; or from the address of the member that its
+    /// opener says to be, if that member is known there and the stream comes from that host. Otherwise from a stranger.
+    fn carrier_peer(&self, id: StreamId) -> Option<SocketAddr> {
+        let carrier = self.carriers.all.get(&id)?;
+        let Some((peer, remote)) = carrier.opener else { return Some(carrier.address) };
+        let known = self.table.find(peer).and_then(|slot| self.table.at(slot).address());
+        let is_there = known == Some(carrier.address) && remote.ip() == carrier.address.ip();
+        Some(if is_there { carrier.address } else { remote })
+    }
+
+    /// One packet of a carrier: what would have been a datagram. Gives whether it said anything.
+    pub(super) fn hear_carried(&mut self, now: Instant, id: StreamId, messages: Messages<'_>, len: usize) -> bool {
+        let Some(from) = self.carrier_peer(id).filter(|_| messages.clone().next().is_some()) else { return false };
+        if let Some(carrier) = self.carriers.all.get_mut(&id) {
+            (carrier.used, carrier.heard) = (now, Some(now));
+        }
+        self.stats.carried_in += 1;
+        self.begin_carried(id, from);
+        self.unproven_left += len;
+        // Whoever opened a stream, or accepted ours, is where its packets say: the answer goes there and nowhere else.
+        let len = self.config.datagram_max.into();
+        self.hear_messages(now, messages, from, len, Hearing::All);
+        true
+    }
+
+    // What goes.
+
+    /// Adds what waits for a carrier to what is written to it next, as far as there is room.
+    pub(super) fn write_carried(&mut self, id: StreamId, buf: &mut Vec<u8>) {
+        let longest = PREFIX_LEN + usize::from(self.config.datagram_max).min(PACKET_LEN);
+        while (buf.is_empty() || buf.len() + longest <= PACKET_LEN + PREFIX_LEN)
+            && let Some(outgoing) = self.carriers.next(id)
+        {
+            let version = self.carried_version(id, outgoing.to);
+            self.stats.carried_out += u64::from(self.encode_carried(&outgoing, version, buf));
+        }
+    }
+
+    /// On a carrier that the peer opened, the version of its last packet; on ours, the highest that both are known to
+    /// speak by now (`docs/protocol.md` 15.2).
+    fn carried_version(&self, id: StreamId, to: SocketAddr) -> u8 {
+        let guest = self.streams.get(&id).filter(|stream| stream.guest.is_some());
+        guest.map_or_else(|| self.version_for(to), |stream| stream.version)
+    }
+}

@@ -1,0 +1,93 @@
+//! Members that are reached by stream, because nothing else passes or because theirs is the pair that loses datagrams.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use swim_proto::{Config, Path, Transport};
+use swim_sim::{Carried, Crash, Fault, Network, Options, Run, Scenario, Verdict, World};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A cluster on a network without datagrams, of which one crashes: 120 s of it, under judges.
+fn without_datagrams(nodes: u32, transport: Transport, how: Crash) {
+    let scenario = Scenario::new(nodes, seconds(120))
+        .join_over(seconds(2))
+        .config(Config { transport, ..Config::lan() })
+        .network(Network::default().without_datagrams())
+        .at(seconds(40), Fault::Crash { slot: 7, how });
+    let options = Options { judges: true, false_deaths_max: Some(0), ..Options::default() };
+    let report = Run::new(scenario, 5, options).expect("the settings are valid").finish();
+    assert_eq!(report.verdict, Verdict::Passed, "{report}");
+    assert_eq!((report.crashed, report.detected), (1, 1), "{report}");
+    assert_eq!((report.false_deaths, report.excused_deaths), (0, 0), "{report}");
+    if transport == Transport::Stream {
+        assert_eq!(report.traffic.datagrams, 0, "{report}");
+        assert!(report.converged_s.is_some_and(|s| s < 5.0), "{report}");
+        assert!(report.last.max.is_some_and(|s| s < 30.0), "{report}");
+    }
+}
+
+#[test]
+fn ten_nodes_live_without_datagrams_and_notice_a_killed_process() {
+    without_datagrams(10, Transport::Stream, Crash::Process);
+}
+
+#[test]
+fn ten_nodes_live_without_datagrams_and_notice_a_host_that_is_gone() {
+    without_datagrams(10, Transport::Stream, Crash::Host);
+}
+
+#[test]
+fn a_hundred_nodes_live_without_datagrams_and_notice_a_host_that_is_gone() {
+    without_datagrams(100, Transport::Stream, Crash::Host);
+}
+
+#[test]
+fn nodes_that_use_both_find_out_that_no_datagrams_pass() {
+    without_datagrams(10, Transport::Hybrid, Crash::Process);
+}
+
+/// Pairs between whom no datagrams pass.
+fn is_cut(a: u32, b: u32) -> bool {
+    matches!((a.min(b), a.max(b)), (0, 3) | (1, 4) | (1, 5) | (7, 8))
+}
+
+fn paths(world: &World, nodes: u32) -> Vec<(u32, u32)> {
+    let path = |a: u32, b: u32| world.view(a).and_then(|view| view.member(world.id(b))).map(|member| member.path);
+    let pairs = (0..nodes).flat_map(|a| (0..nodes).map(move |b| (a, b)));
+    pairs.filter(|&(a, b)| a != b && path(a, b) == Some(Path::Stream)).collect()
+}
+
+#[test]
+fn pairs_that_lose_their_datagrams_are_served_by_stream_until_the_loss_ends() {
+    const NODES: u32 = 10;
+    let faulty = Arc::new(AtomicBool::new(false));
+    let scenario = Scenario::new(NODES, seconds(1_000));
+    let mut world = World::new(scenario, 11).expect("the settings are valid");
+    let cut = Arc::clone(&faulty);
+    world.filter(move |passing| {
+        passing.carried != Carried::Datagram || !cut.load(Ordering::Relaxed) || !is_cut(passing.from, passing.to)
+    });
+    world.run_until(seconds(30));
+    assert_eq!(paths(&world, NODES), []);
+
+    faulty.store(true, Ordering::Relaxed);
+    world.run_until(seconds(30 + 120));
+    let expected: Vec<_> =
+        (0..NODES).flat_map(|a| (0..NODES).map(move |b| (a, b))).filter(|&(a, b)| a != b && is_cut(a, b)).collect();
+    assert_eq!(paths(&world, NODES), expected);
+    let suspicions =
+        |world: &World| (0..NODES).map(|slot| world.view(slot).map_or(0, |view| view.stats().suspicions)).sum::<u64>();
+    assert_eq!(suspicions(&world), 0, "helpers and streams answer for whoever datagrams do not reach");
+    assert_eq!((world.measure().false_deaths, world.measure().excused_deaths), (0, 0));
+
+    faulty.store(false, Ordering::Relaxed);
+    world.run_until(seconds(150 + 300));
+    assert_eq!(paths(&world, NODES), []);
+    assert_eq!(suspicions(&world), 0);
+    let carriers = (0..NODES).map(|slot| world.view(slot).map_or(0, |view| view.stats().carriers)).sum::<u32>();
+    assert_eq!(carriers, 0, "a carrier that nobody uses is closed");
+}

@@ -1,0 +1,203 @@
+//! Carriers: whose packets they bring, and what they cost (`docs/protocol.md` 13).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use swim_proto::wire::{Carry, FrameReader, Message, Ping, PingReq};
+use swim_proto::{
+    Action, Config, Incarnation, Instant, LocalMember, Node, NodeId, Path, STREAM_CREDIT, StreamId, StreamInput,
+    Transport,
+};
+use swim_tests::craft::{self, Puppet};
+
+const FIRST: Incarnation = Incarnation { life: 1, refutation: 0 };
+
+fn at(millis: u64) -> Instant {
+    Instant::from_nanos(millis * 1_000_000)
+}
+
+fn address(i: u8) -> SocketAddr {
+    SocketAddr::from(([10, 9, 0, i + 1], 7000))
+}
+
+/// Where a stream of that host comes from.
+fn ephemeral(i: u8) -> SocketAddr {
+    SocketAddr::from(([10, 9, 0, i + 1], 40_000))
+}
+
+fn puppet(i: u8) -> Puppet {
+    Puppet::new(&format!("p{i}"), address(i))
+}
+
+fn own_id() -> NodeId {
+    NodeId::of("swim", "a")
+}
+
+fn node(transport: Transport) -> Node {
+    let local = LocalMember {
+        name: String::from("a"),
+        address: "10.77.0.2:7000".parse().unwrap(),
+        endpoint: None,
+        metadata: Bytes::new(),
+        life: 1,
+    };
+    let config = Config { transport, ..Config::lan() };
+    Node::new(Instant::ZERO, local, config, 1).expect("the settings are valid")
+}
+
+/// A node of this transport that has heard of puppets 0 to 2.
+fn acquainted(transport: Transport) -> Node {
+    let mut node = node(transport);
+    if transport == Transport::Stream {
+        let stream = carrier(&mut node, 0, ephemeral(0));
+        give(&mut node, stream, &(1..3).map(known).collect::<Vec<_>>().concat());
+    } else {
+        let frames: Vec<(Puppet, Vec<u8>)> = (0..3).map(|i| (puppet(i), puppet(i).profile())).collect();
+        let claims: Vec<_> = frames.iter().map(|(puppet, profile)| craft::alive(puppet.id(), FIRST, profile)).collect();
+        node.handle_datagram(at(1), address(0), &craft::datagram("swim", &claims)).unwrap();
+    }
+    assert_eq!(node.live(), 4);
+    drain(&mut node);
+    node
+}
+
+/// A frame that says that a puppet lives.
+fn known(i: u8) -> Vec<u8> {
+    craft::frame("swim", &[craft::alive(puppet(i).id(), FIRST, &puppet(i).profile())])
+}
+
+/// Somebody at `from` opens a carrier as puppet `i`.
+fn carrier(node: &mut Node, i: u8, from: SocketAddr) -> StreamId {
+    let stream = node.accept_stream(at(2), from).expect("there is room");
+    let (puppet, profile) = (puppet(i), puppet(i).profile());
+    let carry = Message::Carry(Carry { source: puppet.id() });
+    give(node, stream, &craft::frame("swim", &[craft::alive(puppet.id(), FIRST, &profile), carry]));
+    stream
+}
+
+fn give(node: &mut Node, stream: StreamId, frames: &[u8]) {
+    node.handle_stream(at(2), stream, StreamInput::Data(frames));
+}
+
+/// What a node does.
+#[derive(Default)]
+struct Done {
+    connects: Vec<(StreamId, SocketAddr)>,
+    writes: Vec<(StreamId, Vec<u8>)>,
+    resets: Vec<StreamId>,
+    datagrams: usize,
+}
+
+impl Done {
+    /// The kinds of the first messages of all packets written to a stream.
+    fn kinds(&self, stream: StreamId) -> Vec<u8> {
+        let mut reader = FrameReader::new();
+        self.writes.iter().filter(|(to, _)| *to == stream).for_each(|(_, bytes)| reader.push(bytes));
+        let mut kinds = Vec::new();
+        while let Some(packet) = reader.next().expect("frames") {
+            kinds.extend(craft::messages("swim", packet).next().map(|message| message.kind()));
+        }
+        kinds
+    }
+}
+
+fn drain(node: &mut Node) -> Done {
+    let (mut buf, mut done) = (Vec::new(), Done::default());
+    while let Some(action) = node.poll_action(&mut buf) {
+        match action {
+            Action::Connect { stream, to } => done.connects.push((stream, to)),
+            Action::Write { stream, bytes } => done.writes.push((stream, bytes.to_vec())),
+            Action::Reset { stream } => done.resets.push(stream),
+            Action::Transmit { .. } => done.datagrams += 1,
+            Action::Finish { .. } | Action::Resolve { .. } | Action::Event(_) => {}
+        }
+    }
+    done
+}
+
+fn ping(seq: u32) -> Vec<u8> {
+    craft::frame("swim", &[Message::Ping(Ping { seq, target: own_id(), source: puppet(0).id() })])
+}
+
+/// A request to ping puppet 1, which only members are served.
+fn ping_req() -> Vec<u8> {
+    let (source, target) = (puppet(0).id(), puppet(1).id());
+    craft::frame("swim", &[Message::PingReq(PingReq { seq: 9, source, target, address: address(1), budget_ms: 500 })])
+}
+
+#[test]
+fn what_a_carrier_brings_is_its_members_only_from_that_members_host() {
+    let mut node = acquainted(Transport::Hybrid);
+    // Another host says that it is puppet 0: it is a stranger, whatever it says.
+    let stream = carrier(&mut node, 0, ephemeral(7));
+    give(&mut node, stream, &ping_req());
+    assert_eq!((node.stats().relays, node.stats().drops.unproven), (0, 1));
+    assert_eq!(node.member(puppet(0).id()).unwrap().path, Path::Datagram, "nor does it say how puppet 0 is reached");
+    // It is answered where it is, and nowhere else.
+    give(&mut node, stream, &ping(5));
+    let done = drain(&mut node);
+    assert_eq!((done.kinds(stream), done.datagrams, done.connects.len()), (vec![2], 0, 0));
+    // Puppet 0's own host is believed.
+    let stream = carrier(&mut node, 0, ephemeral(0));
+    give(&mut node, stream, &ping_req());
+    assert_eq!((node.stats().relays, node.stats().drops.unproven), (1, 1));
+    assert_eq!(node.member(puppet(0).id()).unwrap().path, Path::Stream);
+}
+
+#[test]
+fn a_carrier_says_whose_it_is_or_is_broken() {
+    let mut node = acquainted(Transport::Hybrid);
+    let profile = puppet(0).profile();
+    let carry = Message::Carry(Carry { source: puppet(1).id() });
+    let other = craft::frame("swim", &[craft::alive(puppet(0).id(), FIRST, &profile), carry]);
+    for frame in [craft::frame("swim", &[carry]), other] {
+        let stream = node.accept_stream(at(2), ephemeral(0)).expect("there is room");
+        give(&mut node, stream, &frame);
+        assert_eq!(drain(&mut node).resets, [stream]);
+    }
+    assert_eq!((node.stats().drops.streams_broken, node.stats().carriers_accepted), (2, 0));
+}
+
+#[test]
+fn of_more_than_sixty_four_packets_that_wait_for_a_carrier_the_newest_answers_are_dropped() {
+    let mut node = acquainted(Transport::Stream);
+    let stream = carrier(&mut node, 0, ephemeral(0));
+    give(&mut node, stream, &(0..200).map(ping).collect::<Vec<_>>().concat());
+    assert_eq!(node.stats().drops.carrier_full, 200 - 64);
+    let done = drain(&mut node);
+    let acks = done.kinds(stream).iter().filter(|&&kind| kind == 2).count();
+    assert_eq!((acks, done.datagrams), (64, 0));
+    // What was written makes room.
+    give(&mut node, stream, &ping(200));
+    assert_eq!(drain(&mut node).kinds(stream), [2]);
+}
+
+#[test]
+fn a_peer_that_asks_and_takes_nothing_costs_its_credit_and_is_let_go() {
+    let mut node = acquainted(Transport::Stream);
+    let stuck = carrier(&mut node, 0, ephemeral(0));
+    let (mut written, mut reset_at) = (0, None);
+    let mut now = at(2);
+    while reset_at.is_none() && now < at(2) + Config::lan().stream_timeout * 3 {
+        let asked: Vec<u8> = (0..64).flat_map(ping).collect();
+        node.handle_stream(now, stuck, StreamInput::Data(&asked));
+        let before = drain(&mut node);
+        now += Duration::from_millis(50);
+        node.handle_timeout(now);
+        let after = drain(&mut node);
+        for done in [before, after] {
+            let to_it = done.writes.iter().filter(|(stream, _)| *stream == stuck);
+            written += to_it.map(|(_, bytes)| bytes.len()).sum::<usize>();
+            reset_at = reset_at.or(done.resets.contains(&stuck).then_some(now));
+        }
+    }
+    assert!(written <= STREAM_CREDIT, "{written} bytes for a peer that takes none");
+    assert!(node.stats().drops.carrier_full > 0, "the rest was dropped");
+    let reset_at = reset_at.expect("it was let go, though it never fell silent");
+    assert!(reset_at <= at(2) + Config::lan().stream_timeout + Duration::from_millis(100), "{reset_at:?}");
+    // Whoever reads again is served again.
+    let stream = carrier(&mut node, 0, ephemeral(0));
+    node.handle_stream(now, stream, StreamInput::Data(&ping(1)));
+    assert!(drain(&mut node).kinds(stream).contains(&2));
+}
