@@ -17,9 +17,10 @@ use super::digest::Digest;
 use super::precedence::Status;
 use super::profiles::Profiles;
 use super::record::{Entry, List, NONE, Plight, Record, Route};
-use super::{ClusterHash, Incarnation, NodeId, State, grow_gently};
+use super::{ClusterHash, Incarnation, NodeId, State, Versions, grow_gently};
 use crate::random::{Random, mix};
 use crate::time::Instant;
+use crate::wire::ProfileBytes;
 
 /// A member's place in the table. Reused once the member is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +61,8 @@ pub(crate) struct Table {
     /// How many are reached by carrier.
     by_stream: usize,
     digest: Digest,
+    /// What all whose content was ever held speak: it narrows, and never widens again.
+    spoken: Versions,
 }
 
 impl Table {
@@ -81,6 +84,7 @@ impl Table {
             gone: Vec::new(),
             by_stream: 0,
             digest: Digest::new(cluster),
+            spoken: Versions { min: 0, max: u8::MAX },
         };
         let status = Status::new(content.incarnation, State::Alive);
         let slot = table.insert(id, status, id, Some(content), now);
@@ -155,6 +159,11 @@ impl Table {
         let graves = self.graves_len();
         let drawn = (graves > 0).then(|| random.below(graves))?;
         self.gone.get(drawn).or_else(|| self.dead.get(drawn - self.gone.len())).copied()
+    }
+
+    /// The versions that all members speak, as far as their profiles say; too few rather than too many.
+    pub(crate) fn spoken_by_all(&self) -> Versions {
+        self.spoken
     }
 
     pub(crate) fn digest(&self) -> &Digest {
@@ -280,6 +289,9 @@ impl Table {
         }
         let held_address = self.at(slot).address();
         self.unindex_address(slot);
+        let versions = ProfileBytes::from_validated(profile).versions();
+        self.spoken.min = self.spoken.min.max(versions.min);
+        self.spoken.max = self.spoken.max.min(versions.max);
         let place = self.profiles.replace(held, profile);
         self.at_mut(slot).set_profile(place);
         self.index_address(slot);

@@ -141,7 +141,8 @@ impl Node {
             self.stats.drops.rate_out += 1;
             return false;
         }
-        let version = self.version_for(outgoing.to);
+        let version =
+            if outgoing.piggyback { self.version_for_member(outgoing.to) } else { self.version_for(outgoing.to) };
         let writer = PacketWriter::datagram(buf, self.cluster, len_max).speak(version);
         let len = self.encode(outgoing, writer, in_debt);
         if len == 0 {

@@ -85,6 +85,13 @@ impl Node {
         takes
     }
 
+    /// The same for somebody who is known to be a member, as almost always, without a look where everybody speaks our
+    /// newest.
+    pub(super) fn version_for_member(&self, to: SocketAddr) -> u8 {
+        let newest = self.config.versions.max;
+        if self.table.spoken_by_all().contain(newest) { newest } else { self.version_for(to) }
+    }
+
     /// The version in which to speak to whoever is there: the highest that both know; to whom we do not know, and to
     /// whom we have none in common with, the lowest of ours.
     pub(super) fn version_for(&self, to: SocketAddr) -> u8 {
