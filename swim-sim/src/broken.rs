@@ -24,7 +24,7 @@ pub use flaw::Flaw;
 use misquote::{Misquote, Quote};
 
 /// How much too short [`Flaw::BuriesHastily`] makes suspicions, and how much too long [`Flaw::LosesItsTimers`].
-const HASTE: f64 = 8.0;
+const HASTE: f64 = 6.0;
 
 /// After how long [`Flaw::Resurrects`] does.
 const GRIEF: Duration = Duration::from_secs(2);

@@ -21,7 +21,7 @@ use crate::workload::{Talk, Workload};
 pub fn scenario(seed: u64) -> Scenario {
     let mut draw = Seeds::of(seed).draw(Purpose::Scenario, 0);
     let nodes = nodes(&mut draw);
-    let duration = Duration::from_secs(if draw.happens(Chance::percent(80.0)) {
+    let duration = Duration::from_secs(if draw.happens(Chance::percent(85.0)) {
         draw.between(120, if nodes > 200 { 180 } else { 300 })
     } else {
         draw.between(30, 120)

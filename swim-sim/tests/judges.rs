@@ -115,7 +115,9 @@ fn scenario(flaw: Flaw) -> Scenario {
         Flaw::BuriesUnconfirmed => a_crash().config(Config { suspicion_confirmations: 5, ..Config::lan() }),
         // It suspects the other within three seconds; Min is four.
         Flaw::IgnoresItsStalls => {
-            a_pair().at(Duration::from_millis(13_500), Fault::Pause { slot: BROKEN, lasting: seconds(10) })
+            let config = Config { suspicion_alpha: 4.0, ..Config::lan() };
+            let pause = Fault::Pause { slot: BROKEN, lasting: seconds(10) };
+            a_pair().config(config).at(Duration::from_millis(13_500), pause)
         }
         Flaw::KeepsToItself => metadata(),
         Flaw::PassesOver => Scenario::new(12, seconds(60)),

@@ -62,9 +62,9 @@ fn the_recently_dead_do_not_lengthen_the_next_suspicion() {
     assert!(suspected.is_some());
     let case = (0..2).find_map(|i| cluster.node(i).member(cluster.id(2)).and_then(|member| member.suspicion));
     let case = case.expect("it is suspected");
-    // n = 3: Min = 4 * max(1, log10 3) * 1 s, and at once, since fewer than K = 3 others could confirm.
-    assert_eq!(case.timeout_min, 4 * SECOND);
-    assert_eq!(case.deadline - case.since, 4 * SECOND);
+    // n = 3: Min = 3 * max(1, log10 3) * 1 s, and at once, since fewer than K = 3 others could confirm.
+    assert_eq!(case.timeout_min, 3 * SECOND);
+    assert_eq!(case.deadline - case.since, 3 * SECOND);
     let buried = cluster.run_until(6 * SECOND, |cluster| all_hold(cluster, 0..2, 2, State::Dead));
     assert!(buried.is_some(), "{}", cluster.views());
 }

@@ -294,8 +294,8 @@ mod tests {
     #[test]
     fn where_too_few_could_confirm_the_timeout_is_the_least_at_once() {
         let mut cases = Cases::new();
-        // LAN, three members, one accused: 4 s, whatever died before.
+        // LAN, three members, one accused: 3 s, whatever died before.
         let index = open(&mut cases, &Config::lan(), 3);
-        assert_eq!(cases.at(index).deadline() - Instant::ZERO, Duration::from_secs(4));
+        assert_eq!(cases.at(index).deadline() - Instant::ZERO, Duration::from_secs(3));
     }
 }

@@ -466,7 +466,7 @@ fn a_false_death_too_many_is_a_violation() {
 
 #[test]
 fn a_crash_is_noticed_within_the_bound_by_whoever_can() {
-    let bound = liveness::completeness_max(&Config::lan(), 2);
+    let bound = liveness::completeness_max(&stage::lan(), 2);
     for (able, right) in [(true, false), (false, true)] {
         let mut stage = Stage::new(2);
         stage.meets(1);
@@ -555,7 +555,7 @@ fn who_knows_nobody_need_not_be_found_while_no_seed_is_there_to_ask() {
 
 #[test]
 fn convergence_is_due_after_what_the_settings_allow_and_never_if_they_do_not_heal() {
-    let lan = Config::lan();
+    let lan = stage::lan();
     assert_eq!(liveness::completeness_max(&lan, 2), Duration::from_secs(6 * 9 + 6 * 4 + 4 + 10 + 1));
     assert!(liveness::completeness_max(&lan, 1000) > Duration::from_secs(2000 * 9));
     assert!(liveness::strong_completeness_max(&lan, 1000) < Duration::from_secs(1200));

@@ -333,7 +333,7 @@ fn puppet(slot: u32) -> Puppet {
         health: 0,
         live_more: 0,
         stats: Stats::default(),
-        config: Config::lan(),
+        config: lan(),
     }
 }
 
@@ -377,4 +377,10 @@ pub(crate) fn packet(messages: &[Message<'_>]) -> Vec<u8> {
     }
     writer.finish();
     bytes
+}
+
+/// The settings of these stories: those of the LAN, with the suspicion's least time at 4 s and nobody asked to confirm,
+/// so that their figures do not move with the preset.
+pub(crate) fn lan() -> Config {
+    Config { suspicion_alpha: 4.0, solicited_confirmations: 0, ..Config::lan() }
 }
