@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use swim_proto::wire::{Carry, FrameReader, Message, Ping, PingReq};
 use swim_proto::{
-    Action, Config, Incarnation, Instant, LocalMember, Node, NodeId, Path, STREAM_CREDIT, StreamId, StreamInput,
-    Transport,
+    Action, Config, Incarnation, Instant, LocalMember, Node, NodeId, Path, STREAM_CREDIT, Status, StreamId,
+    StreamInput, Transport,
 };
 use swim_tests::craft::{self, Puppet};
 
@@ -200,4 +200,27 @@ fn a_peer_that_asks_and_takes_nothing_costs_its_credit_and_is_let_go() {
     let stream = carrier(&mut node, 0, ephemeral(0));
     node.handle_stream(now, stream, StreamInput::Data(&ping(1)));
     assert!(drain(&mut node).kinds(stream).contains(&2));
+}
+
+#[test]
+fn a_departed_node_opens_no_carrier_and_answers_on_those_of_others() {
+    let mut node = acquainted(Transport::Stream);
+    let before = carrier(&mut node, 0, ephemeral(0));
+    drain(&mut node);
+    node.leave(at(3)).expect("it runs");
+    let mut now = at(3);
+    while node.status() != Status::Left {
+        drain(&mut node);
+        now += Duration::from_millis(100);
+        node.handle_timeout(now);
+    }
+    drain(&mut node);
+    // Its end of this one is finished.
+    node.handle_stream(now, before, StreamInput::Data(&ping(7)));
+    let done = drain(&mut node);
+    assert_eq!((done.connects.len(), done.writes.len()), (0, 0));
+    let anew = carrier(&mut node, 0, ephemeral(0));
+    node.handle_stream(now, anew, StreamInput::Data(&ping(8)));
+    let done = drain(&mut node);
+    assert_eq!((done.connects.len(), done.kinds(anew)), (0, vec![2]));
 }

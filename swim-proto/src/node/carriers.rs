@@ -11,7 +11,7 @@ use core::net::SocketAddr;
 use super::claims::Via;
 use super::datagrams::Hearing;
 use super::streams::{Broken, PACKET_LEN};
-use super::{Answered, Node};
+use super::{Answered, Node, Status};
 use crate::action::StreamId;
 use crate::config::Transport;
 use crate::dissemination::exchange::{Part, Step, Stream};
@@ -155,7 +155,8 @@ impl Node {
     }
 
     fn open_carrier(&mut self, now: Instant, to: SocketAddr) -> Option<StreamId> {
-        if self.table.local().address() == Some(to) {
+        // The departed answers on what others open, and has nothing to say for which it would open one (13.7).
+        if self.table.local().address() == Some(to) || self.status == Status::Left {
             return None;
         }
         self.make_carrier_room(now);
@@ -316,7 +317,7 @@ impl Node {
         self.stats.carriers_accepted += 1;
         self.add_carrier(now, id, address, Some((alive.id, remote)));
         let len = self.config.datagram_max.into();
-        if self.is_running() || self.status == super::Status::Leaving {
+        if self.is_running() || self.status == Status::Leaving {
             // Heard before it is known who speaks, like an Alive in a datagram.
             let from = if remote.ip() == address.ip() { address } else { remote };
             self.begin_carried(id, from);
