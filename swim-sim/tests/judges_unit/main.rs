@@ -6,7 +6,7 @@ mod stage;
 use std::time::Duration;
 
 use swim_proto::wire::{Ack, Dead, Grave, Left, Message, Nack, Ping, Suspect, Tombstone};
-use swim_proto::{Cause, Config, Event, Incarnation, State, Status, Suspicion};
+use swim_proto::{Cause, Event, Incarnation, State, Status, Suspicion};
 use swim_sim::judges::{Rule, Settings, liveness};
 use swim_sim::observe::{Command, Condition, Input, Observation, Slot};
 
