@@ -1,5 +1,6 @@
 //! Carriers: whose packets they bring, and what they cost (`docs/protocol.md` 13).
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -35,6 +36,10 @@ fn own_id() -> NodeId {
 }
 
 fn node(transport: Transport) -> Node {
+    node_with(Config { transport, ..Config::lan() })
+}
+
+fn node_with(config: Config) -> Node {
     let local = LocalMember {
         name: String::from("a"),
         address: "10.77.0.2:7000".parse().unwrap(),
@@ -42,7 +47,6 @@ fn node(transport: Transport) -> Node {
         metadata: Bytes::new(),
         life: 1,
     };
-    let config = Config { transport, ..Config::lan() };
     Node::new(Instant::ZERO, local, config, 1).expect("the settings are valid")
 }
 
@@ -87,6 +91,7 @@ struct Done {
     writes: Vec<(StreamId, Vec<u8>)>,
     resets: Vec<StreamId>,
     datagrams: usize,
+    datagrams_to: BTreeSet<SocketAddr>,
 }
 
 impl Done {
@@ -109,7 +114,10 @@ fn drain(node: &mut Node) -> Done {
             Action::Connect { stream, to } => done.connects.push((stream, to)),
             Action::Write { stream, bytes } => done.writes.push((stream, bytes.to_vec())),
             Action::Reset { stream } => done.resets.push(stream),
-            Action::Transmit { .. } => done.datagrams += 1,
+            Action::Transmit { to, .. } => {
+                done.datagrams += 1;
+                done.datagrams_to.insert(to);
+            }
             Action::Finish { .. } | Action::Resolve { .. } | Action::Event(_) => {}
         }
     }
@@ -223,4 +231,34 @@ fn a_departed_node_opens_no_carrier_and_answers_on_those_of_others() {
     node.handle_stream(now, anew, StreamInput::Data(&ping(8)));
     let done = drain(&mut node);
     assert_eq!((done.connects.len(), done.kinds(anew)), (0, vec![2]));
+}
+
+#[test]
+fn whoever_is_reached_by_stream_is_sent_datagrams_where_there_is_no_room_for_a_carrier() {
+    let config = Config { transport: Transport::Hybrid, streams_max: 8, host_share_percent: 100, ..Config::lan() };
+    let mut node = node_with(config);
+    for i in 0..3 {
+        let stream = carrier(&mut node, i, ephemeral(i));
+        node.handle_stream(at(2), stream, StreamInput::Failed);
+        assert_eq!(node.member(puppet(i).id()).unwrap().path, Path::Stream);
+    }
+    // Strangers hold what others may hold, and two streams are left for three members.
+    for i in 10..16 {
+        node.accept_stream(at(2), ephemeral(i)).expect("there is room");
+    }
+    drain(&mut node);
+    node.set_metadata(at(3), Bytes::from_static(b"news for all")).expect("it is short");
+    let (mut by_carrier, mut by_datagram) = (BTreeSet::new(), BTreeSet::new());
+    // Less than a probe lasts: nobody has failed to answer.
+    for millis in 3..400 {
+        node.handle_timeout(at(millis));
+        let done = drain(&mut node);
+        by_carrier.extend(done.connects.iter().map(|&(_, to)| to));
+        by_datagram.extend(done.datagrams_to);
+    }
+    let members: BTreeSet<SocketAddr> = (0..3).map(address).collect();
+    assert_eq!(by_carrier.len(), 2);
+    assert_eq!(by_datagram, &members - &by_carrier);
+    assert!(node.stats().drops.streams_full > 0);
+    assert_eq!(node.stats().drops.carrier_lost, 0, "nothing was lost");
 }

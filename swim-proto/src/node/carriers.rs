@@ -129,20 +129,22 @@ impl Carriers {
 }
 
 impl Node {
-    /// Puts a packet on a carrier to its address: on `by`, if what it answers came by that one.
-    /// Gives on which it waits, if it does.
-    pub(super) fn carry(&mut self, outgoing: Outgoing, by: Option<StreamId>) -> Option<StreamId> {
-        let (now, to) = (self.now, outgoing.to);
+    /// The carrier for packets to this address: `by`, if what they answer came by that one and it may be written to;
+    /// else the one in use; else a new one. `None`: there is none, and none can be opened.
+    pub(super) fn carrier_to(&mut self, to: SocketAddr, by: Option<StreamId>) -> Option<StreamId> {
         let by = by.filter(|&id| self.streams.get(&id).is_some_and(|stream| !stream.finish));
-        let Some(id) = by.or_else(|| self.carriers.to.get(&to).copied()).or_else(|| self.open_carrier(now, to)) else {
-            self.stats.drops.carrier_lost += 1;
-            return None;
-        };
-        let carrier = self.carriers.all.get_mut(&id)?;
-        carrier.used = now;
+        by.or_else(|| self.carriers.to.get(&to).copied()).or_else(|| self.open_carrier(self.now, to))
+    }
+
+    /// Puts a packet on this carrier. Gives whether it waits there.
+    pub(super) fn carry(&mut self, outgoing: Outgoing, id: StreamId) -> bool {
+        let Some(carrier) = self.carriers.all.get_mut(&id) else { return false };
+        carrier.used = self.now;
         if carrier.waiting() >= WAITING_MAX {
             self.stats.drops.carrier_full += 1;
-            carrier.normal.pop_front()?;
+            if carrier.normal.pop_front().is_none() {
+                return false;
+            }
         }
         let urgent = outgoing.urgent;
         if urgent { &mut carrier.urgent } else { &mut carrier.normal }.push_back(outgoing);
@@ -151,7 +153,7 @@ impl Node {
         if urgent && matches!(control.back(), Some(&Control::Write { stream }) if stream == id) {
             control.rotate_right(1);
         }
-        Some(id)
+        true
     }
 
     fn open_carrier(&mut self, now: Instant, to: SocketAddr) -> Option<StreamId> {

@@ -2,8 +2,8 @@
 
 use core::net::SocketAddr;
 
-use super::Node;
 use super::carriers::ClaimWaits;
+use super::{Node, Status};
 use crate::action::StreamId;
 use crate::config::Transport;
 use crate::detection::probe::Purpose;
@@ -32,7 +32,7 @@ impl Node {
     pub(super) fn post(&mut self, outgoing: Outgoing) {
         let waits = match self.way_to(outgoing.to) {
             Way::Datagram => self.post_datagram(outgoing),
-            Way::Carrier(by) => self.carry(outgoing, by).map_or(ClaimWaits::Nowhere, ClaimWaits::OnCarrier),
+            Way::Carrier(by) => self.post_by_carrier(outgoing, by),
             Way::Nowhere => {
                 self.stats.drops.unproven += 1;
                 ClaimWaits::Nowhere
@@ -40,6 +40,21 @@ impl Node {
         };
         if outgoing.is_echo() {
             self.carriers.claim_waits = waits;
+        }
+    }
+
+    /// Where no carrier can be opened, a datagram is better than nothing: its path may work again, or for the first time.
+    fn post_by_carrier(&mut self, outgoing: Outgoing, by: Option<StreamId>) -> ClaimWaits {
+        match self.carrier_to(outgoing.to, by) {
+            Some(id) if self.carry(outgoing, id) => ClaimWaits::OnCarrier(id),
+            None if self.config.transport == Transport::Hybrid && self.status != Status::Left => {
+                self.post_datagram(outgoing)
+            }
+            Some(_) => ClaimWaits::Nowhere,
+            None => {
+                self.stats.drops.carrier_lost += 1;
+                ClaimWaits::Nowhere
+            }
         }
     }
 
@@ -154,7 +169,10 @@ impl Node {
         if self.config.transport == Transport::Hybrid && !by_stream {
             let len_max = self.config.datagram_max;
             let body = Body::Ping { seq, target, tell: true };
-            self.carry(Outgoing { to, body, len_max, piggyback: true, urgent: false }, None);
+            let outgoing = Outgoing { to, body, len_max, piggyback: true, urgent: false };
+            if let Some(id) = self.carrier_to(to, None) {
+                self.carry(outgoing, id);
+            }
         }
     }
 
