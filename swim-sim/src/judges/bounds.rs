@@ -49,6 +49,8 @@ pub(super) struct Case {
     pub(super) stalled: Duration,
     /// Burials averted before it began.
     pub(super) averted: u64,
+    /// Streams for which there was no room before it began.
+    pub(super) streams_full: u64,
     /// Own probes that had failed before the input in which it began.
     pub(super) failed: u64,
     /// Deadline and accusers as last shown.

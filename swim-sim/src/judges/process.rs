@@ -313,7 +313,7 @@ impl Process {
     pub(super) fn stream_closed(&mut self, at: Moment<'_>, stream: StreamId) {
         self.reading.remove(&stream);
         self.writing.remove(&stream);
-        let Some(to) = self.carriers.closed(at.clock, stream) else { return };
+        let Some(to) = self.carriers.closed((at.clock, self.standstill.ended()), stream) else { return };
         let turn = self.probing.turn(at.view);
         for id in at.oracle.ids_at(to) {
             if let Some(mirror) = self.mirrors.get_mut(id) {

@@ -22,8 +22,9 @@ const TOLD_MAX: usize = 1 << 16;
 pub(super) struct Carriers {
     /// Streams that it opened.
     connects: HashMap<StreamId, Opened>,
-    /// When one to this address was last tried that it wrote nothing to, on its clock.
-    tried: HashMap<SocketAddr, Instant>,
+    /// When one to this address was last tried that it wrote nothing to, on its clock, and for how long its suspicions
+    /// had stood still by then.
+    tried: HashMap<SocketAddr, (Instant, Duration)>,
     /// Those that carry, and where the peer is reached.
     peers: HashMap<StreamId, SocketAddr>,
     /// Who told of whom, and when.
@@ -43,13 +44,13 @@ impl Carriers {
     }
 
     /// Gives where the stream was to lead, if nothing was written to it.
-    pub(super) fn closed(&mut self, clock: Instant, stream: StreamId) -> Option<SocketAddr> {
+    pub(super) fn closed(&mut self, (clock, still): (Instant, Duration), stream: StreamId) -> Option<SocketAddr> {
         self.peers.remove(&stream);
         let Opened { to, .. } = self.connects.remove(&stream).filter(|opened| !opened.written)?;
         if self.tried.len() >= TOLD_MAX {
             self.tried.clear();
         }
-        self.tried.insert(to, clock);
+        self.tried.insert(to, (clock, still));
         Some(to)
     }
 
@@ -60,9 +61,10 @@ impl Carriers {
         }
     }
 
-    /// Until when a stream to this address was tried, and nothing written to it.
-    pub(super) fn tried(&self, clock: Instant, to: SocketAddr) -> Option<Instant> {
-        if self.tries(to) { Some(clock) } else { self.tried.get(&to).copied() }
+    /// Until when a stream to this address was tried, and nothing written to it; and for how long suspicions had stood
+    /// still by then.
+    pub(super) fn tried(&self, now: (Instant, Duration), to: SocketAddr) -> Option<(Instant, Duration)> {
+        if self.tries(to) { Some(now) } else { self.tried.get(&to).copied() }
     }
 
     /// Whether one is being tried.

@@ -61,6 +61,7 @@ impl Process {
             standstill: self.standstill.ended(),
             stalled: self.standstill.stalled(),
             averted: at.view.stats().burials_averted,
+            streams_full: at.view.stats().drops.streams_full,
             failed: self.turn.failed,
             shown: None,
         };
@@ -116,13 +117,13 @@ impl Process {
             asked >= case.since && at.clock <= asked + stretch
         };
         let by_carrier = at.view.member(id).filter(|member| member.path == Path::Stream);
-        let tried = by_carrier.and_then(|member| self.carriers.tried(at.clock, member.address));
-        // Of a ping by carrier it is not understood yet when it is seen here (docs/testing.md, what is open).
-        let is_unclear = by_carrier.is_some();
-        if pinged.is_some_and(|(pinged, still)| in_time(pinged, still))
-            || tried.is_some_and(|at| in_time(at, most))
-            || is_unclear
-        {
+        let tried = by_carrier.and_then(|member| self.carriers.tried((at.clock, most), member.address));
+        // By carrier alone nobody is asked for whom there is no room, or who is thought to be at one's own address.
+        let cannot = config.transport == Transport::Stream
+            && by_carrier.is_some_and(|member| {
+                member.address == at.view.local().address || at.view.stats().drops.streams_full > case.streams_full
+            });
+        if cannot || [pinged, tried].into_iter().flatten().any(|(asked, still)| in_time(asked, still)) {
             return Ok(());
         }
         let what = format!("declared member {id} dead without asking it in the last {:?}", case.stretch(config));
