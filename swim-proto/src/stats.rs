@@ -41,6 +41,8 @@ pub struct Stats {
     pub probes_void: u64,
     /// Of the probes, those out of turn, of a suspect whose confirmation was wanted.
     pub probes_solicited: u64,
+    /// Members accused because they did not answer for a name that a joiner claimed; none of the probes.
+    pub holders_failed: u64,
     /// Ping-reqs served for others.
     pub relays: u64,
     /// Nacks sent for them.

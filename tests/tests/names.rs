@@ -34,6 +34,11 @@ fn a_restart_elsewhere_under_a_clock_that_went_back_is_in_as_soon_as_the_holder_
             assert!(back.is_some(), "life {life} at {address}:\n{}", cluster.views());
             assert!((0..4).all(|i| cluster.node(i).member(cluster.id(3)).is_some_and(|m| m.address == address)));
             assert_eq!(cluster.node(3).status(), Status::Joined);
+            // Its seed accuses the holder of its name where what that said of itself outranks the joiner: by its life, or at
+            // the same life by its bytes, in which the address comes first.
+            let accused = (0..3).map(|i| cluster.node(i).stats().holders_failed).sum::<u64>();
+            let outranked = life < LIFE || address < cluster.address(0);
+            assert_eq!(accused, u64::from(outranked), "life {life} at {address}");
             cluster.run_for(20 * SECOND);
             assert!(cluster.is_full(), "{}", cluster.views());
             assert_eq!((0..3).map(|i| cluster.times_told(i, What::Died, 3)).sum::<usize>(), 0);

@@ -227,6 +227,7 @@ impl Node {
             if let Some(holder) =
                 self.slot_of_live(target).filter(|&slot| self.table.at(slot).address() != Some(address))
             {
+                self.stats.holders_failed += 1;
                 self.accuse(now, holder);
             }
             return;

@@ -51,7 +51,7 @@ pub(super) struct Case {
     pub(super) averted: u64,
     /// Streams for which there was no room before it began.
     pub(super) streams_full: u64,
-    /// Own probes that had failed before the input in which it began.
+    /// Own probes and questions that had failed before the input in which it began.
     pub(super) failed: u64,
     /// Deadline and accusers as last shown.
     pub(super) shown: Option<(Instant, u8)>,

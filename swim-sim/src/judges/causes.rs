@@ -222,12 +222,12 @@ impl Evidence {
     }
 
     /// A Suspect claim in another's name may be said only by whoever heard it; one in its own by whoever heard it too, or
-    /// by whoever had a probe fail for each member's incarnation that it accuses so (S14). And no more names than the
+    /// by whoever had a probe or a question (protocol 7.6) fail for each member's incarnation that it accuses so (S14). And no more names than the
     /// first and `K` others are told for one (protocol 4.4).
     pub(super) fn judge_accuser(
         &mut self,
         accusation: Accusation,
-        (own, probes_failed, confirmations): (NodeId, u64, u8),
+        (own, failed, confirmations): (NodeId, u64, u8),
     ) -> Verdict {
         let Accusation { id, incarnation, accuser } = accusation;
         let heard = self.heard_from(&accusation);
@@ -257,11 +257,11 @@ impl Evidence {
             mine += 1;
         }
         self.own = mine;
-        if mine <= probes_failed {
+        if mine <= failed {
             return Ok(());
         }
         let what = format!(
-            "accused member {id} at {incarnation} in its own name, the {mine}. time; only {probes_failed} of its probes failed"
+            "accused member {id} at {incarnation} in its own name, the {mine}. time; only {failed} of its probes and questions failed"
         );
         fault_about(Rule::S14, id, what)
     }

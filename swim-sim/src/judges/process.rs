@@ -99,7 +99,7 @@ struct Turn {
     /// The deadline and the number of live members before it.
     deadline: Option<Instant>,
     live: usize,
-    /// Probes that had failed before it.
+    /// Probes and questions that had failed before it.
     failed: u64,
     /// Members that became live in it so far, and that ceased to be.
     came: usize,
@@ -438,7 +438,7 @@ impl Turn {
             course: course.begin(view.local().incarnation, view.status()),
             deadline: view.deadline(),
             live: view.live(),
-            failed: view.stats().probes_failed,
+            failed: failures(view),
             claims,
             named,
             accusations,
@@ -463,6 +463,13 @@ fn gossiped(message: &Message<'_>) -> Option<State> {
 
 fn is_live(told: Option<Told>) -> bool {
     told.is_some_and(|told| told.state.is_live())
+}
+
+/// What was asked and not answered, and is held against whoever was asked: probes, and questions to the holder of a name
+/// (protocol 7.6).
+fn failures(view: &dyn View) -> u64 {
+    let stats = view.stats();
+    stats.probes_failed + stats.holders_failed
 }
 
 /// Whom a message pings, has pinged, or asks about.

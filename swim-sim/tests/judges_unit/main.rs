@@ -392,6 +392,9 @@ fn a_node_signs_what_its_own_probes_found_and_passes_on_what_it_heard() {
     assert_eq!(stage.sends(3, &[suspected(2, 0, 0)]).expect_err("but not two").rule, Rule::S14);
     stage.hears(3, &[suspected(2, 0, 0)]);
     stage.sends(3, &[suspected(2, 0, 0)]).expect("others know of it from before");
+    assert_eq!(stage.sends(2, &[suspected(3, 0, 0)]).expect_err("nor three").rule, Rule::S14);
+    stage.puppets[0].stats.holders_failed = 2;
+    stage.sends(2, &[suspected(3, 0, 0)]).expect("two holders of names were asked in vain");
     stage.hears(2, &[dead(1, 0, 2)]);
     stage.sends(3, &[dead(1, 0, 3)]).expect("who said so is looked up when it has settled");
     tells(&mut stage, Held::new(1, State::Dead, 0), Cause::DeclaredBy { by: id(2) });

@@ -101,7 +101,7 @@ impl Process {
         counted: u8,
         case: &Case,
     ) -> Verdict {
-        let own = (self.id, at.view.stats().probes_failed > case.failed);
+        let own = (self.id, failures(at.view) > case.failed);
         let is_live = |accuser| at.view.member(accuser).is_some_and(|member| member.state.is_live());
         self.evidence.judge_accusers(accused, counted, own, is_live)
     }

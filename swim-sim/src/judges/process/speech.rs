@@ -176,7 +176,7 @@ impl Process {
             Message::Suspect(m) => {
                 let accusation = Accusation { id, incarnation, accuser: m.accuser };
                 causes::real(at.oracle.is_accuser(m.accuser), &accusation)?;
-                let own = (self.id, at.view.stats().probes_failed, at.view.config().suspicion_confirmations);
+                let own = (self.id, failures(at.view), at.view.config().suspicion_confirmations);
                 self.evidence.judge_accuser(accusation, own)
             }
             Message::Dead(Dead { accuser, .. }) | Message::Tombstone(Tombstone { grave: Grave::Dead(accuser), .. }) => {
