@@ -78,6 +78,7 @@ mod config;
 mod detection;
 mod dissemination;
 mod event;
+pub mod messaging;
 mod node;
 mod outbox;
 mod stats;

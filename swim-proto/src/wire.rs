@@ -34,3 +34,5 @@ pub use message::{
     SyncRoot, Tombstone, UserMessage, Want,
 };
 pub use profile::{PROFILE_MAX, ProfileBytes};
+pub(crate) use reader::Reader;
+pub(crate) use varint::varint;

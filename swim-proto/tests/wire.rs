@@ -8,6 +8,8 @@ mod damage;
 mod frames;
 #[path = "wire/limits.rs"]
 mod limits;
+#[path = "wire/messaging.rs"]
+mod messaging;
 #[path = "wire/oracle.rs"]
 mod oracle;
 #[path = "wire/packets.rs"]

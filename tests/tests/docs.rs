@@ -76,23 +76,27 @@ fn every_document_is_in_the_index() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+/// The numbered rules of a page.
+fn rules(page: &str) -> BTreeSet<String> {
+    let text = read(&root().join("docs").join(page));
+    text.lines().filter_map(|line| line.strip_prefix("**")?.split_once("**").map(|(rule, _)| rule.to_owned())).collect()
+}
+
 #[test]
 fn every_rule_that_code_cites_exists() {
-    let protocol = read(&root().join("docs/protocol.md"));
-    let rules: BTreeSet<String> = protocol
-        .lines()
-        .filter_map(|line| line.strip_prefix("**")?.split_once("**").map(|(rule, _)| rule.to_owned()))
-        .collect();
-    assert!(rules.len() > 40, "{rules:?}");
     let mut unknown = Vec::new();
-    for source in sources() {
-        for (number, line) in read(&source).lines().enumerate() {
-            let Some((_, after)) = line.split_once("protocol.md") else { continue };
-            let after = after.trim_start_matches(['`', ' ', ')']);
-            let cited: String = after.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
-            let cited = cited.trim_end_matches('.');
-            if cited.contains('.') && !rules.contains(cited) {
-                unknown.push(format!("{}:{}: {cited}", source.display(), number + 1));
+    for page in ["protocol.md", "messaging.md"] {
+        let rules = rules(page);
+        assert!(rules.len() > 40, "{rules:?}");
+        for source in sources() {
+            for (number, line) in read(&source).lines().enumerate() {
+                let Some((_, after)) = line.split_once(page) else { continue };
+                let after = after.trim_start_matches(['`', ' ', ')']);
+                let cited: String = after.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+                let cited = cited.trim_end_matches('.');
+                if cited.contains('.') && !rules.contains(cited) {
+                    unknown.push(format!("{}:{}: {page} {cited}", source.display(), number + 1));
+                }
             }
         }
     }

@@ -45,7 +45,7 @@ fn split_varint_slowly(bytes: &[u8]) -> Option<(u64, &[u8])> {
 
 /// The varint of `value`: the first so many of these bytes. (The others are of no meaning.)
 #[inline(always)]
-pub(super) fn varint(value: u64) -> ([u8; VARINT_MAX], usize) {
+pub(crate) fn varint(value: u64) -> ([u8; VARINT_MAX], usize) {
     let mut bytes = [0; VARINT_MAX];
     if value < 0x80 {
         bytes[0] = value as u8;
