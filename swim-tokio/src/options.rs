@@ -136,8 +136,9 @@ impl Options {
         let seeds = self.seeds.iter().map(|seed| seed.parse()).collect::<Result<Vec<SeedName>, _>>()?;
         let bind = plain(self.bind);
         let advertise = self.advertise.map(Reach::inward);
-        if advertise.unwrap_or(bind).ip().is_unspecified() {
-            return Err(StartError::Unreachable { bind });
+        let told = advertise.unwrap_or(bind);
+        if told.ip().is_unspecified() {
+            return Err(StartError::Unreachable { address: told });
         }
         if let Some(advertise) = advertise.filter(|&advertise| !Reach::of(bind).reaches(advertise)) {
             return Err(StartError::Family { bind, advertise });
@@ -208,13 +209,14 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// Bound to every interface without saying where others reach the node.
+    /// Others would be told an unspecified address: the one to advertise, or, where none is given, the one to bind.
     #[error(
-        "bound to {bind}, which others cannot reach: say where they can (advertise), or bind one interface's address"
+        "others would be told to reach the node at {address}, which is no host's address: advertise one that they can \
+         reach, or bind one interface's address"
     )]
     Unreachable {
-        /// The address that was asked for.
-        bind: SocketAddr,
+        /// What others were to be told.
+        address: SocketAddr,
     },
     /// Others would be told an address of a family that the node neither sends to nor listens on.
     #[error(

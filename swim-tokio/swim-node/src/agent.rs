@@ -131,9 +131,12 @@ async fn start(config: &AgentConfig) -> Result<Handle, String> {
         options = options.with_name(name);
     }
     let node = options.start().await.map_err(|error| match error {
-        swim_tokio::StartError::Unreachable { bind } => {
-            format!("--addr {bind} listens everywhere, but others need one address; add --advertise HOST:PORT")
-        }
+        swim_tokio::StartError::Unreachable { address } => match &config.advertise {
+            Some(name) => format!("--advertise {name}: this is {address}, which others cannot reach; name one address"),
+            None => {
+                format!("--addr {address} listens everywhere, but others need one address; add --advertise HOST:PORT")
+            }
+        },
         swim_tokio::StartError::Family { bind, advertise } => format!(
             "--advertise {advertise}: a node that listens on {bind} sends and hears {} only; advertise such an address, \
              or listen on [::], which serves both families",

@@ -71,6 +71,12 @@ async fn an_address_that_nobody_could_reach_is_refused_with_advice() {
         let error = Options::new(everywhere.parse().unwrap()).start().await.unwrap_err();
         assert!(matches!(error, StartError::Unreachable { .. }), "{error}");
         assert!(error.to_string().contains("advertise"), "{error}");
+        // Nor is it an address to be told, whatever is bound.
+        let options = Options::new(loopback()).with_advertise(everywhere.parse().unwrap());
+        let error = options.start().await.unwrap_err();
+        let at = everywhere.parse::<SocketAddr>().unwrap();
+        assert!(matches!(error, StartError::Unreachable { address } if address == at), "{error}");
+        assert!(error.to_string().contains(everywhere), "{error}");
     }
 }
 
