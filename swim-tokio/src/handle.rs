@@ -48,7 +48,7 @@ pub enum RequestError {
     /// The core refused.
     #[error(transparent)]
     Refused(#[from] CommandError),
-    /// A seed is not of the form `host:port`.
+    /// A seed is not one host's address, nor a name, with a port.
     #[error(transparent)]
     Seed(#[from] SeedError),
     /// The node is no more.
