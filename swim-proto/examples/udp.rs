@@ -16,6 +16,10 @@ use std::time::{Duration, SystemTime};
 
 use swim_proto::{Action, Config, Instant, LocalMember, Node, SeedId, StreamId, StreamInput};
 
+const USAGE: &str = "usage: udp ADDRESS [SEED]...
+  ADDRESS   where to listen, for UDP and TCP, such as 127.0.0.1:6000
+  SEED      a member to join by, such as 127.0.0.1:6001; none for the first";
+
 struct Driver {
     node: Node,
     epoch: std::time::Instant,
@@ -26,7 +30,10 @@ struct Driver {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let address: SocketAddr = args.next().ok_or("usage: udp ADDRESS [SEED]...")?.parse()?;
+    let Some(address) = args.next().and_then(|address| address.parse::<SocketAddr>().ok()) else {
+        eprintln!("{USAGE}");
+        std::process::exit(1);
+    };
     let seeds: Vec<String> = args.collect();
     let ids: Vec<SeedId> = (0..seeds.len() as u32).map(SeedId).collect();
     let (udp, listener) = (UdpSocket::bind(address)?, TcpListener::bind(address)?);

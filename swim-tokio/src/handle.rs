@@ -48,7 +48,7 @@ pub enum RequestError {
     /// The core refused.
     #[error(transparent)]
     Refused(#[from] CommandError),
-    /// A seed is not of the form `host:port`.
+    /// A seed is not one host's address, nor a name, with a port.
     #[error(transparent)]
     Seed(#[from] SeedError),
     /// The node is no more.
@@ -210,7 +210,8 @@ impl Handle {
 
     /// Leaves the cluster, flushes what is still to be written, closes the sockets, and returns when all that is done:
     /// within [`Config::leave_timeout`](swim_proto::Config::leave_timeout) and a second or two. Harmless when the node
-    /// is shut down already. Dropped before it is done, but polled once, it is carried out all the same.
+    /// is shut down already. Dropped before it is done, but polled once, it is carried out all the same, unless 64
+    /// requests wait already.
     pub async fn shutdown(&self) {
         self.end(Request::Shutdown).await;
     }
@@ -221,8 +222,9 @@ impl Handle {
         self.end(Request::Abort).await;
     }
 
-    /// Waits until the node is no more: shut down by some clone of this handle, or ended by a defect of ours, which
-    /// [`Handle::status`] tells apart: after a [`Handle::shutdown`] it is [`Status::Left`] (or was `Superseded` before).
+    /// Waits until the node is no more: shut down or aborted by some clone of this handle, or ended by a defect of ours.
+    /// [`Handle::status`] tells them apart: after a [`Handle::shutdown`] it is [`Status::Left`], or
+    /// [`Status::Superseded`] if it was so before.
     pub async fn closed(&self) {
         self.requests.closed().await;
     }

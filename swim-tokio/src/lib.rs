@@ -34,6 +34,7 @@
 //! |---|---|
 //! | a stream | 16 KiB read and not yet taken, 64 KiB to be written; [`Config::streams_max`] of them |
 //! | inputs of streams waiting | 64, of 16 KiB at most |
+//! | datagrams read and not yet handed to the node | 1,024, and 1 MiB; under load the oldest news is shed |
 //! | requests waiting | 64; whoever asks one more waits |
 //! | notices kept for slow receivers | [`Options::events_max`], about 1 KiB each at most, and the payload of a broadcast or a message |
 //! | a turn | 64 datagrams, 64 inputs of streams, 16 requests, then timers |

@@ -63,7 +63,7 @@ pub struct Options {
     /// How many notices each receiver of events may fall behind before it loses the oldest; rounded up to a power of
     /// two, at most 2^20. All receivers share them; one is about 1 KiB at most.
     pub events_max: usize,
-    /// How long opening a stream may take; 5 s by default.
+    /// How long opening a stream may take; 5 s by default, never 0.
     pub connect_timeout: Duration,
     /// After how long a lookup of a seed is reported as failed; 20 s by default. An answer that comes later is used all
     /// the same. Systems wait 5 s for one name server before they ask the next, so less than twice that would take one
@@ -133,11 +133,15 @@ impl Options {
     /// Outside a tokio runtime with I/O and time enabled.
     pub async fn start(self) -> Result<Handle, StartError> {
         self.config.validate()?;
+        if self.connect_timeout.is_zero() {
+            return Err(StartError::ConnectTimeout);
+        }
         let seeds = self.seeds.iter().map(|seed| seed.parse()).collect::<Result<Vec<SeedName>, _>>()?;
         let bind = plain(self.bind);
         let advertise = self.advertise.map(Reach::inward);
-        if advertise.unwrap_or(bind).ip().is_unspecified() {
-            return Err(StartError::Unreachable { bind });
+        let told = advertise.unwrap_or(bind);
+        if told.ip().is_unspecified() {
+            return Err(StartError::Unreachable { address: told });
         }
         if let Some(advertise) = advertise.filter(|&advertise| !Reach::of(bind).reaches(advertise)) {
             return Err(StartError::Family { bind, advertise });
@@ -208,13 +212,14 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// Bound to every interface without saying where others reach the node.
+    /// Others would be told an unspecified address: the one to advertise, or, where none is given, the one to bind.
     #[error(
-        "bound to {bind}, which others cannot reach: say where they can (advertise), or bind one interface's address"
+        "others would be told to reach the node at {address}, which is no host's address: advertise one that they can \
+         reach, or bind one interface's address"
     )]
     Unreachable {
-        /// The address that was asked for.
-        bind: SocketAddr,
+        /// What others were to be told.
+        address: SocketAddr,
     },
     /// Others would be told an address of a family that the node neither sends to nor listens on.
     #[error(
@@ -227,7 +232,10 @@ pub enum StartError {
         /// What others were to be told.
         advertise: SocketAddr,
     },
-    /// A seed is not of the form `host:port`.
+    /// No stream could ever be opened, and so no cluster joined.
+    #[error("connect_timeout is 0s, in which no stream can be opened; it must be more, 5s unless you know better")]
+    ConnectTimeout,
+    /// A seed is not one host's address, nor a name, with a port.
     #[error(transparent)]
     Seed(#[from] SeedError),
     /// The core refused the settings, or the local member.

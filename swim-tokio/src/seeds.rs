@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swim_proto::SeedId;
+use swim_proto::wire::AddressFault;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tracing::{Instrument, debug, warn};
@@ -50,16 +51,17 @@ impl FromStr for SeedName {
         if host.is_empty() {
             return Err(error("the host is missing"));
         }
-        let bracketed = host.starts_with('[') && host.ends_with(']');
-        if host.contains(':') && !bracketed {
-            return Err(error("an IPv6 address stands in brackets"));
-        }
         if host.contains(|c: char| c.is_whitespace() || c == '/') {
             return Err(error("the host is no name"));
         }
-        match port.parse::<u16>() {
-            Ok(0) | Err(_) => Err(error("the port is not a number from 1 to 65535")),
-            Ok(_) => Ok(SeedName(text.to_owned())),
+        if !port.parse::<u16>().is_ok_and(|port| port > 0) {
+            return Err(error("the port is not a number from 1 to 65535"));
+        }
+        match text.parse().map(|address| AddressFault::of(Reach::inward(address))) {
+            Ok(Some(_)) => Err(error("the address is not one host's")),
+            Err(_) if host.starts_with('[') => Err(error("there is no IPv6 address in the brackets")),
+            Err(_) if host.contains(':') => Err(error("an IPv6 address stands in brackets")),
+            Ok(None) | Err(_) => Ok(SeedName(text.to_owned())),
         }
     }
 }
@@ -75,7 +77,7 @@ impl fmt::Display for SeedName {
 pub(crate) enum Unresolved {
     /// The system's answer.
     Unknown(String),
-    /// All its addresses are of a family that the node is not bound to.
+    /// All its addresses are of a family that the node is not bound to, or not one host's.
     Unreachable,
     /// The name servers took longer than [`Options::resolve_timeout`](crate::Options::resolve_timeout).
     Late,
@@ -85,7 +87,7 @@ impl fmt::Display for Unresolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unresolved::Unknown(why) => write!(f, "cannot be looked up: {why}"),
-            Unresolved::Unreachable => f.write_str("has no address of a family that this node is bound to"),
+            Unresolved::Unreachable => f.write_str("has no host's address of a family that this node is bound to"),
             Unresolved::Late => f.write_str("cannot be looked up: the name servers do not answer"),
         }
     }
@@ -229,7 +231,8 @@ async fn look_up(lookup: Lookup, (turns, threads): (Arc<Semaphore>, Arc<Semaphor
 fn reachable(found: impl IntoIterator<Item = SocketAddr>, reach: Reach) -> Result<Vec<SocketAddr>, Unresolved> {
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for address in found.into_iter().map(Reach::inward) {
-        if reach.reaches(address) && !addresses.contains(&address) && addresses.len() < ADDRESSES_MAX {
+        let can_be_asked = reach.reaches(address) && AddressFault::of(address).is_none();
+        if can_be_asked && !addresses.contains(&address) && addresses.len() < ADDRESSES_MAX {
             addresses.push(address);
         }
     }
@@ -242,12 +245,29 @@ mod tests {
 
     #[test]
     fn a_seed_is_a_host_and_a_port() {
-        for good in ["localhost:7946", "10.0.0.1:1", "[::1]:65535", "a.b.example.:80"] {
+        for good in ["localhost:7946", "10.0.0.1:1", "[::1]:65535", "[fe80::1%2]:80", "a.b.example.:80"] {
             assert!(good.parse::<SeedName>().is_ok(), "{good}");
         }
-        for bad in ["", "localhost", ":80", "host:", "host:0", "host:65536", "::1:80", "ho st:80", "http://a:80", "a:b"]
-        {
+        for (bad, reason) in [
+            ("", "the port is missing"),
+            ("localhost", "the port is missing"),
+            (":80", "the host is missing"),
+            ("host:", "the port is not a number"),
+            ("host:0", "the port is not a number"),
+            ("host:65536", "the port is not a number"),
+            ("a:b", "the port is not a number"),
+            ("::1:80", "stands in brackets"),
+            ("[host]:80", "no IPv6 address in the brackets"),
+            ("[::1", "no IPv6 address in the brackets"),
+            ("ho st:80", "the host is no name"),
+            ("http://a:80", "the host is no name"),
+            ("0.0.0.0:80", "not one host's"),
+            ("[::]:80", "not one host's"),
+            ("255.255.255.255:80", "not one host's"),
+            ("224.0.0.1:80", "not one host's"),
+        ] {
             let error = bad.parse::<SeedName>().expect_err(bad);
+            assert!(error.reason.contains(reason), "{error}");
             assert!(error.to_string().contains(&format!("{bad:?}")), "{error}");
             assert!(error.to_string().contains("host:port"), "{error}");
         }
@@ -271,6 +291,15 @@ mod tests {
             }
             _ => panic!("nothing was resolved"),
         }
+    }
+
+    #[test]
+    fn addresses_that_are_of_no_host_or_of_the_other_family_are_left_out() {
+        let found = ["0.0.0.0:1", "10.0.0.1:1", "[::1]:1", "10.0.0.1:1", "[::ffff:10.0.0.2]:1"];
+        let found = found.map(|address| address.parse().unwrap());
+        let expected = ["10.0.0.1:1", "10.0.0.2:1"].map(|address| address.parse().unwrap());
+        assert_eq!(reachable(found, Reach::V4), Ok(expected.to_vec()));
+        assert_eq!(reachable([found[0], found[2]], Reach::V4), Err(Unresolved::Unreachable));
     }
 
     #[tokio::test]

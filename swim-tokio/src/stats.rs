@@ -45,8 +45,9 @@ pub struct DriverStats {
     pub streams: u32,
     /// Receivers of events now.
     pub subscribers: u32,
-    /// Bytes of the socket's receive buffer, as the system reports it. (Linux reports twice what was granted.)
+    /// Bytes of the UDP socket's receive buffer, as the system reports it; 0 without such a socket. (Linux reports twice
+    /// what was granted.)
     pub receive_buffer: usize,
-    /// Bytes of the socket's send buffer, as the system reports it.
+    /// Bytes of the UDP socket's send buffer, likewise.
     pub send_buffer: usize,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use swim_proto::{CommandError, Instant};
+use tokio::sync::mpsc::error::TryRecvError;
 
 use super::joining::Joining;
 use super::{Driver, LEAVE_GRACE, Phase};
@@ -23,8 +24,12 @@ impl Driver {
     pub(super) fn take_requests(&mut self, first: Option<Request>) {
         let (mut first, mut copied) = (first, None);
         for _ in 0..REQUESTS_PER_TURN {
-            let Some(request) = first.take().or_else(|| self.requests.try_recv().ok()) else { return };
-            self.take_request(request, &mut copied);
+            match first.take().map_or_else(|| self.requests.try_recv(), Ok) {
+                Ok(request) => self.take_request(request, &mut copied),
+                Err(TryRecvError::Empty) => return,
+                // Seen here too: while datagrams wait for a node that does not keep up, nothing else wakes the driver.
+                Err(TryRecvError::Disconnected) => return self.orphan(),
+            }
         }
     }
 
@@ -67,7 +72,10 @@ impl Driver {
                 let outcome = self.node.send_message(now, to, payload, by);
                 self.answer(outcome, reply, copied);
             }
-            Request::Shutdown => self.shutdown(now),
+            Request::Shutdown => {
+                self.shutdown(now);
+                *copied = None;
+            }
             Request::Abort => self.phase = Phase::Aborting,
         }
     }
@@ -113,5 +121,57 @@ impl Driver {
             self.phase = Phase::Leaving { until: now + self.node.config().leave_timeout + LEAVE_GRACE };
             self.act();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use swim_proto::{Config, LocalMember, Node, State};
+    use tokio::sync::oneshot;
+
+    use super::super::{Ends, Limits};
+    use super::*;
+    use crate::clock::Clock;
+    use crate::sockets::Sockets;
+
+    /// A driver that nobody runs.
+    fn driver() -> (Driver, Ends) {
+        let sockets = Sockets::bind("127.0.0.1:0".parse().unwrap(), 1 << 16, 1 << 16).unwrap();
+        let clock = Clock::start();
+        let node = Node::new(clock.now(), LocalMember::new(sockets.bound, 1), Config::lan(), 1).unwrap();
+        let a_while = Duration::from_secs(10);
+        Driver::new(
+            node,
+            clock,
+            sockets,
+            &Limits { connect_timeout: a_while, resolve_timeout: a_while, events_max: 16 },
+        )
+    }
+
+    #[tokio::test]
+    async fn that_nobody_holds_the_node_any_more_is_seen_in_any_turn() {
+        let (mut driver, ends) = driver();
+        driver.take_requests(None);
+        assert!(driver.phase == Phase::Running);
+        drop(ends);
+        driver.take_requests(None);
+        assert!(driver.phase == Phase::Aborting && driver.is_orphan);
+    }
+
+    #[tokio::test]
+    async fn the_members_are_as_they_are_after_a_shutdown_in_the_same_turn() {
+        let (mut driver, ends) = driver();
+        let ((members, before), (follow, after)) = (oneshot::channel(), oneshot::channel());
+        for request in [Request::Members(members), Request::Shutdown, Request::Follow(follow)] {
+            ends.requests.try_send(request).unwrap();
+        }
+        driver.take_requests(None);
+        assert_eq!(before.await.unwrap()[0].state, State::Alive);
+        // It is alone, so its departure is done at once; no event will tell of it whoever follows from here on.
+        let (members, mut events) = after.await.unwrap();
+        assert_eq!(members[0].state, State::Left);
+        assert_eq!(events.try_recv(), Ok(None));
     }
 }

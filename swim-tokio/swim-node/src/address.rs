@@ -5,11 +5,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// What an address is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum For {
-    /// To listen on: port 0 means any free one, and a link-local address needs its zone.
+    /// To listen on: an unspecified address means every interface, port 0 any free port, and a link-local address needs
+    /// its zone.
     Binding,
-    /// To be told to others: port 0 means the bound one, and zones mean nothing.
+    /// To be told to others: port 0 means the bound one; zones and unspecified addresses mean nothing.
     Telling,
-    /// To ask there: port 0 and zones mean nothing.
+    /// To ask there: port 0, zones and unspecified addresses mean nothing.
     Asking,
 }
 
@@ -35,12 +36,17 @@ pub(crate) fn check(text: &str, what_for: For) -> Result<(), String> {
         let inner = inner.strip_suffix(']').ok_or_else(|| format!("{text:?} has an unclosed bracket; {RIGHT}"))?;
         let (address, zone) = inner.split_once('%').map_or((inner, None), |(address, zone)| (address, Some(zone)));
         let address = address.parse::<Ipv6Addr>().map_err(|_| format!("{inner:?} is not an IPv6 address; {RIGHT}"))?;
-        check_ipv6(address, port)?;
+        check_ipv6(address, port, what_for)?;
         check_zone(address, zone, port, what_for)?;
     } else if host.contains(':') {
         return Err(unbracketed());
-    } else if host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_multicast() || address.is_broadcast()) {
-        return Err(of_many(host));
+    } else if let Ok(address) = host.parse::<Ipv4Addr>() {
+        if address.is_multicast() || address.is_broadcast() {
+            return Err(of_many(host));
+        }
+        if address.is_unspecified() && what_for != For::Binding {
+            return Err(of_none(host));
+        }
     } else {
         check_host(host).map_err(|wrong| format!("{wrong}; {RIGHT}"))?;
     }
@@ -54,12 +60,13 @@ pub(crate) fn check(text: &str, what_for: For) -> Result<(), String> {
     }
 }
 
-fn check_ipv6(address: Ipv6Addr, port: &str) -> Result<(), String> {
+fn check_ipv6(address: Ipv6Addr, port: &str, what_for: For) -> Result<(), String> {
     match address.to_ipv4_mapped() {
         Some(plain) => {
             Err(format!("[{address}] is the IPv4 address {plain} in the guise of IPv6; write {plain}:{port}"))
         }
         None if address.is_multicast() => Err(of_many(&format!("[{address}]"))),
+        None if address.is_unspecified() && what_for != For::Binding => Err(of_none(&format!("[{address}]"))),
         None => Ok(()),
     }
 }
@@ -86,6 +93,11 @@ fn of_many(address: &str) -> String {
     format!("{address} is an address of many hosts; a member needs one of its own, such as 10.0.0.7")
 }
 
+fn of_none(address: &str) -> String {
+    format!("{address} is where to listen on every interface, and no address to reach a member at, such as 10.0.0.7")
+}
+
+/// A name, since it is no address.
 fn check_host(host: &str) -> Result<(), String> {
     let label = |label: &str| {
         let bytes = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
@@ -95,7 +107,6 @@ fn check_host(host: &str) -> Result<(), String> {
     let numeric = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
     match () {
         () if host.is_empty() => Err("the host is missing".to_owned()),
-        () if host.parse::<Ipv4Addr>().is_ok() => Ok(()),
         () if numeric => Err(format!("{host:?} is not an IPv4 address")),
         () if name.len() <= 253 && name.split('.').all(label) => Ok(()),
         () => Err(format!("{host:?} is not a host name")),
@@ -111,7 +122,10 @@ mod tests {
         for right in ["127.0.0.1:5000", "[::1]:5000", "localhost:1", "node-1.swim.svc.cluster.local.:65535", "a_b:2"] {
             assert_eq!(check(right, For::Asking), Ok(()), "{right}");
         }
-        assert_eq!(check("0.0.0.0:0", For::Binding), Ok(()));
+        for everywhere in ["0.0.0.0:0", "[::]:0"] {
+            assert_eq!(check(everywhere, For::Binding), Ok(()));
+            assert!(check(everywhere, For::Telling).is_err());
+        }
         for (wrong, says) in [
             ("", "an address is missing"),
             ("localhost", "has no port"),
@@ -134,6 +148,8 @@ mod tests {
             ("224.0.0.1:1", "an address of many hosts"),
             ("255.255.255.255:1", "an address of many hosts"),
             ("[ff02::1]:1", "an address of many hosts"),
+            ("0.0.0.0:1", "no address to reach a member at"),
+            ("[::]:1", "no address to reach a member at"),
             ("[fe80::1%2]:1", "write [fe80::1]:1"),
             ("[fe80::1%lo]:1", "write [fe80::1]:1"),
         ] {

@@ -14,7 +14,6 @@ use tracing::{error, info, warn};
 use self::departure::Departure;
 use self::reload::Reload;
 use crate::cli::AgentArgs;
-
 use crate::config::AgentConfig;
 use crate::console::{self, Answer, Console, Done};
 use crate::exit::Exit;
@@ -131,9 +130,12 @@ async fn start(config: &AgentConfig) -> Result<Handle, String> {
         options = options.with_name(name);
     }
     let node = options.start().await.map_err(|error| match error {
-        swim_tokio::StartError::Unreachable { bind } => {
-            format!("--addr {bind} listens everywhere, but others need one address; add --advertise HOST:PORT")
-        }
+        swim_tokio::StartError::Unreachable { address } => match &config.advertise {
+            Some(name) => format!("--advertise {name}: this is {address}, which others cannot reach; name one address"),
+            None => {
+                format!("--addr {address} listens everywhere, but others need one address; add --advertise HOST:PORT")
+            }
+        },
         swim_tokio::StartError::Family { bind, advertise } => format!(
             "--advertise {advertise}: a node that listens on {bind} sends and hears {} only; advertise such an address, \
              or listen on [::], which serves both families",
@@ -190,19 +192,19 @@ impl Agent<'_> {
         }
         loop {
             let (lines, console) = (self.lines, &mut self.console);
+            // In any order: commands without end hold up neither signals nor events.
             let (room, next) = tokio::select! {
-                biased;
                 signal = self.signals.next() => match self.heed(signal) {
                     None => continue,
                     Some(exit) => return exit,
                 },
                 // A command too is taken only when it can be answered.
                 (room, line) = async { let room = lines.room().await; (room, console.next().await) } => {
+                    // By a node that is no more nothing is answered; the events say that it is.
                     let Ok(answer) = console::obey(&self.node, line).await else { continue };
                     room.put(self.form.answer(&answer));
-                    if let Answer::Done(Done::Leave) = answer {
+                    if matches!(answer, Answer::Done(Done::Leave)) && self.leave(Exit::Done) {
                         info!("leaving, as asked for on stdin");
-                        self.leave(Exit::Done);
                     }
                     continue;
                 }
@@ -254,11 +256,14 @@ impl Agent<'_> {
         None
     }
 
-    fn leave(&mut self, exit: Exit) {
-        if self.leaving.is_none() {
+    /// Begins the departure; `false`: it has begun already.
+    fn leave(&mut self, exit: Exit) -> bool {
+        let begins = self.leaving.is_none();
+        if begins {
             let departure = Departure::of(self.node.clone(), self.leave_timeout);
             self.leaving = Some((exit, tokio::spawn(departure)));
         }
+        begins
     }
 
     /// The node is no more: because it was told to go, or else because something is wrong with it.
@@ -358,7 +363,12 @@ fn start_log(config: &AgentConfig) -> std::io::Result<Log> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use clap::{Args as _, FromArgMatches as _};
+    use tokio::sync::mpsc;
 
     use super::*;
     use crate::config;
@@ -374,23 +384,73 @@ mod tests {
         AgentArgs::from_arg_matches(&command.get_matches_from(["swim-node"])).unwrap()
     }
 
-    #[tokio::test]
-    async fn a_node_that_ends_unasked_is_a_failure() {
-        let (config, lines) = (config(), Lines::start().unwrap());
+    /// An agent with a node that has just started.
+    async fn agent(console: Console, lines: &Lines) -> Agent<'_> {
+        let config = config();
         let node = start(&config).await.unwrap();
-        let reload = Reload::start(node.clone(), args(), config);
-        let mut agent = Agent {
-            console: Console::closed(),
+        Agent {
+            console,
             node: node.clone(),
             form: Form::new(true),
             signals: Signals::listen().unwrap(),
-            lines: &lines,
-            reload,
+            lines,
+            reload: Reload::start(node, args(), config),
             leave_timeout: Duration::from_secs(1),
             leaving: None,
+        }
+    }
+
+    /// Says whether this was written to it.
+    #[derive(Clone)]
+    struct Looks {
+        for_this: &'static [u8],
+        seen: Arc<AtomicBool>,
+    }
+
+    impl io::Write for Looks {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            let is_there = line.windows(self.for_this.len()).any(|part| part == self.for_this);
+            self.seen.fetch_or(is_there, Ordering::Relaxed);
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn commands_without_end_do_not_hold_up_events() {
+        let looks = Looks { for_this: b"\"updated\"", seen: Arc::default() };
+        let lines = Lines::to(looks.clone()).unwrap();
+        // There is always one more: whenever the node is asked, the next comes.
+        let (sender, commands) = mpsc::channel(2);
+        tokio::spawn(async move { while sender.send(Ok("members".to_owned())).await.is_ok() {} });
+        let mut agent = agent(Console::of(commands), &lines).await;
+        let node = agent.node.clone();
+        let told = async {
+            let mut number = 0_u64;
+            while !looks.seen.load(Ordering::Relaxed) {
+                number += 1;
+                node.set_metadata(number.to_le_bytes().to_vec()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         };
+        let told = async {
+            tokio::select! {
+                exit = agent.follow() => panic!("it has ended: {exit:?}"),
+                () = told => {}
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), told).await.expect("events are told");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_ends_unasked_is_a_failure() {
+        let lines = Lines::start().unwrap();
+        let mut agent = agent(Console::closed(), &lines).await;
         // Its task is gone, as after a panic.
-        node.abort().await;
+        agent.node.abort().await;
         let exit = tokio::time::timeout(Duration::from_secs(60), agent.follow()).await.expect("the end is noticed");
         assert_eq!(exit, Exit::Failed);
         let departure = agent.departed().await;

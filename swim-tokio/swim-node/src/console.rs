@@ -107,7 +107,12 @@ impl Console {
         std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
             read_lines(&mut std::io::stdin().lock(), |line| sender.blocking_send(line).is_ok());
         })?;
-        Ok(Console { lines: Some(lines) })
+        Ok(Console::of(lines))
+    }
+
+    /// Takes the lines from here.
+    pub(crate) fn of(lines: mpsc::Receiver<Result<String, String>>) -> Console {
+        Console { lines: Some(lines) }
     }
 
     /// The next line, or why it cannot be taken. Never, once stdin has ended. Safe to cancel.

@@ -8,7 +8,7 @@ pub(crate) mod json;
 pub(crate) mod log;
 pub(crate) mod text;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::sync::mpsc as thread;
 use std::time::Duration;
 
@@ -24,12 +24,16 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Begins to write.
+    /// Begins to write to stdout.
     pub(crate) fn start() -> io::Result<Lines> {
+        Lines::to(io::stdout())
+    }
+
+    pub(crate) fn to(out: impl io::Write + Send + 'static) -> io::Result<Lines> {
         let (lines, waiting) = mpsc::channel(LINES_MAX);
         let (done, written) = thread::channel();
         std::thread::Builder::new().name("stdout".to_owned()).spawn(move || {
-            write_all(waiting);
+            write_all(waiting, out);
             let _ = done.send(());
         })?;
         Ok(Lines { lines, written })
@@ -59,15 +63,14 @@ impl Room<'_> {
     }
 }
 
-fn write_all(mut lines: mpsc::Receiver<String>) {
-    let mut stdout = io::stdout();
+fn write_all(mut lines: mpsc::Receiver<String>, mut out: impl io::Write) {
     let mut broken = false;
     while let Some(mut line) = lines.blocking_recv() {
         line.push('\n');
         if broken {
             continue;
         }
-        if let Err(error) = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()) {
+        if let Err(error) = out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
             tracing::warn!(%error, "stdout is closed; events are told no more");
             broken = true;
         }

@@ -3,6 +3,7 @@
 mod agents;
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::{ChildStdin, Stdio};
 
 use agents::{Agent, free_address, swim_node};
@@ -76,4 +77,22 @@ fn an_operator_broadcasts_sends_changes_tags_and_leaves_by_lines_on_stdin() {
     one.wait_for_member(&["left"], two.address);
     assert_eq!(two.wait().code(), Some(0), "{}", two.transcript());
     assert_eq!(two.events.last().expect("it said something")["reason"], "left");
+}
+
+#[test]
+fn sighup_puts_the_files_tags_in_place_of_those_that_a_command_gave() {
+    let (address, path) = (free_address(), PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("commands.toml"));
+    std::fs::write(&path, "[tags]\nrole = \"file\"").unwrap();
+    let mut command = swim_node();
+    command.args(["--addr", &address.to_string(), "--json-logging", "--stdin-commands", "--config"]).arg(&path);
+    command.stdin(Stdio::piped());
+    let mut agent = Agent::spawn(command, address);
+    let mut stdin = agent.child.stdin.take().expect("stdin is a pipe");
+    assert_eq!(ask(&mut agent, &mut stdin, "metadata role=command")["event"], "done");
+    agent.signal("HUP");
+    agent.wait_for("the file's tags", |event| {
+        event["event"] == "updated" && event["member"]["tags"] == json!({"role": "file"})
+    });
+    agent.signal("HUP");
+    agent.wait_for_log("the tags are as they were");
 }

@@ -1,6 +1,7 @@
 //! Where nodes listen, where they say they do, and how seeds are spelt.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use swim_tokio::{Options, StartError};
 
@@ -71,6 +72,12 @@ async fn an_address_that_nobody_could_reach_is_refused_with_advice() {
         let error = Options::new(everywhere.parse().unwrap()).start().await.unwrap_err();
         assert!(matches!(error, StartError::Unreachable { .. }), "{error}");
         assert!(error.to_string().contains("advertise"), "{error}");
+        // Nor is it an address to be told, whatever is bound.
+        let options = Options::new(loopback()).with_advertise(everywhere.parse().unwrap());
+        let error = options.start().await.unwrap_err();
+        let at = everywhere.parse::<SocketAddr>().unwrap();
+        assert!(matches!(error, StartError::Unreachable { address } if address == at), "{error}");
+        assert!(error.to_string().contains(everywhere), "{error}");
     }
 }
 
@@ -106,6 +113,11 @@ async fn what_is_wrong_with_the_options_is_said_and_nothing_is_bound() {
     config.gossip_fanout = 0;
     let error = Options::new(at).with_config(config).start().await.unwrap_err();
     assert!(error.to_string().contains("gossip_fanout"), "{error}");
+    let mut options = Options::new(at);
+    options.connect_timeout = Duration::ZERO;
+    let error = options.start().await.unwrap_err();
+    assert!(matches!(error, StartError::ConnectTimeout), "{error}");
+    assert!(error.to_string().contains("connect_timeout"), "{error}");
     let error = Options::new(at).with_name("").start().await.unwrap_err();
     assert!(error.to_string().contains("name"), "{error}");
     let error = Options::new(at).with_metadata(vec![0; 513]).start().await.unwrap_err();

@@ -22,7 +22,7 @@ pub(crate) enum Figure {
 struct Row {
     what: String,
     unit: &'static str,
-    /// What the design asks of ours: at most so much.
+    /// What ours is to reach: at most so much.
     target: Option<f64>,
     figures: Vec<(Library, Figure)>,
 }

@@ -20,9 +20,9 @@ impl Reload {
     pub(super) fn start(node: Handle, args: AgentArgs, config: AgentConfig) -> Reload {
         let (wishes, mut wished) = mpsc::channel(1);
         let reader = async move {
-            let (args, mut config) = (Arc::new(args), config);
+            let args = Arc::new(args);
             while wished.recv().await.is_some() {
-                reload(&node, &args, &mut config).await;
+                reload(&node, &args, &config).await;
             }
         };
         tokio::spawn(reader);
@@ -36,7 +36,7 @@ impl Reload {
     }
 }
 
-async fn reload(node: &Handle, args: &Arc<AgentArgs>, config: &mut AgentConfig) {
+async fn reload(node: &Handle, args: &Arc<AgentArgs>, config: &AgentConfig) {
     let Some(path) = crate::config_file(args) else {
         info!("SIGHUP: there is no configuration file to be read again; nothing changes");
         return;
@@ -59,14 +59,15 @@ async fn reload(node: &Handle, args: &Arc<AgentArgs>, config: &mut AgentConfig) 
         let settings = fixed.join(", ");
         warn!(settings, "SIGHUP: these differ from what this agent runs with; a restart would change them");
     }
-    if new.metadata == config.metadata {
+    // By what the member says now: a command may have changed it since.
+    let Ok(local) = node.local().await else { return };
+    if new.metadata == local.metadata {
         return info!(file = %path.display(), "SIGHUP: read again; the tags are as they were");
     }
     match node.set_metadata(new.metadata.clone()).await {
         Ok(()) => {
             let tags = tags::decode(&new.metadata).unwrap_or_default();
             info!(file = %path.display(), ?tags, "SIGHUP: read again; the tags were changed");
-            config.metadata = new.metadata;
         }
         Err(error) => error!(%error, "SIGHUP: the tags could not be changed"),
     }

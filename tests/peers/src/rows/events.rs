@@ -56,7 +56,7 @@ impl Arrival {
         }
     }
 
-    /// What section 11 of the design asks, in instructions.
+    /// What ours are to reach (`docs/benchmarks.md`), in instructions.
     fn target(self, members: u32) -> Option<f64> {
         match (self, members) {
             (Arrival::Ping, 1_000 | 10_000) => Some(2_000.0),

@@ -54,7 +54,7 @@ fn run<P: Peer>(nodes: u32, seed: u64) -> Outcome {
     }
 }
 
-/// What section 11 of the design asks: CPU seconds, KiB a node, seconds until every view is full.
+/// What ours are to reach (`docs/benchmarks.md`): CPU seconds, KiB a node, seconds until every view is full.
 fn targets(nodes: u32) -> [Option<f64>; 3] {
     match nodes {
         1_000 => [Some(5.0), Some(100.0), Some(5.0)],

@@ -4,7 +4,7 @@ use super::for_library;
 use super::settled::{SETTLED, settle};
 use crate::libraries::{Library, foca::Foca, kinship::Kinship, ours::Ours};
 use crate::peer::{Nanos, Peer, SECOND};
-use crate::table::Table;
+use crate::table::{Figure, Table};
 use crate::world::{Happening, Links};
 
 /// How long packets are lost.
@@ -72,5 +72,7 @@ pub(crate) fn add(
     table.add(row("views that held one dead"), "", Some(0.0), library, all.false_notices);
     table.add(row("forced rejoins"), "", Some(0.0), library, all.rejoins);
     table.add(row("runs with a crash unnoticed by some"), "", Some(0.0), library, all.unnoticed);
-    table.add(row("all survivors noticed, worst run"), "s", None, library, all.noticed_after_s_max);
+    // A run in which somebody never noticed is worse than any that has a time.
+    let worst = if all.unnoticed > 0 { Figure::Missed("never") } else { Figure::Number(all.noticed_after_s_max) };
+    table.add(row("all survivors noticed, worst run"), "s", None, library, worst);
 }
