@@ -21,6 +21,9 @@ use crate::wire::{
 
 use telling::claim_of;
 
+/// Most bytes of a question of our own to somebody who may be a stranger.
+const QUESTION_MAX: usize = 64;
+
 /// What was made in the buffer.
 enum Made {
     Datagram(SocketAddr),
@@ -99,7 +102,16 @@ impl Node {
         self.post(outgoing);
     }
 
-    /// The same, ahead of everything that is not urgent.
+    /// A question of our own, to where nobody is known to be: short, and in answer to a datagram no longer than what it
+    /// brought (`docs/protocol.md` 1.8).
+    pub(super) fn send_question(&mut self, to: SocketAddr, body: Body) {
+        if self.came_by.is_none() {
+            self.unproven_left += QUESTION_MAX;
+        }
+        self.send_limited(to, body, QUESTION_MAX);
+    }
+
+    /// As [`Node::send_limited`], ahead of everything that is not urgent.
     pub(super) fn send_urgent(&mut self, to: SocketAddr, body: Body, len_max: usize) {
         let outgoing = self.limited(to, body, len_max);
         self.post(Outgoing { urgent: true, ..outgoing });

@@ -18,9 +18,6 @@ use crate::time::Instant;
 use crate::timers::Chore;
 use crate::wire::Alive;
 
-/// Most bytes of the ping that asks a rival, which may be sent where nobody is known to be.
-const QUESTION_MAX: usize = 64;
-
 /// Another process of our name, as somebody says: asked, and not yet heard.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rival {
@@ -160,11 +157,7 @@ impl Node {
         let (seq, target) = (self.draw_seq(), self.local_id());
         let gives_up = now + self.health.stretch(self.config.probe_interval);
         self.pings.push(now, Waiting { seq, target, purpose: Purpose::Rival, gives_up });
-        // In answer to a datagram no more than it brought (protocol.md 1.8).
-        if self.unproven_left == 0 {
-            self.unproven_left = QUESTION_MAX;
-        }
-        self.send_limited(address, Body::Ping { seq, target, tell: false }, QUESTION_MAX);
+        self.send_question(address, Body::Ping { seq, target, tell: false });
         // Of two of one life, others might ask us in the rival's stead: their answers would tell nothing.
         if incarnation.life == own.life {
             return;
