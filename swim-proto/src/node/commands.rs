@@ -5,11 +5,12 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::claims::Spread;
+use super::streams::Stream;
 use super::{CommandError, Node, Status as Standing, encode_profile};
 use crate::action::{SeedId, StreamId};
 use crate::config::Config;
 use crate::detection::silence::SuspicionClock;
-use crate::dissemination::exchange::{Step, Stream};
+use crate::dissemination::exchange::Step;
 use crate::event::Cause;
 use crate::membership::precedence::Status;
 use crate::membership::transition::Change;

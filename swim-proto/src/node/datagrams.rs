@@ -4,14 +4,14 @@ use core::net::SocketAddr;
 
 use super::carriers::ClaimWaits;
 use super::claims::Via;
-use super::{Answered, DatagramError, Node, Status};
+use super::{Answered, Node, Status};
 use crate::config::Transport;
 use crate::membership::record::Content;
 use crate::membership::{Slot, State, precedence};
 use crate::outbox::{Body, Notice};
 use crate::time::Instant;
 use crate::wire::message::is_probing;
-use crate::wire::{Alive, Ask, Message, Messages, canonical, decode_news, version_of};
+use crate::wire::{Alive, Ask, DatagramError, Message, Messages, canonical, decode_news, version_of};
 
 /// The longest datagram taken in: others may be configured to send larger ones than we do.
 const DATAGRAM_LEN_MAX: usize = 65_507;
