@@ -1,7 +1,7 @@
 //! What is worth telling, and how often it was told (\[SWIM\] 4.1).
 //!
 //! A rumor names its subject; what is said about it is looked up when it is sent, so it is never stale. There is at
-//! most one rumor about a member's present status, and besides one for each further accuser that LHA-Suspicion wants
+//! most one rumor about a member's present standing, and besides one for each further accuser that LHA-Suspicion wants
 //! heard (\[LG\] IV-B). Fewest sent first, of those not sent yet the newest first, of others the one that waited longest;
 //! each at most [`sends_limit`] times.
 //!
@@ -23,8 +23,8 @@ const NONE: u32 = u32::MAX;
 /// What a rumor is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Topic {
-    /// The subject's status, whatever it is when told.
-    Status,
+    /// The subject's standing, whatever it is when told.
+    Standing,
     /// One more accuser of the subject, told for as long as it is Suspect at the incarnation that was accused.
     Accuser {
         /// The subject, since its slot may have passed to somebody else.
@@ -37,7 +37,7 @@ pub(crate) enum Topic {
 #[derive(Clone, Copy, Debug)]
 struct Rumor {
     subject: Slot,
-    /// Where in `accusations` the topic stands; [`NONE`]: it is the subject's status.
+    /// Where in `accusations` the topic stands; [`NONE`]: it is the subject's standing.
     accusation: u32,
     sends: u8,
     previous: u32,
@@ -111,7 +111,7 @@ impl Rumors {
             (index, subject, topic)
         });
         let accusation = match topic {
-            Topic::Status => NONE,
+            Topic::Standing => NONE,
             Topic::Accuser { of, incarnation, by } => {
                 let accusation = Accusation { of, incarnation, by };
                 let index = self.free_accusations.pop().unwrap_or(self.accusations.len() as u32);
@@ -162,7 +162,7 @@ impl Rumors {
     pub(crate) fn about(&self, index: u32) -> (Slot, Topic) {
         let rumor = &self.slab[index as usize];
         if rumor.accusation == NONE {
-            return (rumor.subject, Topic::Status);
+            return (rumor.subject, Topic::Standing);
         }
         let Accusation { of, incarnation, by } = self.accusations[rumor.accusation as usize];
         (rumor.subject, Topic::Accuser { of, incarnation, by })
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn the_fewest_sent_come_first_and_among_them_the_newest() {
         let mut rumors = Rumors::new();
-        let [a, b, c] = core::array::from_fn(|_| rumors.add(Slot::LOCAL, Topic::Status).0);
+        let [a, b, c] = core::array::from_fn(|_| rumors.add(Slot::LOCAL, Topic::Standing).0);
         assert_eq!(order(&rumors), [c, b, a]);
         assert!(!rumors.sent(c, 3));
         assert_eq!(order(&rumors), [b, a, c]);
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn a_rumor_is_gone_once_told_often_enough() {
         let mut rumors = Rumors::new();
-        let (index, _) = rumors.add(Slot::LOCAL, Topic::Status);
+        let (index, _) = rumors.add(Slot::LOCAL, Topic::Standing);
         assert_eq!([(); 3].map(|()| rumors.sent(index, 3)), [false, false, true]);
         assert!(rumors.is_empty() && rumors.first().is_none());
     }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::streams::PACKET_LEN;
-use super::{Node, Status as Standing};
+use super::{Node, Status};
 use crate::action::{Action, SeedId, StreamId};
 use crate::dissemination::BroadcastId;
 use crate::event::{Event, MemberEvent};
@@ -269,7 +269,7 @@ impl Node {
 
     /// What an answer says besides: that we departed, to whoever still probes us; or what is held against the asker.
     fn add_to_answer(&self, asker: NodeId, writer: &mut PacketWriter<'_>) {
-        if self.status == Standing::Left {
+        if self.status == Status::Left {
             if let Some(left) = claim_of(self.table.local()) {
                 writer.push(&left);
             }

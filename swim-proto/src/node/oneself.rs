@@ -7,10 +7,10 @@ use core::net::SocketAddr;
 
 use super::claims::{Spread, Via};
 use super::exchanges::HOLDER_ASKED;
-use super::{Node, Status as Standing};
+use super::{Node, Status};
 use crate::detection::probe::{Purpose, Waiting};
 use crate::event::Cause;
-use crate::membership::precedence::Status;
+use crate::membership::precedence::Standing;
 use crate::membership::table::News;
 use crate::membership::{Incarnation, Slot, State};
 use crate::outbox::{Body, Notice};
@@ -124,8 +124,8 @@ impl Node {
     /// The local member is Alive with this incarnation, and with this profile if it is a new one.
     pub(super) fn renew_self(&mut self, now: Instant, incarnation: Incarnation, profile: Option<&[u8]>) {
         let content = profile.map(|profile| News { incarnation, profile });
-        let status = Status::new(incarnation, State::Alive);
-        self.change(now, Slot::LOCAL, status, content, None, Cause::Itself, Spread::Gossip);
+        let standing = Standing::new(incarnation, State::Alive);
+        self.change(now, Slot::LOCAL, standing, content, None, Cause::Itself, Spread::Gossip);
     }
 
     /// A newer process elsewhere is said to have our name, or one of our age that goes before us. One at a time is asked,
@@ -180,7 +180,7 @@ impl Node {
     }
 
     fn give_way(&mut self, by: SocketAddr, life: u64) {
-        self.status = Standing::Superseded;
+        self.status = Status::Superseded;
         self.rival = None;
         self.timers.clear_all();
         self.outbox.drop_datagrams();
