@@ -11,7 +11,6 @@ use super::{Node, Status};
 use crate::action::{Action, SeedId, StreamId};
 use crate::dissemination::BroadcastId;
 use crate::event::{Event, MemberEvent};
-use crate::membership::transition::Change;
 use crate::membership::{Member, NodeId, Slot, State};
 use crate::outbox::{Body, Control, Mail, Notice, Outgoing};
 use crate::wire::{
@@ -294,17 +293,7 @@ impl Node {
                 self.outbox.take_profile(profile_len, buf);
                 let profile = ProfileBytes::from_validated(buf).parse();
                 let member: Member<'b> = self.view(&seen, profile);
-                let event = MemberEvent { member, cause };
-                match change {
-                    Change::Joined => Event::Joined(event),
-                    Change::Updated => Event::Updated(event),
-                    Change::Suspected => Event::Suspected(event),
-                    Change::Refuted => Event::Refuted(event),
-                    Change::Died => Event::Died(event),
-                    Change::Left => Event::Left(event),
-                    Change::Restarted => Event::Restarted(event),
-                    Change::Reaped => Event::Reaped(event),
-                }
+                Event::of(change, MemberEvent { member, cause })
             }
             Notice::Superseded { by, life } => Event::Superseded { by, life },
             Notice::NameTaken { holder } => Event::NameTaken { holder },
