@@ -232,7 +232,7 @@ impl Node {
         let mut node = Node {
             cluster,
             table: Table::new(cluster, hash_key, id, content, now),
-            rumors: Rumors::new(),
+            rumors: Rumors::default(),
             cases: Cases::new(),
             health: Health::new(config.lha_probe, config.health_max, config.health_counts_nacked_failure),
             clock: SuspicionClock::new(now, config.stall_min, config.stall_max, config.probe_interval),
