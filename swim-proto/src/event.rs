@@ -8,6 +8,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use crate::membership::transition::Change;
 use crate::membership::{Member, NodeId};
 use crate::time::Instant;
 
@@ -76,6 +77,63 @@ pub enum Event<'b> {
         /// The application's bytes.
         payload: &'b [u8],
     },
+}
+
+impl<'b> Event<'b> {
+    /// Its kind in one lower-case word, for logs: "joined", "name_taken" … Each kind has one of its own; a driver that has
+    /// events of its own keeps the words, so that what it does not know of shows.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::Joined(_) => "joined",
+            Event::Updated(_) => "updated",
+            Event::Suspected(_) => "suspected",
+            Event::Refuted(_) => "refuted",
+            Event::Died(_) => "died",
+            Event::Left(_) => "left",
+            Event::Restarted(_) => "restarted",
+            Event::Reaped(_) => "reaped",
+            Event::Superseded { .. } => "superseded",
+            Event::NameTaken { .. } => "name_taken",
+            Event::Isolated { .. } => "isolated",
+            Event::Reconnected { .. } => "reconnected",
+            Event::Broadcast { .. } => "broadcast",
+            Event::Message { .. } => "message",
+        }
+    }
+
+    /// The change of a member that it tells, if it is about one.
+    pub fn change(&self) -> Option<&MemberEvent<'b>> {
+        match self {
+            Event::Joined(change)
+            | Event::Updated(change)
+            | Event::Suspected(change)
+            | Event::Refuted(change)
+            | Event::Died(change)
+            | Event::Left(change)
+            | Event::Restarted(change)
+            | Event::Reaped(change) => Some(change),
+            Event::Superseded { .. }
+            | Event::NameTaken { .. }
+            | Event::Isolated { .. }
+            | Event::Reconnected { .. }
+            | Event::Broadcast { .. }
+            | Event::Message { .. } => None,
+        }
+    }
+
+    /// Tells of this change.
+    pub(crate) fn of(change: Change, event: MemberEvent<'b>) -> Event<'b> {
+        match change {
+            Change::Joined => Event::Joined(event),
+            Change::Updated => Event::Updated(event),
+            Change::Suspected => Event::Suspected(event),
+            Change::Refuted => Event::Refuted(event),
+            Change::Died => Event::Died(event),
+            Change::Left => Event::Left(event),
+            Change::Restarted => Event::Restarted(event),
+            Change::Reaped => Event::Reaped(event),
+        }
+    }
 }
 
 /// A change of one member.

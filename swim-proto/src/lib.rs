@@ -98,7 +98,7 @@ pub use membership::{
     ClusterHash, Incarnation, LocalMember, METADATA_MAX, Member, NAME_MAX, NodeId, Path, State, Suspicion, VERSIONS,
     Versions,
 };
-pub use node::{CommandError, DatagramError, Node, Status, Way};
+pub use node::{CommandError, Node, Status, Way};
 pub use stats::{Drops, Stats};
 pub use time::Instant;
-pub use wire::PAYLOAD_MAX;
+pub use wire::{DatagramError, PAYLOAD_MAX};

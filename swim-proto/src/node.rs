@@ -30,7 +30,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-pub use error::{CommandError, DatagramError};
+pub use error::CommandError;
 pub use userdata::Way;
 
 use crate::action::StreamId;
@@ -41,7 +41,7 @@ use crate::detection::probe::{Pings, Probe, Purpose};
 use crate::detection::silence::SuspicionClock;
 use crate::detection::suspicion::Cases;
 use crate::dissemination::broadcasts::{Broadcasts, Limits};
-use crate::dissemination::exchange::{Step, Stream};
+use crate::dissemination::exchange::Step;
 use crate::dissemination::pulls::Pulls;
 use crate::dissemination::rumors::Rumors;
 use crate::dissemination::seen::Origins;
@@ -60,7 +60,7 @@ use carriers::Carriers;
 use joining::Joins;
 use limits::Damped;
 use oneself::Rival;
-use streams::Guests;
+use streams::{Guests, Stream};
 use userdata::Numbers;
 
 /// One member of a cluster, as a state machine.
@@ -232,7 +232,7 @@ impl Node {
         let mut node = Node {
             cluster,
             table: Table::new(cluster, hash_key, id, content, now),
-            rumors: Rumors::new(),
+            rumors: Rumors::default(),
             cases: Cases::new(),
             health: Health::new(config.lha_probe, config.health_max, config.health_counts_nacked_failure),
             clock: SuspicionClock::new(now, config.stall_min, config.stall_max, config.probe_interval),

@@ -34,13 +34,15 @@ pub(crate) enum Chore {
     Leave,
     /// Ask again whoever is said to have our name, or go past it.
     Rival,
+    /// Ask a member that we do not know whether it is where its ping came from.
+    Stranger,
     /// See whether anybody was heard lately.
     Silence,
     /// Let payloads go that were kept for whoever was told of them.
     Payloads,
 }
 
-const CHORES: [Chore; 10] = [
+const CHORES: [Chore; 11] = [
     Chore::Probe,
     Chore::ProbeTimeout,
     Chore::Gossip,
@@ -49,6 +51,7 @@ const CHORES: [Chore; 10] = [
     Chore::Heal,
     Chore::Leave,
     Chore::Rival,
+    Chore::Stranger,
     Chore::Silence,
     Chore::Payloads,
 ];
@@ -157,6 +160,7 @@ impl Timers {
             Some(Chore::Heal) => "heal",
             Some(Chore::Leave) => "leave",
             Some(Chore::Rival) => "rival",
+            Some(Chore::Stranger) => "stranger",
             Some(Chore::Silence) => "silence",
             Some(Chore::Payloads) => "payloads",
             None => match self.heap.peek().map(|Reverse((_, _, timer))| *timer)? {

@@ -161,24 +161,18 @@ impl Trace {
 
 /// An event's name, and the numbers that tell it from others of that name.
 fn words_of(event: &Event<'_>) -> (&'static str, [u64; 6]) {
-    let (what, change) = match event {
-        Event::Joined(change) => ("joined", change),
-        Event::Updated(change) => ("updated", change),
-        Event::Suspected(change) => ("suspected", change),
-        Event::Refuted(change) => ("refuted", change),
-        Event::Died(change) => ("died", change),
-        Event::Left(change) => ("left", change),
-        Event::Restarted(change) => ("restarted", change),
-        Event::Reaped(change) => ("reaped", change),
-        Event::Superseded { life, .. } => return ("superseded", [*life, 0, 0, 0, 0, 0]),
-        Event::NameTaken { holder } => return ("name taken", [holder.port().into(), 0, 0, 0, 0, 0]),
-        Event::Isolated { since } => return ("isolated", [since.as_nanos(), 0, 0, 0, 0, 0]),
-        Event::Reconnected { after } => return ("reconnected", [after.as_nanos() as u64, 0, 0, 0, 0, 0]),
-        Event::Broadcast { origin, life, sequence, payload } => {
-            return ("broadcast", [origin.as_u64(), *life, *sequence, payload.len() as u64, 0, 0]);
-        }
-        Event::Message { from, payload } => return ("message", [from.as_u64(), payload.len() as u64, 0, 0, 0, 0]),
-        _ => return ("event", [0; 6]),
+    let Some(change) = event.change() else {
+        return match event {
+            Event::Superseded { life, .. } => ("superseded", [*life, 0, 0, 0, 0, 0]),
+            Event::NameTaken { holder } => ("name taken", [holder.port().into(), 0, 0, 0, 0, 0]),
+            Event::Isolated { since } => ("isolated", [since.as_nanos(), 0, 0, 0, 0, 0]),
+            Event::Reconnected { after } => ("reconnected", [after.as_nanos() as u64, 0, 0, 0, 0, 0]),
+            Event::Broadcast { origin, life, sequence, payload } => {
+                ("broadcast", [origin.as_u64(), *life, *sequence, payload.len() as u64, 0, 0])
+            }
+            Event::Message { from, payload } => ("message", [from.as_u64(), payload.len() as u64, 0, 0, 0, 0]),
+            other => (other.kind(), [0; 6]),
+        };
     };
     let cause = match change.cause {
         Cause::Itself => [1, 0],
@@ -193,7 +187,7 @@ fn words_of(event: &Event<'_>) -> (&'static str, [u64; 6]) {
     let member = &change.member;
     let incarnation = member.incarnation;
     let id = member.id.as_u64();
-    (what, [id, member.state as u64, incarnation.life, incarnation.refutation.into(), cause[0], cause[1]])
+    (event.kind(), [id, member.state as u64, incarnation.life, incarnation.refutation.into(), cause[0], cause[1]])
 }
 
 /// An event in words.

@@ -188,13 +188,13 @@ impl Event {
 
 impl Notice {
     /// `None`: an event this version of the driver has no word for.
-    pub(crate) fn of(event: &proto::Event<'_>, node: &Node, clock: &Clock) -> Option<Notice> {
+    pub(crate) fn of(told: &proto::Event<'_>, node: &Node, clock: &Clock) -> Option<Notice> {
         let change = |event: &proto::MemberEvent<'_>| Change {
             member: MemberInfo::of(&event.member, clock),
             cause: Cause::of(event.cause, node, clock),
         };
         let name_of = |id| node.member(id).map(|member| member.name.to_owned());
-        let event = match event {
+        let event = match told {
             proto::Event::Joined(event) => Event::Joined(change(event)),
             proto::Event::Updated(event) => Event::Updated(change(event)),
             proto::Event::Suspected(event) => Event::Suspected(change(event)),
@@ -217,8 +217,12 @@ impl Notice {
             proto::Event::Message { from, payload } => {
                 Event::Message { from: *from, from_name: name_of(*from), payload: Bytes::copy_from_slice(payload) }
             }
-            _ => return None,
+            other => {
+                debug_assert!(false, "the core tells of {}, and the driver has no word for it", other.kind());
+                return None;
+            }
         };
+        debug_assert_eq!(event.kind(), told.kind(), "one kind of event, one word");
         Some(Notice { at: SystemTime::now(), event })
     }
 }

@@ -1,8 +1,9 @@
 //! The probe that runs, and every other ping that may still be answered.
 //!
 //! One member at a time is probed *regularly*, once a protocol period (\[SWIM\] 3.1). Pings for other ends (serving a
-//! ping-req, verifying before a burial, handing an obituary to its subject, asking for the holder of a name, our own included) have no
-//! period and no verdict: they only wait, for a while, to be answered.
+//! ping-req, verifying before a burial, handing an obituary to its subject, asking for the holder of a
+//! name, our own included, or whether a stranger is where it seems to be) have no period and no verdict: they only wait,
+//! for a while, to be answered.
 
 use alloc::collections::VecDeque;
 use core::net::SocketAddr;
@@ -54,6 +55,8 @@ pub(crate) enum Purpose {
     Holder { stream: StreamId },
     /// To see whether anybody answers who is said to have our own name.
     Rival,
+    /// To see whether a member that we do not know is where its ping came from.
+    Stranger { address: SocketAddr },
 }
 
 /// A ping that may still be answered.

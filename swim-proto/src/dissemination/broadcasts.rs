@@ -1,8 +1,8 @@
 //! Broadcasts that are told on, like rumors, and kept for whoever asks for them (`docs/protocol.md` 12.3 and 12.4).
 //!
 //! Each has a place in a slab and passes through stages: one of our own may have to wait for its turn; while it is told
-//! it stands in one linked list per number of sends, oldest first, so that numbers arrive about in order and the windows
-//! of receivers are not overrun; a long one, which was only announced, is kept for a while. Its place is free once it
+//! it waits for its turn, the fewest sent first and among them the oldest, so that numbers arrive about in order and the
+//! windows of receivers are not overrun; a long one, which was only announced, is kept for a while. Its place is free once it
 //! is past all that and its event was polled. Places keep their buffers: once the slab has grown nothing is allocated.
 
 use alloc::collections::VecDeque;
@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use hashbrown::HashTable;
 
 use super::BroadcastId;
+use super::turns::Turns;
 use crate::random::mix;
 use crate::time::Instant;
 
@@ -23,14 +24,12 @@ const BUFFER_KEPT: usize = 512;
 /// So many places are kept while nothing waits.
 const PLACES_KEPT: usize = 64;
 
-const NONE: u32 = u32::MAX;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// Our own, until earlier ones of ours are told.
     Waiting,
-    /// Told to others, so many times until now.
-    Told { sends: u8 },
+    /// Told to others: it has a turn.
+    Told,
     /// Told often enough, and kept until then for whoever was only told that there is one.
     Kept { until: Instant },
     /// Neither told nor kept.
@@ -45,14 +44,6 @@ struct Entry {
     stage: Stage,
     /// Its event is still to be polled.
     unheard: bool,
-    previous: u32,
-    next: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct List {
-    head: u32,
-    tail: u32,
 }
 
 /// The bounds.
@@ -87,7 +78,7 @@ pub(crate) struct Broadcasts {
     free: Vec<u32>,
     /// Those that are not over, by id.
     index: HashTable<u32>,
-    lists: Vec<List>,
+    turns: Turns,
     /// Kept, in the order of their ends.
     kept: VecDeque<u32>,
     /// Our own that are told, or spent behind one that is, and then those that wait; in the order of their numbers.
@@ -119,7 +110,7 @@ impl Broadcasts {
             slab: Vec::new(),
             free: Vec::new(),
             index: HashTable::new(),
-            lists: Vec::new(),
+            turns: Turns::default(),
             kept: VecDeque::new(),
             own: VecDeque::new(),
             own_begun: 0,
@@ -210,14 +201,12 @@ impl Broadcasts {
 
     /// The one to tell first.
     pub(crate) fn first(&self) -> Option<u32> {
-        self.first_from(0)
+        self.turns.first()
     }
 
     /// The one to tell after this one.
     pub(crate) fn after(&self, entry: u32) -> Option<u32> {
-        let Entry { next, stage, .. } = self.slab[entry as usize];
-        let Stage::Told { sends } = stage else { return None };
-        if next != NONE { Some(next) } else { self.first_from(usize::from(sends) + 1) }
+        self.turns.after(entry)
     }
 
     // Telling.
@@ -225,11 +214,8 @@ impl Broadcasts {
     /// It was told once more, or heard from others where that counts. Once told often enough it is over, or kept until
     /// `keep_until`.
     pub(crate) fn sent(&mut self, entry: u32, limit: u8, keep_until: Option<Instant>) {
-        let Stage::Told { sends } = self.slab[entry as usize].stage else { return };
-        let sends = sends.saturating_add(1);
-        self.unlink(entry);
-        if sends < limit {
-            return self.link_last(entry, sends);
+        if self.slab[entry as usize].stage != Stage::Told || !self.turns.sent(entry, limit) {
+            return;
         }
         self.told -= 1;
         match keep_until {
@@ -244,8 +230,8 @@ impl Broadcasts {
 
     /// Nobody is to be told of it.
     pub(crate) fn drop_told(&mut self, entry: u32) {
-        if let Stage::Told { .. } = self.slab[entry as usize].stage {
-            self.unlink(entry);
+        if self.slab[entry as usize].stage == Stage::Told {
+            self.turns.leave(entry);
             self.told -= 1;
             self.end(entry);
             self.own_spent(entry);
@@ -256,7 +242,7 @@ impl Broadcasts {
     pub(crate) fn keeps_until(&self) -> Option<Instant> {
         match self.slab[*self.kept.front()? as usize].stage {
             Stage::Kept { until } => Some(until),
-            Stage::Waiting | Stage::Told { .. } | Stage::Over => None,
+            Stage::Waiting | Stage::Told | Stage::Over => None,
         }
     }
 
@@ -272,7 +258,7 @@ impl Broadcasts {
         self.own.clear();
         (self.own_begun, self.own_count, self.own_bytes, self.told) = (0, 0, 0, 0);
         self.kept.clear();
-        self.lists.clear();
+        self.turns.clear(PLACES_KEPT);
         let mut at = 0;
         while let Some(entry) = self.slab.get(at) {
             if entry.stage != Stage::Over {
@@ -308,23 +294,14 @@ impl Broadcasts {
 
     /// Passes over our own, of which few are told at a time.
     fn most_sent_of_others(&self) -> Option<u32> {
-        for list in self.lists.iter().rev() {
-            let mut at = list.tail;
-            while let Some(entry) = self.slab.get(at as usize) {
-                if !entry.own {
-                    return Some(at);
-                }
-                at = entry.previous;
-            }
-        }
-        None
+        self.turns.backwards().find(|&entry| !self.is_own(entry))
     }
 
     fn take_place(&mut self, id: BroadcastId, payload: &[u8], own: bool) -> u32 {
         let at = self.free.pop().unwrap_or_else(|| {
             let buffer = Vec::new();
             let stage = Stage::Over;
-            self.slab.push(Entry { id, payload: buffer, own, stage, unheard: false, previous: NONE, next: NONE });
+            self.slab.push(Entry { id, payload: buffer, own, stage, unheard: false });
             self.slab.len() as u32 - 1
         });
         let entry = &mut self.slab[at as usize];
@@ -366,6 +343,7 @@ impl Broadcasts {
         entry.payload.clear();
         self.free.push(at);
         if self.free.len() == self.slab.len() && self.slab.len() > PLACES_KEPT {
+            self.turns.clear(PLACES_KEPT);
             self.slab.truncate(PLACES_KEPT);
             self.slab.shrink_to_fit();
             self.free.retain(|&at| (at as usize) < PLACES_KEPT);
@@ -386,7 +364,8 @@ impl Broadcasts {
 
     fn begin(&mut self, entry: u32) {
         self.told += 1;
-        self.link_last(entry, 0);
+        self.slab[entry as usize].stage = Stage::Told;
+        self.turns.enter_last(entry);
     }
 
     /// The next may begin once all before it have, and the oldest that is still told is not too far behind.
@@ -402,40 +381,6 @@ impl Broadcasts {
             self.own_begun -= 1;
         }
         self.begin_own();
-    }
-
-    // Lists.
-
-    fn first_from(&self, sends: usize) -> Option<u32> {
-        self.lists.get(sends..)?.iter().map(|list| list.head).find(|&head| head != NONE)
-    }
-
-    fn link_last(&mut self, at: u32, sends: u8) {
-        while self.lists.len() <= usize::from(sends) {
-            self.lists.push(List { head: NONE, tail: NONE });
-        }
-        let list = &mut self.lists[usize::from(sends)];
-        let previous = core::mem::replace(&mut list.tail, at);
-        match self.slab.get_mut(previous as usize) {
-            Some(previous) => previous.next = at,
-            None => list.head = at,
-        }
-        let entry = &mut self.slab[at as usize];
-        (entry.stage, entry.previous, entry.next) = (Stage::Told { sends }, previous, NONE);
-    }
-
-    fn unlink(&mut self, at: u32) {
-        let Entry { previous, next, stage, .. } = self.slab[at as usize];
-        let Stage::Told { sends } = stage else { return };
-        let list = &mut self.lists[usize::from(sends)];
-        match self.slab.get_mut(previous as usize) {
-            Some(previous) => previous.next = next,
-            None => list.head = next,
-        }
-        match self.slab.get_mut(next as usize) {
-            Some(next) => next.previous = previous,
-            None => list.tail = previous,
-        }
     }
 }
 

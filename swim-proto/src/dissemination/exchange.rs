@@ -20,18 +20,14 @@
 //! meanwhile is found by the next exchange.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use bytes::Bytes;
 
 use super::BroadcastId;
-use crate::membership::digest::Buckets;
 use crate::membership::{Incarnation, NodeId};
 use crate::time::Instant;
-use crate::wire::{FrameReader, VERSION};
 
 /// What comes next on a stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,75 +143,5 @@ impl Part {
     /// Whether it carries a payload, and takes a frame to itself.
     pub(crate) fn stands_alone(&self) -> bool {
         matches!(self, Part::Pulled(_) | Part::Mail { .. })
-    }
-}
-
-/// One stream.
-pub(crate) struct Stream {
-    pub(crate) step: Step,
-    pub(crate) connected: bool,
-    /// From where the peer opened it, if it was the peer who did.
-    pub(crate) guest: Option<SocketAddr>,
-    /// The version that its packets are written in.
-    pub(crate) version: u8,
-    pub(crate) reader: FrameReader,
-    pub(crate) parts: VecDeque<Part>,
-    /// Finish once the parts are written.
-    pub(crate) finish: bool,
-    pub(crate) finished: bool,
-    pub(crate) peer_finished: bool,
-    /// Given to the driver and not reported as written.
-    pub(crate) unwritten: usize,
-    /// A write is announced to whoever polls.
-    pub(crate) announced: bool,
-    pub(crate) opened: Instant,
-    pub(crate) moved: Instant,
-    /// We serve an exchange on it that is not over: it counts towards the limit.
-    pub(crate) exchange: bool,
-    /// We opened it for a direct message.
-    pub(crate) mail: bool,
-    /// The first exchange of a newcomer: what it learns is not told on.
-    pub(crate) newcomer: bool,
-    /// The buckets that differ.
-    pub(crate) buckets: Buckets,
-    /// What the peer says it holds, sorted once complete.
-    pub(crate) held: Vec<(NodeId, Incarnation)>,
-    /// What the peer wants, and where our graves contradict it.
-    pub(crate) wanted: Vec<NodeId>,
-}
-
-impl Stream {
-    /// One that we open, for this step.
-    pub(crate) fn to_peer(now: Instant, step: Step) -> Stream {
-        Stream::new(now, step, None)
-    }
-
-    /// One that was opened from there.
-    pub(crate) fn from_guest(now: Instant, from: SocketAddr) -> Stream {
-        Stream::new(now, Step::Accepted, Some(from))
-    }
-
-    fn new(now: Instant, step: Step, guest: Option<SocketAddr>) -> Stream {
-        Stream {
-            step,
-            connected: guest.is_some(),
-            guest,
-            version: VERSION,
-            reader: FrameReader::new(),
-            parts: VecDeque::new(),
-            finish: false,
-            finished: false,
-            peer_finished: false,
-            unwritten: 0,
-            announced: false,
-            opened: now,
-            moved: now,
-            exchange: false,
-            mail: false,
-            newcomer: false,
-            buckets: Buckets::default(),
-            held: Vec::new(),
-            wanted: Vec::new(),
-        }
     }
 }

@@ -1,30 +1,27 @@
 //! What is worth telling, and how often it was told (\[SWIM\] 4.1).
 //!
 //! A rumor names its subject; what is said about it is looked up when it is sent, so it is never stale. There is at
-//! most one rumor about a member's present status, and besides one for each further accuser that LHA-Suspicion wants
+//! most one rumor about a member's present standing, and besides one for each further accuser that LHA-Suspicion wants
 //! heard (\[LG\] IV-B). Fewest sent first, of those not sent yet the newest first, of others the one that waited longest;
 //! each at most [`sends_limit`] times.
 //!
-//! Rumors stand in one linked list per number of sends, inside a slab: adding, sending and dropping are O(1), and
-//! nothing is allocated once the slab has grown.
+//! Adding, sending and dropping are O(1), and nothing is allocated once the slab has grown.
 
 use alloc::vec::Vec;
 
+use super::turns::{SENDS_MAX, Turns};
 use crate::membership::{Incarnation, NodeId, Slot};
 
 /// Most rumors kept; at the limit the most often sent is given up. Syncs repair what that leaves untold.
 const RUMORS_MAX: usize = 65_536;
-
-/// Most sends of one rumor, whatever `λ` and `n`: one list each.
-const SENDS_MAX: usize = 160;
 
 const NONE: u32 = u32::MAX;
 
 /// What a rumor is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Topic {
-    /// The subject's status, whatever it is when told.
-    Status,
+    /// The subject's standing, whatever it is when told.
+    Standing,
     /// One more accuser of the subject, told for as long as it is Suspect at the incarnation that was accused.
     Accuser {
         /// The subject, since its slot may have passed to somebody else.
@@ -37,11 +34,8 @@ pub(crate) enum Topic {
 #[derive(Clone, Copy, Debug)]
 struct Rumor {
     subject: Slot,
-    /// Where in `accusations` the topic stands; [`NONE`]: it is the subject's status.
+    /// Where in `accusations` the topic stands; [`NONE`]: it is the subject's standing.
     accusation: u32,
-    sends: u8,
-    previous: u32,
-    next: u32,
 }
 
 /// A [`Topic::Accuser`]. Few rumors are, and those that are not should not pay for its size.
@@ -52,19 +46,14 @@ struct Accusation {
     by: NodeId,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct List {
-    head: u32,
-    tail: u32,
-}
-
 /// All rumors that circulate here.
+#[derive(Default)]
 pub(crate) struct Rumors {
     slab: Vec<Rumor>,
     free: Vec<u32>,
     accusations: Vec<Accusation>,
     free_accusations: Vec<u32>,
-    lists: Vec<List>,
+    turns: Turns,
 }
 
 /// Room for so many rumors is kept when there are none.
@@ -84,16 +73,6 @@ pub(crate) fn sends_limit(retransmit_mult: u8, reach_all: bool, live: usize) -> 
 }
 
 impl Rumors {
-    pub(crate) fn new() -> Rumors {
-        Rumors {
-            slab: Vec::new(),
-            free: Vec::new(),
-            accusations: Vec::new(),
-            free_accusations: Vec::new(),
-            lists: Vec::new(),
-        }
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.slab.len() - self.free.len()
     }
@@ -104,14 +83,14 @@ impl Rumors {
 
     /// A new rumor, not sent yet. The second value is the rumor given up for it at the limit.
     pub(crate) fn add(&mut self, subject: Slot, topic: Topic) -> (u32, Option<(u32, Slot, Topic)>) {
-        let given_up = (self.len() >= RUMORS_MAX).then(|| self.most_sent()).flatten();
+        let given_up = (self.len() >= RUMORS_MAX).then(|| self.turns.backwards().next()).flatten();
         let given_up = given_up.map(|index| {
             let (subject, topic) = self.about(index);
             self.remove(index);
             (index, subject, topic)
         });
         let accusation = match topic {
-            Topic::Status => NONE,
+            Topic::Standing => NONE,
             Topic::Accuser { of, incarnation, by } => {
                 let accusation = Accusation { of, incarnation, by };
                 let index = self.free_accusations.pop().unwrap_or(self.accusations.len() as u32);
@@ -122,18 +101,22 @@ impl Rumors {
                 index
             }
         };
-        let rumor = Rumor { subject, accusation, sends: 0, previous: NONE, next: NONE };
+        let rumor = Rumor { subject, accusation };
         let index = self.free.pop().unwrap_or(self.slab.len() as u32);
         match self.slab.get_mut(index as usize) {
             Some(place) => *place = rumor,
             None => self.slab.push(rumor),
         }
-        self.link_first(index, 0);
+        self.turns.enter_first(index);
         (index, given_up)
     }
 
     pub(crate) fn remove(&mut self, index: u32) {
-        self.unlink(index);
+        self.turns.leave(index);
+        self.let_go(index);
+    }
+
+    fn let_go(&mut self, index: u32) {
         let accusation = self.slab[index as usize].accusation;
         if accusation != NONE {
             self.free_accusations.push(accusation);
@@ -149,20 +132,20 @@ impl Rumors {
             self.slab.shrink_to(KEPT);
             self.accusations.clear();
             self.accusations.shrink_to(KEPT);
+            self.turns.clear(KEPT);
         }
     }
 
     /// The subject has news again: the rumor begins anew.
     pub(crate) fn renew(&mut self, index: u32) {
-        self.unlink(index);
-        self.slab[index as usize].sends = 0;
-        self.link_first(index, 0);
+        self.turns.leave(index);
+        self.turns.enter_first(index);
     }
 
     pub(crate) fn about(&self, index: u32) -> (Slot, Topic) {
         let rumor = &self.slab[index as usize];
         if rumor.accusation == NONE {
-            return (rumor.subject, Topic::Status);
+            return (rumor.subject, Topic::Standing);
         }
         let Accusation { of, incarnation, by } = self.accusations[rumor.accusation as usize];
         (rumor.subject, Topic::Accuser { of, incarnation, by })
@@ -170,81 +153,21 @@ impl Rumors {
 
     /// It was told once more. Whether it has now been told often enough, and is gone.
     pub(crate) fn sent(&mut self, index: u32, limit: u8) -> bool {
-        let sends = self.slab[index as usize].sends.saturating_add(1);
-        if sends >= limit {
-            self.remove(index);
-            return true;
+        let done = self.turns.sent(index, limit);
+        if done {
+            self.let_go(index);
         }
-        self.unlink(index);
-        self.slab[index as usize].sends = sends;
-        self.link_last(index, usize::from(sends));
-        false
+        done
     }
 
     /// The rumor to tell first.
     pub(crate) fn first(&self) -> Option<u32> {
-        self.first_from(0)
+        self.turns.first()
     }
 
     /// The rumor to tell after this one.
     pub(crate) fn after(&self, index: u32) -> Option<u32> {
-        let rumor = &self.slab[index as usize];
-        if rumor.next != NONE { Some(rumor.next) } else { self.first_from(usize::from(rumor.sends) + 1) }
-    }
-
-    fn first_from(&self, sends: usize) -> Option<u32> {
-        self.lists.get(sends..)?.iter().map(|list| list.head).find(|&head| head != NONE)
-    }
-
-    fn most_sent(&self) -> Option<u32> {
-        self.lists.iter().rev().map(|list| list.tail).find(|&tail| tail != NONE)
-    }
-
-    fn link_first(&mut self, index: u32, sends: usize) {
-        let list = self.list(sends);
-        let head = list.head;
-        list.head = index;
-        if head == NONE {
-            list.tail = index;
-        } else {
-            self.slab[head as usize].previous = index;
-        }
-        let rumor = &mut self.slab[index as usize];
-        (rumor.previous, rumor.next) = (NONE, head);
-    }
-
-    fn link_last(&mut self, index: u32, sends: usize) {
-        let list = self.list(sends);
-        let tail = list.tail;
-        list.tail = index;
-        if tail == NONE {
-            list.head = index;
-        } else {
-            self.slab[tail as usize].next = index;
-        }
-        let rumor = &mut self.slab[index as usize];
-        (rumor.previous, rumor.next) = (tail, NONE);
-    }
-
-    fn unlink(&mut self, index: u32) {
-        let Rumor { previous, next, sends, .. } = self.slab[index as usize];
-        if previous == NONE {
-            self.lists[usize::from(sends)].head = next;
-        } else {
-            self.slab[previous as usize].next = next;
-        }
-        if next == NONE {
-            self.lists[usize::from(sends)].tail = previous;
-        } else {
-            self.slab[next as usize].previous = previous;
-        }
-    }
-
-    fn list(&mut self, sends: usize) -> &mut List {
-        while self.lists.len() <= sends {
-            self.lists.push(List { head: NONE, tail: NONE });
-        }
-        &mut self.lists[sends]
+        self.turns.after(index)
     }
 }
 
@@ -258,8 +181,8 @@ mod tests {
 
     #[test]
     fn the_fewest_sent_come_first_and_among_them_the_newest() {
-        let mut rumors = Rumors::new();
-        let [a, b, c] = core::array::from_fn(|_| rumors.add(Slot::LOCAL, Topic::Status).0);
+        let mut rumors = Rumors::default();
+        let [a, b, c] = core::array::from_fn(|_| rumors.add(Slot::LOCAL, Topic::Standing).0);
         assert_eq!(order(&rumors), [c, b, a]);
         assert!(!rumors.sent(c, 3));
         assert_eq!(order(&rumors), [b, a, c]);
@@ -273,8 +196,8 @@ mod tests {
 
     #[test]
     fn a_rumor_is_gone_once_told_often_enough() {
-        let mut rumors = Rumors::new();
-        let (index, _) = rumors.add(Slot::LOCAL, Topic::Status);
+        let mut rumors = Rumors::default();
+        let (index, _) = rumors.add(Slot::LOCAL, Topic::Standing);
         assert_eq!([(); 3].map(|()| rumors.sent(index, 3)), [false, false, true]);
         assert!(rumors.is_empty() && rumors.first().is_none());
     }

@@ -10,8 +10,8 @@ use alloc::boxed::Box;
 use super::{ClusterHash, Incarnation, NodeId};
 use crate::random::mix;
 
-/// Buckets of a digest: the top eight bits of an id choose one.
-pub(crate) const BUCKETS: usize = 256;
+/// Buckets of the sync digest: the top eight bits of a member's id choose one.
+pub const BUCKETS: usize = 256;
 
 /// The bucket of an id.
 pub(crate) const fn bucket(id: NodeId) -> usize {

@@ -2,10 +2,10 @@
 //!
 //! What a table holds about a member is two maxima, kept apart:
 //!
-//! - its **status**: the greatest `(incarnation, state)` heard, with `Alive < Suspect < Dead < Left`;
+//! - its **standing**: the greatest `(incarnation, state)` heard, with `Alive < Suspect < Dead < Left`;
 //! - its **content**: the greatest `(incarnation, profile bytes)` heard from Alive claims.
 //!
-//! | claim | status it argues for | content it brings |
+//! | claim | standing it argues for | content it brings |
 //! |---|---|---|
 //! | Alive i | (i, Alive) | (i, profile) |
 //! | Suspect i | (i, Suspect) | none |
@@ -20,14 +20,14 @@ use super::{Incarnation, State};
 
 /// What is held, or claimed, about a member's condition. Ordered: the greater prevails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Status {
+pub(crate) struct Standing {
     pub(crate) incarnation: Incarnation,
     pub(crate) state: State,
 }
 
-impl Status {
-    pub(crate) const fn new(incarnation: Incarnation, state: State) -> Status {
-        Status { incarnation, state }
+impl Standing {
+    pub(crate) const fn new(incarnation: Incarnation, state: State) -> Standing {
+        Standing { incarnation, state }
     }
 }
 
@@ -42,12 +42,12 @@ mod tests {
 
     const STATES: [State; 4] = [State::Alive, State::Suspect, State::Dead, State::Left];
 
-    fn all() -> impl Iterator<Item = Status> + Clone {
+    fn all() -> impl Iterator<Item = Standing> + Clone {
         let lives = [0, 1, 2, Incarnation::MAX.life];
         let refutations = [0, 1, Incarnation::MAX.refutation];
         lives.into_iter().flat_map(move |life| {
             refutations.into_iter().flat_map(move |refutation| {
-                STATES.into_iter().map(move |state| Status::new(Incarnation { life, refutation }, state))
+                STATES.into_iter().map(move |state| Standing::new(Incarnation { life, refutation }, state))
             })
         })
     }
@@ -84,9 +84,9 @@ mod tests {
 
     #[test]
     fn an_owner_can_go_past_every_accusation_that_can_be_made() {
-        for status in all().filter(|status| status.incarnation.is_accusable()) {
-            let refuted = Status::new(status.incarnation.past(), State::Alive);
-            assert!(refuted > status && refuted.incarnation <= Incarnation::MAX, "{status:?}");
+        for standing in all().filter(|standing| standing.incarnation.is_accusable()) {
+            let refuted = Standing::new(standing.incarnation.past(), State::Alive);
+            assert!(refuted > standing && refuted.incarnation <= Incarnation::MAX, "{standing:?}");
         }
         assert!(Incarnation::ACCUSED_MAX.past() < Incarnation::MAX);
     }

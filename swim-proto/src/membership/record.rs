@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::ops::Deref;
 use core::time::Duration;
 
-use super::precedence::Status;
+use super::precedence::Standing;
 use super::profiles::Place;
 use super::table::Table;
 use super::{Incarnation, NodeId, State};
@@ -154,8 +154,8 @@ impl Record {
         self.suspicion_armed = at.unwrap_or(Instant::ZERO);
     }
 
-    pub(crate) fn status(&self) -> Status {
-        Status::new(self.incarnation(), self.state)
+    pub(crate) fn standing(&self) -> Standing {
+        Standing::new(self.incarnation(), self.state)
     }
 
     pub(crate) fn state(&self) -> State {

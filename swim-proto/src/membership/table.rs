@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use hashbrown::HashTable;
 
 use super::digest::Digest;
-use super::precedence::Status;
+use super::precedence::Standing;
 use super::profiles::Profiles;
 use super::record::{Entry, List, NONE, Plight, Record, Route};
 use super::{ClusterHash, Incarnation, NodeId, State, Versions, grow_gently};
@@ -86,8 +86,8 @@ impl Table {
             digest: Digest::new(cluster),
             spoken: Versions { min: 0, max: u8::MAX },
         };
-        let status = Status::new(content.incarnation, State::Alive);
-        let slot = table.insert(id, status, id, Some(content), now);
+        let standing = Standing::new(content.incarnation, State::Alive);
+        let slot = table.insert(id, standing, id, Some(content), now);
         debug_assert_eq!(slot, Slot::LOCAL);
         table
     }
@@ -183,13 +183,13 @@ impl Table {
     pub(crate) fn insert(
         &mut self,
         id: NodeId,
-        status: Status,
+        standing: Standing,
         accuser: NodeId,
         content: Option<News<'_>>,
         now: Instant,
     ) -> Slot {
         debug_assert!(self.find(id).is_none());
-        let new = Record::new(id, status.incarnation, now);
+        let new = Record::new(id, standing.incarnation, now);
         let slot = self.free.pop().unwrap_or(Slot(self.records.len() as u32));
         if slot.0 as usize == self.records.len() {
             grow_gently(&mut self.records, 1);
@@ -200,7 +200,7 @@ impl Table {
         let (key, records) = (self.hash_key, &self.records);
         self.by_id.insert_unique(hash_id(key, id), slot, |slot| hash_id(key, record(records, *slot).id));
         self.enlist(slot);
-        self.rise(slot, status, Some(accuser), content, now);
+        self.rise(slot, standing, Some(accuser), content, now);
         slot
     }
 
@@ -238,11 +238,11 @@ impl Table {
         self.by_stream
     }
 
-    /// A member's status rises to this one, its content is replaced if some is given, and whoever is named accuses it.
+    /// A member's standing rises to this one, its content is replaced if some is given, and whoever is named accuses it.
     pub(crate) fn rise(
         &mut self,
         slot: Slot,
-        status: Status,
+        standing: Standing,
         accuser: Option<NodeId>,
         content: Option<News<'_>>,
         now: Instant,
@@ -254,13 +254,13 @@ impl Table {
             self.set_profile(slot, news.profile);
         }
         let record = self.at_mut(slot);
-        if record.state != status.state {
+        if record.state != standing.state {
             record.since = now;
         }
-        (record.life, record.refutation) = (status.incarnation.life, status.incarnation.refutation);
-        record.state = status.state;
-        if status.state == State::Alive {
-            debug_assert!(slot == Slot::LOCAL || content.is_none_or(|news| news.incarnation == status.incarnation));
+        (record.life, record.refutation) = (standing.incarnation.life, standing.incarnation.refutation);
+        record.state = standing.state;
+        if standing.state == State::Alive {
+            debug_assert!(slot == Slot::LOCAL || content.is_none_or(|news| news.incarnation == standing.incarnation));
             self.set_plight(slot, None);
         } else {
             let content = content_incarnation.unwrap_or_default();
@@ -479,8 +479,8 @@ mod tests {
     }
 
     fn insert(table: &mut Table, id: u64, profile: &[u8]) {
-        let (id, status) = (NodeId::from_u64(id), Status::new(Incarnation::first(1), State::Alive));
-        table.insert(id, status, id, Some(content(profile)), Instant::ZERO);
+        let (id, standing) = (NodeId::from_u64(id), Standing::new(Incarnation::first(1), State::Alive));
+        table.insert(id, standing, id, Some(content(profile)), Instant::ZERO);
     }
 
     fn table(others: u16) -> Table {
@@ -519,8 +519,8 @@ mod tests {
         // One of the probed and one of the others die; the rest of the round must still reach each of the others once.
         let (dead_probed, dead_other) = (table.live[2], table.live[15]);
         for slot in [dead_probed, dead_other] {
-            let status = Status::new(table.at(slot).incarnation(), State::Dead);
-            table.rise(slot, status, None, None, Instant::ZERO);
+            let standing = Standing::new(table.at(slot).incarnation(), State::Dead);
+            table.rise(slot, standing, None, None, Instant::ZERO);
         }
         let mut rest: Vec<Slot> = (0..12).map(|_| table.next_target(&mut random).expect("members")).collect();
         rest.sort_unstable();
@@ -535,8 +535,8 @@ mod tests {
         let slot = table.find(NodeId::from_u64(2)).expect("known");
         let address = SocketAddr::from(([10, 0, 0, 1], 3));
         assert!(table.has_live_at(address));
-        let status = table.at(slot).status();
-        table.rise(slot, status, None, Some(content(&profile(99))), Instant::ZERO);
+        let standing = table.at(slot).standing();
+        table.rise(slot, standing, None, Some(content(&profile(99))), Instant::ZERO);
         assert!(!table.knows_address(address));
         assert!(table.has_live_at(SocketAddr::from(([10, 0, 0, 1], 99))));
         let root = table.digest().root();
@@ -554,7 +554,7 @@ mod tests {
         assert_eq!(table.sharing(address).count(), SHARING_MAX);
         for id in 1..=1_000 {
             let slot = table.find(NodeId::from_u64(id)).expect("known");
-            let dead = Status::new(table.at(slot).incarnation(), State::Dead);
+            let dead = Standing::new(table.at(slot).incarnation(), State::Dead);
             table.rise(slot, dead, None, None, Instant::ZERO);
         }
         assert!(table.knows_address(address) && !table.has_live_at(address));

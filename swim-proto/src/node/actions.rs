@@ -7,11 +7,10 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::streams::PACKET_LEN;
-use super::{Node, Status as Standing};
+use super::{Node, Status};
 use crate::action::{Action, SeedId, StreamId};
 use crate::dissemination::BroadcastId;
 use crate::event::{Event, MemberEvent};
-use crate::membership::transition::Change;
 use crate::membership::{Member, NodeId, Slot, State};
 use crate::outbox::{Body, Control, Mail, Notice, Outgoing};
 use crate::wire::{
@@ -20,6 +19,9 @@ use crate::wire::{
 };
 
 use telling::claim_of;
+
+/// Most bytes of a question of our own to somebody who may be a stranger.
+const QUESTION_MAX: usize = 64;
 
 /// What was made in the buffer.
 enum Made {
@@ -99,7 +101,16 @@ impl Node {
         self.post(outgoing);
     }
 
-    /// The same, ahead of everything that is not urgent.
+    /// A question of our own, to where nobody is known to be: short, and in answer to a datagram no longer than what it
+    /// brought (`docs/protocol.md` 1.8).
+    pub(super) fn send_question(&mut self, to: SocketAddr, body: Body) {
+        if self.came_by.is_none() {
+            self.unproven_left += QUESTION_MAX;
+        }
+        self.send_limited(to, body, QUESTION_MAX);
+    }
+
+    /// As [`Node::send_limited`], ahead of everything that is not urgent.
     pub(super) fn send_urgent(&mut self, to: SocketAddr, body: Body, len_max: usize) {
         let outgoing = self.limited(to, body, len_max);
         self.post(Outgoing { urgent: true, ..outgoing });
@@ -257,7 +268,7 @@ impl Node {
 
     /// What an answer says besides: that we departed, to whoever still probes us; or what is held against the asker.
     fn add_to_answer(&self, asker: NodeId, writer: &mut PacketWriter<'_>) {
-        if self.status == Standing::Left {
+        if self.status == Status::Left {
             if let Some(left) = claim_of(self.table.local()) {
                 writer.push(&left);
             }
@@ -282,17 +293,7 @@ impl Node {
                 self.outbox.take_profile(profile_len, buf);
                 let profile = ProfileBytes::from_validated(buf).parse();
                 let member: Member<'b> = self.view(&seen, profile);
-                let event = MemberEvent { member, cause };
-                match change {
-                    Change::Joined => Event::Joined(event),
-                    Change::Updated => Event::Updated(event),
-                    Change::Suspected => Event::Suspected(event),
-                    Change::Refuted => Event::Refuted(event),
-                    Change::Died => Event::Died(event),
-                    Change::Left => Event::Left(event),
-                    Change::Restarted => Event::Restarted(event),
-                    Change::Reaped => Event::Reaped(event),
-                }
+                Event::of(change, MemberEvent { member, cause })
             }
             Notice::Superseded { by, life } => Event::Superseded { by, life },
             Notice::NameTaken { holder } => Event::NameTaken { holder },

@@ -10,11 +10,12 @@ use core::net::SocketAddr;
 
 use super::claims::Via;
 use super::datagrams::Hearing;
+use super::streams::Stream;
 use super::streams::{Broken, PACKET_LEN};
 use super::{Answered, Node, Status};
 use crate::action::StreamId;
 use crate::config::Transport;
-use crate::dissemination::exchange::{Part, Step, Stream};
+use crate::dissemination::exchange::{Part, Step};
 use crate::membership::NodeId;
 use crate::outbox::{Body, Control, Outgoing};
 use crate::time::Instant;

@@ -6,12 +6,12 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::graves::ID_ONLY_RETENTION;
-use super::{Answered, Node, Status as Standing};
+use super::{Answered, Node, Status};
 use crate::action::StreamId;
 use crate::dissemination::exchange::Step;
 use crate::dissemination::rumors::Topic;
 use crate::event::Cause;
-use crate::membership::precedence::{Status, content_prevails};
+use crate::membership::precedence::{Standing, content_prevails};
 use crate::membership::record::{Entry, RoundTrip, Route};
 use crate::membership::table::News;
 use crate::membership::transition::{Change, changes};
@@ -46,35 +46,45 @@ impl Node {
         let Some(slot) = self.table.find(alive.id) else {
             let takes = !matches!(via, Via::Datagram { .. }) || self.takes_newcomer();
             if takes && self.is_named_right(alive) && self.has_room(true) {
-                let status = Status::new(alive.incarnation, State::Alive);
-                let slot = self.table.insert(alive.id, status, alive.id, None, now);
+                let standing = Standing::new(alive.incarnation, State::Alive);
+                let slot = self.table.insert(alive.id, standing, alive.id, None, now);
                 let content = news_of(alive);
-                self.after_change(now, slot, None, None, status, None, Some(content), Cause::Itself, self.spread(via));
+                self.after_change(
+                    now,
+                    slot,
+                    None,
+                    None,
+                    standing,
+                    None,
+                    Some(content),
+                    Cause::Itself,
+                    self.spread(via),
+                );
             }
             return;
         };
         let record = self.table.at(slot);
-        let claimed = Status::new(alive.incarnation, State::Alive);
+        let claimed = Standing::new(alive.incarnation, State::Alive);
         let held_content = record.content().map(|content| (content.incarnation, content.profile));
         let content_news = content_prevails((alive.incarnation, alive.profile.as_bytes()), held_content);
-        let status = record.status().max(claimed);
-        if status == record.status() && !content_news {
+        let standing = record.standing().max(claimed);
+        if standing == record.standing() && !content_news {
             return self.hear_nothing_new(now, slot, claimed, via);
         }
         let same_name = record.content().is_some_and(|held| held.parse().name == alive.profile.parse().name);
-        let outranked = record.status() > claimed;
+        let outranked = record.standing() > claimed;
         let accuser = record.accuser();
         if content_news && !same_name && !self.is_named_right(alive) {
             return;
         }
         let content = content_news.then(|| news_of(alive));
         // Who it was may come to light after its death: what is told then is the death.
-        let cause = match status.state {
+        let cause = match standing.state {
             State::Alive | State::Left => Cause::Itself,
             State::Suspect => Cause::Accused { by: accuser },
             State::Dead => Cause::DeclaredBy { by: accuser },
         };
-        self.change(now, slot, status, content, None, cause, self.spread(via));
+        self.change(now, slot, standing, content, None, cause, self.spread(via));
         if outranked && let Via::Exchange(stream) = via {
             self.contradict(now, slot, State::Alive, stream);
         }
@@ -85,7 +95,7 @@ impl Node {
         if id == self.local_id() {
             return self.hear_self_accused(now, incarnation, via);
         }
-        let claimed = Status::new(incarnation, State::Suspect);
+        let claimed = Standing::new(incarnation, State::Suspect);
         let Some(slot) = self.table.find(id) else {
             if !matches!(via, Via::Datagram { .. }) || self.takes_newcomer() {
                 self.remember_id_only(now, id, claimed, accuser, None);
@@ -93,11 +103,11 @@ impl Node {
             return;
         };
         let record = self.table.at(slot);
-        if record.status() < claimed {
+        if record.standing() < claimed {
             let cause = Cause::Accused { by: accuser };
             self.change(now, slot, claimed, None, Some(accuser), cause, self.spread(via));
             self.solicit(now, slot);
-        } else if record.status() == claimed {
+        } else if record.standing() == claimed {
             self.count_heard(slot, accuser);
             self.confirm(now, slot, accuser);
         } else {
@@ -110,7 +120,7 @@ impl Node {
         if id == self.local_id() {
             return self.hear_self_accused(now, incarnation, via);
         }
-        self.hear_grave(now, id, Status::new(incarnation, State::Dead), accuser, via);
+        self.hear_grave(now, id, Standing::new(incarnation, State::Dead), accuser, via);
     }
 
     pub(super) fn hear_left(&mut self, now: Instant, left: &Left, via: Via) {
@@ -118,17 +128,17 @@ impl Node {
         if id == self.local_id() {
             return self.hear_self_accused(now, incarnation, via);
         }
-        self.hear_grave(now, id, Status::new(incarnation, State::Left), id, via);
+        self.hear_grave(now, id, Standing::new(incarnation, State::Left), id, via);
     }
 
-    fn hear_grave(&mut self, now: Instant, id: NodeId, claimed: Status, accuser: NodeId, via: Via) {
+    fn hear_grave(&mut self, now: Instant, id: NodeId, claimed: Standing, accuser: NodeId, via: Via) {
         let Some(slot) = self.table.find(id) else {
             if !matches!(via, Via::Datagram { .. }) || self.takes_newcomer() {
                 self.remember_id_only(now, id, claimed, accuser, None);
             }
             return;
         };
-        if self.table.at(slot).status() < claimed {
+        if self.table.at(slot).standing() < claimed {
             let cause = if claimed.state == State::Left { Cause::Itself } else { Cause::DeclaredBy { by: accuser } };
             self.change(now, slot, claimed, None, Some(accuser), cause, self.spread(via));
         } else {
@@ -148,23 +158,23 @@ impl Node {
             Grave::Dead(accuser) => (State::Dead, accuser),
             Grave::Left => (State::Left, id),
         };
-        let claimed = Status::new(incarnation, state);
+        let claimed = Standing::new(incarnation, state);
         let Some(slot) = self.table.find(id) else {
             return self.remember_id_only(now, id, claimed, accuser, Some(remaining));
         };
         let record = self.table.at(slot);
         if record.is_live() && state == State::Dead {
-            let suspected = Status::new(incarnation, State::Suspect);
-            if record.status() < suspected {
+            let suspected = Standing::new(incarnation, State::Suspect);
+            if record.standing() < suspected {
                 let cause = Cause::DeclaredBy { by: accuser };
                 self.change(now, slot, suspected, None, Some(accuser), cause, Spread::Quiet);
             }
-            if self.table.at(slot).status() == suspected {
+            if self.table.at(slot).standing() == suspected {
                 self.send_obituary(now, slot);
             }
             return;
         }
-        if record.status() < claimed {
+        if record.standing() < claimed {
             let cause = if state == State::Left { Cause::Itself } else { Cause::DeclaredBy { by: accuser } };
             self.change(now, slot, claimed, None, Some(accuser), cause, Spread::Quiet);
         }
@@ -182,10 +192,10 @@ impl Node {
     }
 
     /// A claim that our own table equals or outranks. If outranked, whoever believes it is told (`docs/protocol.md` 5.4).
-    fn hear_nothing_new(&mut self, now: Instant, slot: Slot, claimed: Status, via: Via) {
+    fn hear_nothing_new(&mut self, now: Instant, slot: Slot, claimed: Standing, via: Via) {
         self.stats.claims_old += 1;
         let record = self.table.at(slot);
-        let (held, id) = (record.status(), record.id);
+        let (held, id) = (record.standing(), record.id);
         if held == claimed {
             let accuser = record.accuser();
             return self.count_heard(slot, accuser);
@@ -248,7 +258,7 @@ impl Node {
 
     // The change itself.
 
-    /// Brings a member's record to this status and content; everything that follows from it follows here.
+    /// Brings a member's record to this standing and content; everything that follows from it follows here.
     #[expect(
         clippy::too_many_arguments,
         reason = "the one place where a member's state changes takes all there is to say"
@@ -257,31 +267,31 @@ impl Node {
         &mut self,
         now: Instant,
         slot: Slot,
-        status: Status,
+        standing: Standing,
         content: Option<News<'_>>,
         accuser: Option<NodeId>,
         cause: Cause,
         spread: Spread,
     ) {
         let record = self.table.at(slot);
-        let held = record.status();
-        debug_assert!(status >= held, "what is held only rises: {held:?} to {status:?}");
+        let held = record.standing();
+        debug_assert!(standing >= held, "what is held only rises: {held:?} to {standing:?}");
         let in_view = record.has_content().then_some(held.state);
         // The case is closed by anything that is not the same accusation.
         if let Some(case) = record.case()
-            && (status.state != State::Suspect || status.incarnation > self.cases.at(case).incarnation)
+            && (standing.state != State::Suspect || standing.incarnation > self.cases.at(case).incarnation)
         {
             self.cases.close(case);
             if let Some(plight) = self.table.plight_mut(slot) {
                 plight.case = None;
             }
-            match (status.state, cause) {
+            match (standing.state, cause) {
                 (State::Alive, _) => self.stats.suspicions_refuted += 1,
                 (_, Cause::SuspicionExpired { .. }) => self.stats.suspicions_expired += 1,
                 _ => self.stats.suspicions_overtaken += 1,
             }
         }
-        self.after_change(now, slot, Some(held), in_view, status, accuser, content, cause, spread);
+        self.after_change(now, slot, Some(held), in_view, standing, accuser, content, cause, spread);
     }
 
     #[expect(clippy::too_many_arguments, reason = "the second half of `change`, shared with insertion")]
@@ -289,9 +299,9 @@ impl Node {
         &mut self,
         now: Instant,
         slot: Slot,
-        held: Option<Status>,
+        held: Option<Standing>,
         in_view: Option<State>,
-        status: Status,
+        standing: Standing,
         accuser: Option<NodeId>,
         content: Option<News<'_>>,
         cause: Cause,
@@ -299,7 +309,7 @@ impl Node {
     ) {
         let concluded = matches!(cause, Cause::ProbeFailed | Cause::SuspicionExpired { .. } | Cause::Operator);
         self.stats.claims_news += u64::from(slot != Slot::LOCAL && !concluded);
-        let greater_life = held.is_some_and(|held| status.incarnation.life > held.incarnation.life);
+        let greater_life = held.is_some_and(|held| standing.incarnation.life > held.incarnation.life);
         let held_content = self.table.at(slot).content();
         let content_changed = match (&content, held_content) {
             (Some(new), Some(held)) => new.profile != held.profile,
@@ -310,20 +320,20 @@ impl Node {
             (Some(new), Some(held)) => new.incarnation.life > held.incarnation.life,
             (_, None) | (None, _) => false,
         };
-        self.table.rise(slot, status, accuser, content, now);
+        self.table.rise(slot, standing, accuser, content, now);
         let id_only = !self.table.at(slot).has_content();
         let retention = self.config.tombstone_retention;
         let retention = if id_only { retention.min(ID_ONLY_RETENTION) } else { retention };
-        let entered_grave = held.is_none_or(|held| held.incarnation < status.incarnation || held.state.is_live());
-        if !status.state.is_live() && slot != Slot::LOCAL && entered_grave {
+        let entered_grave = held.is_none_or(|held| held.incarnation < standing.incarnation || held.state.is_live());
+        if !standing.state.is_live() && slot != Slot::LOCAL && entered_grave {
             self.set_forget_at(slot, now + retention);
             self.arm_reaping(slot);
         }
-        if !status.state.is_live() && held.is_some() && in_view.is_none() && self.table.at(slot).has_content() {
+        if !standing.state.is_live() && held.is_some() && in_view.is_none() && self.table.at(slot).has_content() {
             // No longer known by its id alone: it is remembered like others.
             self.set_forget_at(slot, now + self.config.tombstone_retention);
         }
-        if greater_life || !status.state.is_live() {
+        if greater_life || !standing.state.is_live() {
             self.table.at_mut(slot).round_trip = RoundTrip::default();
         }
         if greater_life {
@@ -332,7 +342,7 @@ impl Node {
 
         self.open_case(now, slot, !matches!(cause, Cause::DeclaredBy { .. }));
         if self.table.at(slot).has_content() && slot != Slot::LOCAL {
-            let changes = changes(in_view, status.state, restarted, content_changed);
+            let changes = changes(in_view, standing.state, restarted, content_changed);
             for change in changes.into_iter().flatten() {
                 self.notify(change, slot, cause);
             }
@@ -341,18 +351,15 @@ impl Node {
             self.notify(Change::Updated, slot, cause);
         }
         // Late content of a suspect is no new rumor: its suspicion is told already, and is all that would be told.
-        if held != Some(status) || status.state == State::Alive {
+        if held != Some(standing) || standing.state == State::Alive {
             self.tell_on(slot, spread);
         }
         self.changed.push(self.table.at(slot).id);
-        if slot != Slot::LOCAL
-            && self.status != Standing::Joined
-            && self.is_running()
-            && !self.table.others().is_empty()
+        if slot != Slot::LOCAL && self.status != Status::Joined && self.is_running() && !self.table.others().is_empty()
         {
-            self.status = Standing::Joined;
+            self.status = Status::Joined;
         }
-        if self.status == Standing::Leaving && self.table.others().is_empty() {
+        if self.status == Status::Leaving && self.table.others().is_empty() {
             // Nobody is left to tell.
             self.timers.set(Chore::Leave, now);
         }
@@ -392,7 +399,7 @@ impl Node {
         match (spread, record.rumor()) {
             (Spread::Gossip, Some(rumor)) => self.rumors.renew(rumor),
             (Spread::Gossip, None) => {
-                let rumor = self.add_rumor(slot, Topic::Status);
+                let rumor = self.add_rumor(slot, Topic::Standing);
                 self.table.at_mut(slot).set_rumor(Some(rumor));
             }
             (Spread::Quiet, Some(rumor)) => {
@@ -408,7 +415,7 @@ impl Node {
         let (rumor, given_up) = self.rumors.add(slot, topic);
         if let Some((_, subject, topic)) = given_up {
             self.stats.drops.rumors_full += 1;
-            if topic == Topic::Status {
+            if topic == Topic::Standing {
                 self.table.at_mut(subject).set_rumor(None);
             }
         }

@@ -5,13 +5,14 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::claims::Spread;
-use super::{CommandError, Node, Status as Standing, encode_profile};
+use super::streams::Stream;
+use super::{CommandError, Node, Status, encode_profile};
 use crate::action::{SeedId, StreamId};
 use crate::config::Config;
 use crate::detection::silence::SuspicionClock;
-use crate::dissemination::exchange::{Step, Stream};
+use crate::dissemination::exchange::Step;
 use crate::event::Cause;
-use crate::membership::precedence::Status;
+use crate::membership::precedence::Standing;
 use crate::membership::transition::Change;
 use crate::membership::{METADATA_MAX, NodeId, Slot, State};
 use crate::outbox::Body;
@@ -33,18 +34,18 @@ impl Node {
             return Err(CommandError::TooManySeeds { len: seeds.len() });
         }
         match self.status {
-            Standing::Superseded | Standing::Leaving => return Err(CommandError::Status(self.status)),
-            Standing::Alone | Standing::Joining | Standing::Joined | Standing::Left => {}
+            Status::Superseded | Status::Leaving => return Err(CommandError::Status(self.status)),
+            Status::Alone | Status::Joining | Status::Joined | Status::Left => {}
         }
         let now = self.begin(now);
-        if self.status == Standing::Left {
-            self.status = Standing::Joining;
+        if self.status == Status::Left {
+            self.status = Status::Joining;
             self.wake(now);
             let incarnation = self.table.local().incarnation().past();
             self.renew_self(now, incarnation, None);
         }
-        if self.status == Standing::Alone {
-            self.status = Standing::Joining;
+        if self.status == Status::Alone {
+            self.status = Status::Joining;
         }
         self.start_joining(now, seeds);
         Ok(())
@@ -56,7 +57,7 @@ impl Node {
             return Err(CommandError::Status(self.status));
         }
         let now = self.begin(now);
-        self.status = Standing::Leaving;
+        self.status = Status::Leaving;
         self.ask_no_more();
         self.stop_joining();
         self.drop_probe();
@@ -67,7 +68,7 @@ impl Node {
         let incarnation = self.table.local().incarnation();
         // A departure that nobody would take is not told: others find out by their probes.
         if incarnation.is_accusable() {
-            let left = Status::new(incarnation, State::Left);
+            let left = Standing::new(incarnation, State::Left);
             self.change(now, Slot::LOCAL, left, None, None, Cause::Itself, Spread::Gossip);
         }
         if self.table.others().is_empty() || !incarnation.is_accusable() {
@@ -122,9 +123,9 @@ impl Node {
             return Err(CommandError::UnknownMember(member));
         }
         let now = self.begin(now);
-        let status = self.table.at(slot).status();
-        if status.state != State::Left {
-            let left = Status::new(status.incarnation, State::Left);
+        let standing = self.table.at(slot).standing();
+        if standing.state != State::Left {
+            let left = Standing::new(standing.incarnation, State::Left);
             self.change(now, slot, left, None, None, Cause::Operator, Spread::Gossip);
         }
         Ok(())
@@ -146,7 +147,7 @@ impl Node {
 
     /// The departure is told: nothing is done any more but to answer pings.
     pub(super) fn finish_leaving(&mut self) {
-        self.status = Standing::Left;
+        self.status = Status::Left;
         self.timers.clear_all();
         let slots: Vec<Slot> = self.cases.iter().map(|case| case.slot).collect();
         for slot in slots {

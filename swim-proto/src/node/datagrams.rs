@@ -4,14 +4,15 @@ use core::net::SocketAddr;
 
 use super::carriers::ClaimWaits;
 use super::claims::Via;
-use super::{Answered, DatagramError, Node, Status};
+use super::{Answered, Node, Status};
 use crate::config::Transport;
+use crate::membership::precedence::Standing;
 use crate::membership::record::Content;
-use crate::membership::{Slot, State, precedence};
+use crate::membership::{Slot, State};
 use crate::outbox::{Body, Notice};
 use crate::time::Instant;
 use crate::wire::message::is_probing;
-use crate::wire::{Alive, Ask, Message, Messages, canonical, decode_news, version_of};
+use crate::wire::{Alive, Ask, DatagramError, Message, Messages, canonical, decode_news, version_of};
 
 /// The longest datagram taken in: others may be configured to send larger ones than we do.
 const DATAGRAM_LEN_MAX: usize = 65_507;
@@ -161,8 +162,8 @@ impl Node {
     /// Somebody is about to bury a member: we say so if we hold it alive, or departed, beyond the accusation.
     fn hear_ask(&mut self, ask: &Ask, from: SocketAddr, len: usize) {
         let Some(slot) = self.table.find(ask.id) else { return };
-        let held = self.table.at(slot).status();
-        let accused = precedence::Status::new(ask.incarnation, State::Suspect);
+        let held = self.table.at(slot).standing();
+        let accused = Standing::new(ask.incarnation, State::Suspect);
         let contradicts = held > accused && matches!(held.state, State::Alive | State::Left);
         if contradicts && self.may_answer() {
             self.send_urgent(from, Body::Claim { about: ask.id }, len);
@@ -192,7 +193,7 @@ impl Node {
         let holds = |content: Content<'_>| {
             content.incarnation == alive.incarnation && content.profile == alive.profile.as_bytes()
         };
-        record.status() == precedence::Status::new(alive.incarnation, State::Alive)
+        record.standing() == Standing::new(alive.incarnation, State::Alive)
             && record.content().is_some_and(holds)
             && !self.config.count_heard
     }

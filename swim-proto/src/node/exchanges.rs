@@ -8,11 +8,11 @@ use alloc::sync::Arc;
 use core::net::SocketAddr;
 
 use super::claims::Via;
-use super::streams::Broken;
+use super::streams::{Broken, Stream};
 use super::{Node, Status};
 use crate::action::StreamId;
 use crate::detection::probe::Purpose;
-use crate::dissemination::exchange::{Joiner, Part, Step, Stream};
+use crate::dissemination::exchange::{Joiner, Part, Step};
 use crate::membership::{Incarnation, NodeId};
 use crate::outbox::{Body, Notice};
 use crate::time::Instant;

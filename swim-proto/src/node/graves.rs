@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::Node;
 use crate::event::Cause;
-use crate::membership::precedence::Status;
+use crate::membership::precedence::Standing;
 use crate::membership::record::Entry;
 use crate::membership::transition::Change;
 use crate::membership::{NodeId, Slot};
@@ -21,14 +21,14 @@ impl Node {
         &mut self,
         now: Instant,
         id: NodeId,
-        status: Status,
+        standing: Standing,
         accuser: NodeId,
         remaining: Option<Duration>,
     ) {
         if !self.has_room(false) {
             return;
         }
-        let slot = self.table.insert(id, status, accuser, None, now);
+        let slot = self.table.insert(id, standing, accuser, None, now);
         let retention = self.config.tombstone_retention.min(ID_ONLY_RETENTION);
         self.set_forget_at(slot, now + remaining.map_or(retention, |remaining| remaining.min(retention)));
         self.arm_reaping(slot);

@@ -9,8 +9,9 @@ use super::claims::Spread;
 use super::streams::Opening;
 use super::{Node, Status};
 use crate::action::{SeedId, StreamId};
-use crate::membership::Slot;
-use crate::outbox::Control;
+use crate::detection::probe::{Purpose, Waiting};
+use crate::membership::{NodeId, Slot};
+use crate::outbox::{Body, Control};
 use crate::time::Instant;
 use crate::timers::Chore;
 use crate::wire::{canonical, is_unicast};
@@ -39,6 +40,9 @@ pub(super) struct Joins {
     pub(super) healing: Option<SeedId>,
     /// When state was last compared with somebody we did not know.
     met: Option<Instant>,
+    /// Who is to be asked next whether it is where its ping came from, and when somebody last was.
+    stranger: Option<(NodeId, SocketAddr)>,
+    stranger_asked: Option<Instant>,
     /// How many members in a row held what we hold, since we joined.
     pub(super) agreements: u32,
 }
@@ -49,8 +53,9 @@ impl Node {
         for stream in mem::take(&mut self.joins.in_flight) {
             self.reset_stream(stream);
         }
-        let met = self.joins.met;
-        self.joins = Joins { seeds: seeds.to_vec(), active: true, met, ..Joins::default() };
+        let Joins { met, stranger, stranger_asked, .. } = self.joins;
+        let seeds = seeds.to_vec();
+        self.joins = Joins { seeds, active: true, met, stranger, stranger_asked, ..Joins::default() };
         self.resolve_seeds(now);
     }
 
@@ -202,8 +207,32 @@ impl Node {
         }
     }
 
-    /// Somebody has news for us, and we for it: a member that we do not know pings us, or one that we held dead has shown
-    /// that it lives. State is compared, at most once in half a probe interval.
+    /// A member that we do not know pings us: it has news for us, and we for it. But whoever forges the address of a
+    /// datagram must not have us open streams there. So it is asked first, on our own account: one such question in half a
+    /// probe interval, for whoever came first.
+    pub(super) fn hear_stranger(&mut self, now: Instant, id: NodeId, from: SocketAddr) {
+        if self.status == Status::Joined && self.timers.at(Chore::Stranger).is_none() {
+            self.joins.stranger = Some((id, from));
+            let soon = now + Duration::from_nanos(1);
+            let next = self.joins.stranger_asked.map_or(soon, |asked| asked + self.config.probe_interval / 2);
+            self.timers.set(Chore::Stranger, next.max(soon));
+        }
+    }
+
+    pub(super) fn ask_stranger(&mut self, now: Instant) {
+        let Some((target, address)) = self.joins.stranger.take() else { return };
+        if self.status != Status::Joined || self.table.find(target).is_some() {
+            return;
+        }
+        self.joins.stranger_asked = Some(now);
+        let gives_up = now + self.config.probe_interval;
+        let seq = self.draw_seq();
+        self.pings.push(now, Waiting { seq, target, purpose: Purpose::Stranger { address }, gives_up });
+        self.send_question(address, Body::Ping { seq, target, tell: false });
+    }
+
+    /// Somebody has news for us, and we for it: a member that we do not know, or one that we held dead, has answered us.
+    /// State is compared, at most once in half a probe interval.
     pub(super) fn meet(&mut self, now: Instant, from: SocketAddr) {
         let due = self.joins.met.is_none_or(|met| now - met >= self.config.probe_interval / 2);
         if self.status == Status::Joined && due && self.open_stream(now, from, Opening::Sync).is_some() {

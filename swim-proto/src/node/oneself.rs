@@ -7,19 +7,16 @@ use core::net::SocketAddr;
 
 use super::claims::{Spread, Via};
 use super::exchanges::HOLDER_ASKED;
-use super::{Node, Status as Standing};
+use super::{Node, Status};
 use crate::detection::probe::{Purpose, Waiting};
 use crate::event::Cause;
-use crate::membership::precedence::Status;
+use crate::membership::precedence::Standing;
 use crate::membership::table::News;
 use crate::membership::{Incarnation, Slot, State};
 use crate::outbox::{Body, Notice};
 use crate::time::Instant;
 use crate::timers::Chore;
 use crate::wire::Alive;
-
-/// Most bytes of the ping that asks a rival, which may be sent where nobody is known to be.
-const QUESTION_MAX: usize = 64;
 
 /// Another process of our name, as somebody says: asked, and not yet heard.
 #[derive(Clone, Copy, Debug)]
@@ -127,8 +124,8 @@ impl Node {
     /// The local member is Alive with this incarnation, and with this profile if it is a new one.
     pub(super) fn renew_self(&mut self, now: Instant, incarnation: Incarnation, profile: Option<&[u8]>) {
         let content = profile.map(|profile| News { incarnation, profile });
-        let status = Status::new(incarnation, State::Alive);
-        self.change(now, Slot::LOCAL, status, content, None, Cause::Itself, Spread::Gossip);
+        let standing = Standing::new(incarnation, State::Alive);
+        self.change(now, Slot::LOCAL, standing, content, None, Cause::Itself, Spread::Gossip);
     }
 
     /// A newer process elsewhere is said to have our name, or one of our age that goes before us. One at a time is asked,
@@ -160,11 +157,7 @@ impl Node {
         let (seq, target) = (self.draw_seq(), self.local_id());
         let gives_up = now + self.health.stretch(self.config.probe_interval);
         self.pings.push(now, Waiting { seq, target, purpose: Purpose::Rival, gives_up });
-        // In answer to a datagram no more than it brought (protocol.md 1.8).
-        if self.unproven_left == 0 {
-            self.unproven_left = QUESTION_MAX;
-        }
-        self.send_limited(address, Body::Ping { seq, target, tell: false }, QUESTION_MAX);
+        self.send_question(address, Body::Ping { seq, target, tell: false });
         // Of two of one life, others might ask us in the rival's stead: their answers would tell nothing.
         if incarnation.life == own.life {
             return;
@@ -187,7 +180,7 @@ impl Node {
     }
 
     fn give_way(&mut self, by: SocketAddr, life: u64) {
-        self.status = Standing::Superseded;
+        self.status = Status::Superseded;
         self.rival = None;
         self.timers.clear_all();
         self.outbox.drop_datagrams();

@@ -175,6 +175,11 @@ impl Node {
                 }
             }
             Purpose::Rival => self.rival_answered(ack.incarnation),
+            Purpose::Stranger { address } => {
+                if from == Some(address) {
+                    self.meet(now, address);
+                }
+            }
             Purpose::Holder { stream } => self.holder_answered(now, stream, ping.target, ack.incarnation),
         }
     }
@@ -252,7 +257,7 @@ impl Node {
         self.send_urgent(from, Body::Ack { seq: ping.seq, asker: ping.source }, len);
         // Whoever opens a carrier has said who it is.
         if self.config.reach_all && self.came_by_datagram() && self.table.find(ping.source).is_none() {
-            self.meet(now, from);
+            self.hear_stranger(now, ping.source, from);
         }
     }
 

@@ -1,6 +1,7 @@
 //! A stream moved: opened, accepted, read, written, ended. What is said on it is `exchanges`' matter.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 use core::mem;
 use core::net::{IpAddr, SocketAddr};
 
@@ -10,12 +11,13 @@ use super::{Node, Status};
 use crate::action::{STREAM_CREDIT, StreamId, StreamInput};
 use crate::config::Transport;
 use crate::dissemination::BroadcastId;
-use crate::dissemination::exchange::{Part, Step, Stream};
-use crate::membership::NodeId;
+use crate::dissemination::exchange::{Part, Step};
+use crate::membership::digest::Buckets;
+use crate::membership::{Incarnation, NodeId};
 use crate::outbox::Control;
 use crate::time::Instant;
 use crate::timers::Timer;
-use crate::wire::{FRAME_MAX, FrameReader, PAYLOAD_MAX, PREFIX_LEN, canonical};
+use crate::wire::{FRAME_MAX, FrameReader, PAYLOAD_MAX, PREFIX_LEN, VERSION, canonical};
 
 /// The packets of a long step are about this long: a few fit into a stream's credit.
 pub(super) const PACKET_LEN: usize = 16 * 1024;
@@ -27,6 +29,76 @@ const _: () = assert!(PAYLOAD_MAX + 100 < LONG_PACKET_LEN && LONG_PACKET_LEN <= 
 
 /// However it moves, a stream is reset after so many times [`Config::stream_timeout`](crate::Config::stream_timeout).
 const TIMEOUTS_MAX: u32 = 6;
+
+/// One stream.
+pub(super) struct Stream {
+    pub(super) step: Step,
+    pub(super) connected: bool,
+    /// From where the peer opened it, if it was the peer who did.
+    pub(super) guest: Option<SocketAddr>,
+    /// The version that its packets are written in.
+    pub(super) version: u8,
+    pub(super) reader: FrameReader,
+    pub(super) parts: VecDeque<Part>,
+    /// Finish once the parts are written.
+    pub(super) finish: bool,
+    pub(super) finished: bool,
+    pub(super) peer_finished: bool,
+    /// Given to the driver and not reported as written.
+    pub(super) unwritten: usize,
+    /// A write is announced to whoever polls.
+    pub(super) announced: bool,
+    pub(super) opened: Instant,
+    pub(super) moved: Instant,
+    /// We serve an exchange on it that is not over: it counts towards the limit.
+    pub(super) exchange: bool,
+    /// We opened it for a direct message.
+    pub(super) mail: bool,
+    /// The first exchange of a newcomer: what it learns is not told on.
+    pub(super) newcomer: bool,
+    /// The buckets that differ.
+    pub(super) buckets: Buckets,
+    /// What the peer says it holds, sorted once complete.
+    pub(super) held: Vec<(NodeId, Incarnation)>,
+    /// What the peer wants, and where our graves contradict it.
+    pub(super) wanted: Vec<NodeId>,
+}
+
+impl Stream {
+    /// One that we open, for this step.
+    pub(super) fn to_peer(now: Instant, step: Step) -> Stream {
+        Stream::new(now, step, None)
+    }
+
+    /// One that was opened from there.
+    pub(super) fn from_guest(now: Instant, from: SocketAddr) -> Stream {
+        Stream::new(now, Step::Accepted, Some(from))
+    }
+
+    fn new(now: Instant, step: Step, guest: Option<SocketAddr>) -> Stream {
+        Stream {
+            step,
+            connected: guest.is_some(),
+            guest,
+            version: VERSION,
+            reader: FrameReader::new(),
+            parts: VecDeque::new(),
+            finish: false,
+            finished: false,
+            peer_finished: false,
+            unwritten: 0,
+            announced: false,
+            opened: now,
+            moved: now,
+            exchange: false,
+            mail: false,
+            newcomer: false,
+            buckets: Buckets::default(),
+            held: Vec::new(),
+            wanted: Vec::new(),
+        }
+    }
+}
 
 /// What others hold of our room, in all and host by host.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use crate::detection::probe::{Purpose, Waiting};
 use crate::detection::suspicion::Accusation;
 use crate::dissemination::rumors::Topic;
 use crate::event::Cause;
-use crate::membership::precedence::Status;
+use crate::membership::precedence::Standing;
 use crate::membership::{Incarnation, NodeId, Slot, State};
 use crate::outbox::Body;
 use crate::random::mix;
@@ -26,10 +26,10 @@ impl Node {
     /// Our own probe of this member failed.
     pub(super) fn accuse(&mut self, now: Instant, slot: Slot) {
         let record = self.table.at(slot);
-        let (status, accuser) = (record.status(), self.local_id());
-        match status.state {
+        let (standing, accuser) = (record.standing(), self.local_id());
+        match standing.state {
             State::Alive => {
-                let suspected = Status::new(status.incarnation, State::Suspect);
+                let suspected = Standing::new(standing.incarnation, State::Suspect);
                 self.change(now, slot, suspected, None, Some(accuser), Cause::ProbeFailed, Spread::Gossip);
             }
             State::Suspect => self.confirm(now, slot, accuser),
@@ -48,7 +48,7 @@ impl Node {
             Accusation::Confirms => {
                 self.stats.claims_news += heard;
                 let (of, incarnation) = (self.table.at(slot).id, self.table.at(slot).incarnation());
-                // The one whom the rumor of the status names is told already: it was not known when it accused first.
+                // The one whom the rumor of the standing names is told already: it was not known when it accused first.
                 if accuser != self.table.at(slot).accuser() {
                     self.add_rumor(slot, Topic::Accuser { of, incarnation, by: accuser });
                 }
@@ -172,7 +172,7 @@ impl Node {
         let case = self.cases.at(case);
         let cause = Cause::SuspicionExpired { accusers: case.accusers(), since: case.opened };
         let incarnation = self.table.at(slot).incarnation();
-        let (dead, accuser) = (Status::new(incarnation, State::Dead), self.local_id());
+        let (dead, accuser) = (Standing::new(incarnation, State::Dead), self.local_id());
         if incarnation.is_accusable() {
             self.change(now, slot, dead, None, Some(accuser), cause, Spread::Gossip);
         } else {

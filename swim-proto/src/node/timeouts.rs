@@ -22,6 +22,7 @@ impl Node {
                 Fired::Chore(Chore::Heal) => self.heal(now),
                 Fired::Chore(Chore::Leave) => self.departed(),
                 Fired::Chore(Chore::Rival) => self.ask_rival(now),
+                Fired::Chore(Chore::Stranger) => self.ask_stranger(now),
                 Fired::Chore(Chore::Silence) => self.look_for_silence(now),
                 Fired::Chore(Chore::Payloads) => self.let_payloads_go(now),
                 Fired::Timer(Timer::Suspicion(slot)) => self.review_suspicion(now, slot),

@@ -10,6 +10,7 @@ use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize};
 
 use super::address::is_unicast;
+use super::error::DatagramError;
 use super::header;
 use super::message::{
     Ack, Alive, Announce, Ask, Broadcast, Dead, Grave, Held, Left, Message, PAYLOAD_MAX, Ping, Pull, SEQUENCE_MAX,
@@ -18,7 +19,6 @@ use super::message::{
 use super::profile::{ProfileBytes, is_profile};
 use super::reader::Reader;
 use super::varint::split_varint;
-use crate::DatagramError;
 use crate::membership::{ClusterHash, Incarnation, NodeId};
 
 /// Takes a packet of `cluster` apart, if it is in order from the first byte to the last.

@@ -9,7 +9,7 @@
 //! | 7..11 | CRC32C of all the packet's other bytes, little-endian |
 
 use super::checksum::checksum;
-use crate::DatagramError;
+use super::error::DatagramError;
 use crate::membership::{ClusterHash, VERSIONS};
 
 /// The first byte of every packet.

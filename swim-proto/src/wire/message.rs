@@ -9,10 +9,8 @@ use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::profile::ProfileBytes;
+pub use crate::membership::digest::BUCKETS;
 use crate::membership::{Incarnation, NodeId, Versions};
-
-/// Buckets of the sync digest: the top eight bits of a member's id choose one.
-pub const BUCKETS: usize = 256;
 
 /// Most bytes of a broadcast's or a direct message's payload: 60 KiB, so that each fits one frame.
 pub const PAYLOAD_MAX: usize = 61_440;

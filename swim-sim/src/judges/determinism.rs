@@ -54,7 +54,7 @@ impl Fingerprint {
 
     fn mix_event(&mut self, event: &Event<'_>) {
         self.mix(4 << 32);
-        if let Some(change) = super::mirror::change(event) {
+        if let Some(change) = event.change() {
             self.mix(change.member.id.as_u64());
             self.mix(change.member.state as u64);
             self.mix(change.member.incarnation.life ^ u64::from(change.member.incarnation.refutation) << 44);

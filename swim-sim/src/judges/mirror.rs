@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use swim_proto::{Event, Incarnation, Instant, Member, MemberEvent, State};
+use swim_proto::{Incarnation, Instant, Member, State};
 
 use super::probing::Reading;
 
@@ -85,19 +85,4 @@ pub(super) fn profile_of(member: &Member<'_>) -> u64 {
         | u64::from(member.versions.min) << 8
         | u64::from(member.versions.max));
     hash
-}
-
-/// The change of a member that an event tells, if it tells one.
-pub(super) fn change<'a, 'b>(event: &'a Event<'b>) -> Option<&'a MemberEvent<'b>> {
-    match event {
-        Event::Joined(change)
-        | Event::Updated(change)
-        | Event::Suspected(change)
-        | Event::Refuted(change)
-        | Event::Died(change)
-        | Event::Left(change)
-        | Event::Restarted(change)
-        | Event::Reaped(change) => Some(change),
-        _ => None,
-    }
 }

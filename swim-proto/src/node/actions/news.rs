@@ -4,12 +4,12 @@ use core::mem;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::super::{Node, Status as Standing};
+use super::super::{Node, Status};
 use super::telling::{broadcast_of, claim_of};
 use crate::dissemination::BroadcastId;
 use crate::dissemination::rumors::{Topic, sends_limit};
 use crate::dissemination::share::Side;
-use crate::membership::precedence::Status;
+use crate::membership::precedence::Standing;
 use crate::membership::{Incarnation, NodeId, Slot, State};
 use crate::timers::Chore;
 use crate::wire::{Announce, Message, PacketWriter, Suspect};
@@ -101,7 +101,7 @@ impl Node {
         walk.next = self.rumors.after(rumor);
         let (slot, topic) = self.rumors.about(rumor);
         let message = match topic {
-            Topic::Status => {
+            Topic::Standing => {
                 let record = self.table.at(slot);
                 if record.state() == State::Alive && record.address() == Some(to) {
                     // Where there is nobody else, nobody is to be told.
@@ -129,8 +129,8 @@ impl Node {
         incarnation: Incarnation,
         accuser: NodeId,
     ) -> Option<Message<'static>> {
-        let accused = Status::new(incarnation, State::Suspect);
-        self.table.try_at(slot).filter(|record| record.id == id && record.status() == accused)?;
+        let accused = Standing::new(incarnation, State::Suspect);
+        self.table.try_at(slot).filter(|record| record.id == id && record.standing() == accused)?;
         incarnation.is_accusable().then_some(Message::Suspect(Suspect { id, incarnation, accuser }))
     }
 
@@ -213,11 +213,11 @@ impl Node {
     }
 
     fn rumor_is_gone(&mut self, slot: Slot, topic: Topic) {
-        if topic == Topic::Status {
+        if topic == Topic::Standing {
             self.table.at_mut(slot).set_rumor(None);
             // Our departure has been told as often as any news is. What is polled may follow a timeout, after which
             // nothing is due: so a moment later, not now.
-            if slot == Slot::LOCAL && self.status == Standing::Leaving {
+            if slot == Slot::LOCAL && self.status == Status::Leaving {
                 self.timers.set(Chore::Leave, self.now + Duration::from_nanos(1));
             }
         }

@@ -5,7 +5,7 @@ use super::*;
 impl Process {
     /// The node tells its application something.
     pub(in crate::judges) fn event(&mut self, at: Moment<'_>, event: &Event<'_>) -> Verdict {
-        let Some(change) = mirror::change(event) else { return Ok(()) };
+        let Some(change) = event.change() else { return Ok(()) };
         let id = change.member.id;
         if id == self.id {
             return Ok(());
