@@ -25,6 +25,8 @@ pub struct Stats {
     pub carriers_opened: u64,
     /// Carriers that others opened to us.
     pub carriers_accepted: u64,
+    /// Carriers reset, while nothing was under way on them, because another stream needed their room.
+    pub carriers_displaced: u64,
     /// Times a peer was found to be reached by streams and not by datagrams.
     pub paths_to_stream: u64,
     /// Times such a peer was found to be reached by datagrams again.

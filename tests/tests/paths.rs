@@ -262,3 +262,32 @@ fn whoever_is_reached_by_stream_is_sent_datagrams_where_there_is_no_room_for_a_c
     assert!(node.stats().drops.streams_full > 0);
     assert_eq!(node.stats().drops.carrier_lost, 0, "nothing was lost");
 }
+
+#[test]
+fn a_carrier_that_nobody_uses_makes_room_and_one_that_is_used_does_not() {
+    let config = Config { transport: Transport::Stream, streams_max: 8, host_share_percent: 100, ..Config::lan() };
+    let quiet_for = config.probe_timeout;
+    let mut node = node_with(config);
+    // Others may hold six.
+    let carriers: Vec<StreamId> = (0..3).map(|i| carrier(&mut node, i, ephemeral(i))).collect();
+    let strangers: Vec<StreamId> = (10..13).filter_map(|i| node.accept_stream(at(2), ephemeral(i))).collect();
+    assert_eq!(strangers.len(), 3);
+    drain(&mut node);
+    assert_eq!(node.accept_stream(at(3), ephemeral(13)), None, "what came a moment ago may be answered");
+    assert_eq!(node.stats().drops.streams_full, 1);
+
+    // A ping of puppet 1 is answered just before, on its carrier.
+    let (before, later) = (at(1) + quiet_for, at(2) + quiet_for);
+    node.handle_stream(before, carriers[1], StreamInput::Data(&ping(5)));
+    for (stream, bytes) in drain(&mut node).writes {
+        assert_eq!(stream, carriers[1]);
+        node.handle_stream(before, stream, StreamInput::Written(bytes.len()));
+    }
+    let unused = [carriers[0], carriers[2]];
+    for i in 14..14 + unused.len() as u8 {
+        assert!(node.accept_stream(later, ephemeral(i)).is_some());
+    }
+    assert_eq!(drain(&mut node).resets, unused, "in turn, and of what carries only");
+    assert_eq!(node.accept_stream(later, ephemeral(40)), None);
+    assert_eq!(node.stats().carriers_displaced, unused.len() as u64);
+}

@@ -25,6 +25,14 @@ use crate::wire::{Alive, Carry, Messages, PREFIX_LEN};
 /// Most packets that wait for one carrier; beyond it the oldest that is not urgent is dropped.
 const WAITING_MAX: usize = 64;
 
+/// Which carriers may be displaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    Anybodys,
+    /// Those that others opened.
+    Guests,
+}
+
 /// One carrier, besides its stream.
 struct Carrier {
     /// Where the peer is reached: where we opened it to, or where the peer's Alive says.
@@ -163,7 +171,7 @@ impl Node {
             return None;
         }
         self.make_carrier_room(now);
-        if !self.has_stream_room() {
+        if !self.has_stream_room(now) {
             return None;
         }
         let mut stream = Stream::to_peer(now, Step::Carrying);
@@ -210,6 +218,22 @@ impl Node {
         if let Some((_, _, id)) = surplus.filter(|_| open >= kept_max) {
             self.close_carrier(now, id);
         }
+    }
+
+    /// Resets the carrier that was not used for longest, if nothing can be under way on it any more, so that there is room
+    /// at once. Gives whether there was one.
+    pub(super) fn displace_carrier(&mut self, now: Instant, whose: Whose) -> bool {
+        let quiet_for = self.config.probe_timeout;
+        let is_quiet = |&(&id, carrier): &(&StreamId, &Carrier)| {
+            let is_theirs = whose == Whose::Anybodys || carrier.opener.is_some();
+            let may_go = is_theirs && carrier.waiting() == 0 && now - carrier.used >= quiet_for;
+            may_go && self.streams.get(&id).is_some_and(|stream| stream.connected && stream.unwritten == 0)
+        };
+        let longest = self.carriers.all.iter().filter(is_quiet).min_by_key(|&(&id, carrier)| (carrier.used, id));
+        let Some((&id, _)) = longest else { return false };
+        self.stats.carriers_displaced += 1;
+        self.reset_stream(id);
+        true
     }
 
     /// The socket took something: where more carriers are open than are kept, one that has nothing to carry is closed.

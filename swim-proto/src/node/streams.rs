@@ -7,6 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
+use super::carriers::Whose;
 use super::{Node, Status};
 use crate::action::{STREAM_CREDIT, StreamId, StreamInput};
 use crate::config::Transport;
@@ -150,14 +151,15 @@ impl Node {
         let host = from.ip();
         // The last quarter of the room is our own: others cannot keep us from opening streams.
         let room = usize::from(self.config.streams_max) * 3 / 4;
-        if self.guests.all.streams >= room || self.guests.of(host).streams >= self.share_of(room) {
+        let has_its_share = self.guests.of(host).streams >= self.share_of(room);
+        if has_its_share || self.guests.all.streams >= room && !self.displace_carrier(now, Whose::Guests) {
             self.stats.drops.streams_full += 1;
             return None;
         }
         // Where pings may come by carrier, one who leaves goes on answering them.
         let answers = matches!(self.status, Status::Leaving | Status::Left);
         let takes = self.is_running() || answers && self.config.transport != Transport::Datagram;
-        if !takes || !self.has_stream_room() {
+        if !takes || !self.has_stream_room(now) {
             return None;
         }
         self.guests.change(host, |held| held.streams += 1);
@@ -247,7 +249,7 @@ impl Node {
 
     /// Opens a stream, if there is room, and counts it if there is none.
     pub(super) fn open_stream(&mut self, now: Instant, to: SocketAddr, opening: Opening) -> Option<StreamId> {
-        if !self.has_stream_room() {
+        if !self.has_stream_room(now) {
             return None;
         }
         self.stats.syncs_started += u64::from(matches!(opening, Opening::Join | Opening::Sync));
@@ -274,8 +276,9 @@ impl Node {
         self.streams.len() < usize::from(self.config.streams_max)
     }
 
-    pub(super) fn has_stream_room(&mut self) -> bool {
-        let room = self.is_stream_free();
+    /// Whether one more stream may be open, if need be instead of a carrier that nobody uses.
+    pub(super) fn has_stream_room(&mut self, now: Instant) -> bool {
+        let room = self.is_stream_free() || self.displace_carrier(now, Whose::Anybodys);
         self.stats.drops.streams_full += u64::from(!room);
         room
     }
