@@ -226,6 +226,9 @@ pub trait Truth {
     /// them up for longer than can be said.
     fn carries_within(&self) -> Option<Duration>;
 
+    /// Whether the network carries datagrams at all, besides streams.
+    fn carries_datagrams(&self) -> bool;
+
     /// Whether this slot's node is named as a seed to all nodes.
     fn is_seed(&self, slot: Slot) -> bool;
 

@@ -3,7 +3,7 @@
 //! Written from the rules and from what applications said ([`Said`]), which the core does not see. Not seen: that a
 //! message arrived at all (it is best effort), or twice (it is not deduplicated).
 //!
-//! **U5, reach.** Where nothing is lost and every view is full and stays so, a broadcast misses a member only if none of
+//! **U5, reach.** Where nothing is lost, every view is full and stays so, and, without datagrams, all know it, a broadcast misses a member only if none of
 //! its copies happens to go there. Each of `n` members tells it `L` times to members that are as good as random, so that
 //! of each member `e^(−L)` is the likelihood to be missed, as for any epidemic of `L·n` contacts; nothing repairs it.
 //! Misses are counted, among all pairs of a broadcast and a member that was to hear it, and are too many when a sound
@@ -23,11 +23,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use swim_proto::wire::{Message, decode};
-use swim_proto::{ClusterHash, Event, Instant, NodeId, Status};
+use swim_proto::{ClusterHash, Event, Instant, NodeId, Path, Status};
 
 use super::load::rumor_limit;
 use super::{Rule, Violation};
-use crate::observe::{Command, Condition, Input, Observation, Said, Slot, Truth};
+use crate::observe::{Command, Condition, Input, Observation, Said, Slot, Truth, View};
 
 /// Clusters of at most so many slots are asked whether broadcasts reach all.
 const REACHED_SLOTS_MAX: usize = 64;
@@ -373,7 +373,7 @@ impl Reach {
     }
 }
 
-/// Who is to hear what this slot says, if every view is full and nobody is held up.
+/// Who is to hear what this slot says, if every view is full, nobody is held up, and all send by a way that leads there.
 fn audience(speaker: Slot, truth: &dyn Truth) -> Option<BTreeSet<Slot>> {
     let mut up = BTreeSet::new();
     for slot in (0..truth.slots() as u32).map(Slot) {
@@ -384,12 +384,19 @@ fn audience(speaker: Slot, truth: &dyn Truth) -> Option<BTreeSet<Slot>> {
         };
     }
     let all_know = up.iter().all(|&slot| {
-        let joined = |view: &dyn crate::observe::View| view.status() == Status::Joined || truth.is_seed(slot);
+        let joined = |view: &dyn View| view.status() == Status::Joined || truth.is_seed(slot);
         truth.view(slot).is_some_and(|view| view.live() == up.len() && joined(view))
     });
+    // Who does not know yet that a datagram does not arrive still sends one.
+    let by_path = |view: &dyn View| {
+        let (own, mut all) = (view.local().id, true);
+        view.members(&mut |member| all &= member.id == own || member.path == Path::Stream);
+        all
+    };
+    let carried = truth.carries_datagrams() || up.iter().all(|&slot| truth.view(slot).is_some_and(by_path));
     let linked = up.iter().all(|&slot| slot == speaker || truth.linked_since(slot, speaker).is_some());
     up.remove(&speaker);
-    (all_know && linked).then_some(up)
+    (all_know && carried && linked).then_some(up)
 }
 
 /// Whether a Poisson distribution of this mean gives so many, or more, once in 10^9 times at most.

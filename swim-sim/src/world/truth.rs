@@ -35,6 +35,10 @@ impl Truth for Reality<'_> {
         self.medium.links.network().carries_within()
     }
 
+    fn carries_datagrams(&self) -> bool {
+        self.medium.links.network().datagrams
+    }
+
     fn is_seed(&self, slot: Slot) -> bool {
         slot.0 < self.seeds
     }

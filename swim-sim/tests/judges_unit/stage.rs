@@ -154,6 +154,9 @@ impl Truth for Scene<'_> {
     fn linked_since(&self, _: Slot, _: Slot) -> Option<Instant> {
         self.linked_since
     }
+    fn carries_datagrams(&self) -> bool {
+        true
+    }
     fn carries_within(&self) -> Option<Duration> {
         None
     }
