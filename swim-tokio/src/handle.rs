@@ -125,8 +125,9 @@ impl Handle {
     /// a [`Handle::join`] of a node that is a member already it says nothing about the new seeds (events and
     /// [`Handle::members`] do). An error when it cannot be any more, because the node was superseded or shut down.
     ///
-    /// It waits for as long as that takes: a node whose seeds are all down keeps trying. Bound it by a time-out if you
-    /// can do without the cluster; meanwhile the log says, at `warn`, what is wrong with each seed.
+    /// It waits for as long as that takes: a node whose seeds are all down keeps trying, and the first of a cluster, which
+    /// has no seeds, waits for the second. Bound it by a time-out if you can do without the cluster; meanwhile the log
+    /// says, at `warn`, what is wrong with each seed.
     pub async fn joined(&self) -> Result<(), RequestError> {
         match self.wait_for(|status| matches!(status, Status::Joined | Status::Superseded)).await? {
             Status::Superseded => Err(CommandError::Status(Status::Superseded).into()),
@@ -164,6 +165,8 @@ impl Handle {
     /// seeds at once: whoever those had been asked by then is not waited for any more. Returns when the attempt has
     /// begun; [`Handle::joined`] waits for the success of a node that was no member before. After [`Handle::leave`], it
     /// is the way back. A member that joins once more stays one, and merges what the new seeds know.
+    ///
+    /// Refused without seeds, with more than 1,024, and by a node that is leaving or superseded.
     pub async fn join<I>(&self, seeds: I) -> Result<(), RequestError>
     where
         I: IntoIterator<Item: AsRef<str>>,
@@ -174,6 +177,8 @@ impl Handle {
 
     /// Departs, and returns when the news has been spread, after
     /// [`Config::leave_timeout`](swim_proto::Config::leave_timeout) at most. The node runs on, outside the cluster.
+    /// Refused by a node that leaves or has left already, or is superseded; so is whatever else there is to spread, from
+    /// metadata to messages.
     pub async fn leave(&self) -> Result<(), RequestError> {
         self.ask(Request::Leave).await??;
         self.wait_for(|status| status != Status::Leaving).await?;
@@ -186,7 +191,8 @@ impl Handle {
         Ok(self.ask(|reply| Request::SetMetadata(metadata, reply)).await??)
     }
 
-    /// Declares a member departed on its behalf, for everyone. One that is alive contradicts and stays.
+    /// Declares a member departed on its behalf, for everyone. One that is alive contradicts and stays. Refused of one
+    /// that is not known, and of the local member.
     pub async fn force_leave(&self, member: NodeId) -> Result<(), RequestError> {
         Ok(self.ask(|reply| Request::ForceLeave(member, reply)).await??)
     }
@@ -202,7 +208,12 @@ impl Handle {
     }
 
     /// Says something to one live member, which is told [`Event::Message`](crate::Event::Message). Best effort: it
-    /// returns when the message is on its way, and nobody tells whether it arrived.
+    /// returns when the message is on its way, and nobody tells whether it arrived. At most
+    /// [`PAYLOAD_MAX`](swim_proto::PAYLOAD_MAX) bytes, or, by [`Way::Datagram`], what a datagram of
+    /// [`Config::datagram_max`](swim_proto::Config::datagram_max) holds.
+    ///
+    /// [`CommandError::QueueFull`] means that too many wait, or too many streams are open for messages: try again later.
+    /// [`CommandError::UnknownMember`] and [`CommandError::NotLive`] say that there is nobody to tell.
     pub async fn send_message(&self, to: NodeId, payload: impl Into<Bytes>, by: Way) -> Result<(), RequestError> {
         let payload = payload.into();
         Ok(self.ask(|reply| Request::SendMessage(to, payload, by, reply)).await??)

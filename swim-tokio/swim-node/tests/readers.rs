@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use agents::{Agent, free_address};
-use swim_tokio::{Config, Handle, Options, State};
+use swim_tokio::{CommandError, Config, Handle, Options, RequestError, State};
 
 /// An agent whose stdout is ours to read, or not.
 fn unread(address: SocketAddr) -> Child {
@@ -49,10 +49,18 @@ fn a_stdout_that_is_not_read_loses_events_and_nothing_else() {
         let options = Options::new("127.0.0.1:0".parse().unwrap()).with_config(config);
         let node = options.with_name("chatty").with_seeds([address.to_string()]).start().await.unwrap();
         node.joined().await.unwrap();
-        // More news than the pipe, the agent's lines and its ring of events hold together.
-        for number in 0..3_000_u32 {
-            node.set_metadata(number.to_le_bytes().repeat(125)).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(2)).await;
+        // More events than the pipe, the agent's lines and its ring of events hold together: each broadcast is one.
+        for number in 0..3_000 {
+            while let Err(error) = node.broadcast(format!("{number:0240}")).await {
+                let too_many_wait = matches!(error, RequestError::Refused(CommandError::QueueFull { .. }));
+                assert!(too_many_wait, "{error}");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        let until = Instant::now() + agents::DEADLINE;
+        while node.stats().await.unwrap().node.broadcasts_waiting > 0 {
+            assert!(Instant::now() < until, "they are never told");
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let agent = node.member(node.id_of(&address.to_string())).await.unwrap().expect("it is known");
         assert_eq!(agent.state, State::Alive);

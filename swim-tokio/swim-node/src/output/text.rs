@@ -250,10 +250,16 @@ fn show_pairs(tags: &Tags) -> String {
     tags.join(" ")
 }
 
-/// Text from the network, with whatever could command a terminal made visible.
+/// Text from the network, with whatever could command a terminal, or show a line in another order than it has, made
+/// visible.
 pub(crate) fn plain(text: &str) -> String {
-    let show = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let show = |c: char| if c.is_control() || rearranges(c) { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(show).collect()
+}
+
+/// Marks of direction, and ends of lines that are no control characters.
+fn rearranges(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `0.31 s`.
@@ -275,6 +281,7 @@ mod tests {
     fn what_could_command_a_terminal_is_made_visible() {
         assert_eq!(plain("web-1 ü"), "web-1 ü");
         assert_eq!(plain("\x1b[2Jgone\r\n\u{9b}"), "\\u{1b}[2Jgone\\r\\n\\u{9b}");
+        assert_eq!(plain("db\u{202e}evila \u{2066}x\u{2028}y"), "db\\u{202e}evila \\u{2066}x\\u{2028}y");
     }
 
     #[test]
