@@ -9,11 +9,12 @@
 //! `node/claims`'s.
 
 mod addresses;
+mod index;
 mod lists;
 
 use alloc::vec::Vec;
 
-use hashbrown::HashTable;
+use index::Index;
 
 use super::digest::Digest;
 use super::precedence::Standing;
@@ -47,8 +48,8 @@ pub(crate) struct Table {
     /// Of whoever is not Alive.
     plights: Vec<Plight>,
     free_plights: Vec<u32>,
-    by_id: HashTable<Slot>,
-    by_address: HashTable<Slot>,
+    by_id: Index,
+    by_address: Index,
     /// From the seed, so that nobody can aim at one place of the indexes.
     hash_key: u64,
     /// Live members but the local one. Those before `cursor` were probed in this round.
@@ -76,8 +77,8 @@ impl Table {
             profiles: Profiles::default(),
             plights: Vec::new(),
             free_plights: Vec::new(),
-            by_id: HashTable::new(),
-            by_address: HashTable::new(),
+            by_id: Index::new(),
+            by_address: Index::new(),
             hash_key,
             live: Vec::new(),
             cursor: 0,
@@ -95,8 +96,7 @@ impl Table {
     }
 
     pub(crate) fn find(&self, id: NodeId) -> Option<Slot> {
-        let records = &self.records;
-        self.by_id.find(hash_id(self.hash_key, id), |slot| record(records, *slot).id == id).copied()
+        self.by_id.candidates(hash_id(self.hash_key, id)).find(|&slot| record(&self.records, slot).id == id)
     }
 
     pub(crate) fn at(&self, slot: Slot) -> Entry<'_> {
@@ -169,6 +169,7 @@ impl Table {
         now: Instant,
     ) -> Slot {
         debug_assert!(self.find(id).is_none());
+        self.make_room_by_id();
         let new = Record::new(id, standing.incarnation, now);
         let slot = self.free.pop().unwrap_or(Slot(self.records.len() as u32));
         if slot.0 as usize == self.records.len() {
@@ -177,11 +178,20 @@ impl Table {
         } else {
             self.records[slot.0 as usize] = Some(new);
         }
-        let (key, records) = (self.hash_key, &self.records);
-        self.by_id.insert_unique(hash_id(key, id), slot, |slot| hash_id(key, record(records, *slot).id));
+        self.by_id.insert(hash_id(self.hash_key, id), slot);
         self.enlist(slot);
         self.rise(slot, standing, Some(accuser), content, now);
         slot
+    }
+
+    fn make_room_by_id(&mut self) {
+        if self.by_id.is_full() {
+            let mut larger = self.by_id.larger();
+            for (_, slot, entry) in self.slots_from(0) {
+                larger.insert(hash_id(self.hash_key, entry.id), slot);
+            }
+            self.by_id = larger;
+        }
     }
 
     /// Forgets a member that is not the local one, and gives its case and its rumor, if it had any.
@@ -194,9 +204,7 @@ impl Table {
         self.unindex_address(slot);
         let (id, left) = (self.at(slot).id, (self.at(slot).case(), self.at(slot).rumor()));
         let (key, records) = (self.hash_key, &self.records);
-        if let Ok(entry) = self.by_id.find_entry(hash_id(key, id), |slot| record(records, *slot).id == id) {
-            entry.remove();
-        }
+        self.by_id.remove(hash_id(key, id), slot, |slot| hash_id(key, record(records, slot).id));
         self.set_plight(slot, None);
         self.profiles.remove(self.at(slot).profile());
         self.records[slot.0 as usize] = None;

@@ -6,6 +6,8 @@
 use core::net::SocketAddr;
 
 use super::{Slot, Table, record};
+use crate::membership::profiles::Profiles;
+use crate::membership::record::Record;
 use crate::random::mix;
 use crate::wire::ProfileBytes;
 
@@ -31,8 +33,8 @@ impl Table {
 
     /// The members that are found by this address, of those that are reached there.
     fn sharing(&self, address: SocketAddr) -> impl Iterator<Item = Slot> {
-        let same_hash = self.by_address.iter_hash(hash_address(self.hash_key, address)).copied();
-        same_hash.filter(move |&slot| self.at(slot).address() == Some(address))
+        let candidates = self.by_address.candidates(hash_address(self.hash_key, address));
+        candidates.filter(move |&slot| self.at(slot).address() == Some(address))
     }
 
     pub(super) fn index_address(&mut self, slot: Slot) {
@@ -45,20 +47,29 @@ impl Table {
                 self.unindex_address(other);
             }
         }
-        let (key, records, profiles) = (self.hash_key, &self.records, &self.profiles);
-        self.by_address.insert_unique(hash_address(key, address), slot, |slot| {
-            let profile = profiles.at(record(records, *slot).profile());
-            hash_address(key, ProfileBytes::from_validated(profile).address())
-        });
+        if self.by_address.is_full() {
+            let mut larger = self.by_address.larger();
+            for slot in self.by_address.slots() {
+                larger.insert(hash_of(self.hash_key, &self.records, &self.profiles, slot), slot);
+            }
+            self.by_address = larger;
+        }
+        self.by_address.insert(hash_address(self.hash_key, address), slot);
     }
 
     pub(super) fn unindex_address(&mut self, slot: Slot) {
-        if let Some(address) = self.at(slot).address()
-            && let Ok(entry) = self.by_address.find_entry(hash_address(self.hash_key, address), |&other| other == slot)
-        {
-            entry.remove();
+        if let Some(address) = self.at(slot).address() {
+            let (key, records, profiles) = (self.hash_key, &self.records, &self.profiles);
+            let hash_of = |slot| hash_of(key, records, profiles, slot);
+            self.by_address.remove(hash_address(key, address), slot, hash_of);
         }
     }
+}
+
+/// The hash of the address at which this member, whose profile is known, is reached.
+fn hash_of(key: u64, records: &[Option<Record>], profiles: &Profiles, slot: Slot) -> u64 {
+    let profile = profiles.at(record(records, slot).profile());
+    hash_address(key, ProfileBytes::from_validated(profile).address())
 }
 
 fn hash_address(key: u64, address: SocketAddr) -> u64 {
