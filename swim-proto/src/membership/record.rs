@@ -109,11 +109,9 @@ pub(crate) struct Record {
     pub(super) state: State,
     /// A [`Route`].
     route: u8,
-    /// The earliest suspicion timer known to be set for it, of whatever case; zero: none.
-    suspicion_armed: Instant,
 }
 
-const _: () = assert!(size_of::<Option<Record>>() <= 64);
+const _: () = assert!(size_of::<Option<Record>>() <= 56);
 
 impl Record {
     /// Alive, and known by its id alone so far.
@@ -131,7 +129,6 @@ impl Record {
             profile_len: 0,
             state: State::Alive,
             route: 0,
-            suspicion_armed: Instant::ZERO,
         }
     }
 
@@ -142,16 +139,6 @@ impl Record {
 
     pub(super) fn set_profile(&mut self, place: Place) {
         (self.profile_start, self.profile_len) = (place.start, place.len);
-    }
-
-    /// When the earliest suspicion timer for it fires that is known to be set. It stays set when a case ends, and may
-    /// serve the next.
-    pub(crate) fn suspicion_armed(&self) -> Option<Instant> {
-        (self.suspicion_armed > Instant::ZERO).then_some(self.suspicion_armed)
-    }
-
-    pub(crate) fn set_suspicion_armed(&mut self, at: Option<Instant>) {
-        self.suspicion_armed = at.unwrap_or(Instant::ZERO);
     }
 
     pub(crate) fn standing(&self) -> Standing {
