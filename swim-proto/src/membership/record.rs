@@ -90,25 +90,26 @@ impl Route {
 /// No index: fewer bytes than an `Option`.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// What is known about any member.
+/// What is known about any member. What every claim about it is compared with stands first, in half a line of memory.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Record {
     pub(crate) id: NodeId,
     pub(super) life: u64,
-    /// Since when it is in its state, here.
-    pub(crate) since: Instant,
-    pub(crate) round_trip: RoundTrip,
     pub(super) refutation: u32,
-    /// Where it stands in its list.
-    pub(super) place: u32,
-    pub(super) rumor: u32,
-    pub(super) plight: u32,
     /// A [`Place`] in its two parts, which take less room so.
     profile_start: u32,
     profile_len: u16,
     pub(super) state: State,
     /// A [`Route`].
     route: u8,
+    pub(super) plight: u32,
+    pub(super) rumor: u32,
+    /// Where it stands in its list.
+    pub(super) place: u32,
+    /// Since when it is in its state, here.
+    pub(crate) since: Instant,
+    pub(crate) round_trip: RoundTrip,
 }
 
 const _: () = assert!(size_of::<Option<Record>>() <= 56);

@@ -33,11 +33,9 @@ impl Index {
     }
 
     /// The slots under this hash, and now and then one that is under another.
-    pub(super) fn candidates(&self, hash: u64) -> impl Iterator<Item = Slot> {
-        let home = self.home(hash);
-        let places = self.places[home..].iter().chain(&self.places[..home]);
-        let near = places.take_while(|&&place| place != VACANT);
-        near.filter(move |&&place| place >> SLOT_BITS == tag(hash)).map(|&place| Slot(place & SLOT_MASK))
+    #[inline]
+    pub(super) fn candidates(&self, hash: u64) -> Candidates<'_> {
+        Candidates { places: &self.places, at: self.home(hash), tag: tag(hash) }
     }
 
     /// Whether one more would make it too full: it is to be replaced by [`Index::larger`], filled anew.
@@ -106,6 +104,32 @@ impl Index {
 
     fn steps(&self, from: usize, to: usize) -> usize {
         if to >= from { to - from } else { to + self.places.len() - from }
+    }
+}
+
+/// See [`Index::candidates`].
+pub(super) struct Candidates<'a> {
+    places: &'a [Place],
+    at: usize,
+    tag: u32,
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = Slot;
+
+    #[inline]
+    fn next(&mut self) -> Option<Slot> {
+        // Some place is vacant: no round is endless.
+        loop {
+            let place = self.places[self.at];
+            if place == VACANT {
+                return None;
+            }
+            self.at = if self.at + 1 < self.places.len() { self.at + 1 } else { 0 };
+            if place >> SLOT_BITS == self.tag {
+                return Some(Slot(place & SLOT_MASK));
+            }
+        }
     }
 }
 
