@@ -351,7 +351,9 @@ impl Node {
     fn rearm_members(&mut self) {
         let slots: Vec<Slot> = self.table.slots_from(1).map(|(_, slot, _)| slot).collect();
         for slot in slots {
-            self.table.at_mut(slot).set_suspicion_armed(None);
+            if let Some(case) = self.table.at(slot).case() {
+                self.cases.at_mut(case).armed = None;
+            }
             if let Some(plight) = self.table.plight_mut(slot) {
                 plight.reap_armed = false;
             }

@@ -27,8 +27,8 @@ pub(crate) const LANE_MAX: usize = 4096;
 /// Most direct messages waiting to go by datagram; one more is refused.
 pub(crate) const MAIL_MAX: usize = 256;
 
-/// Room for so many events is kept when there are none.
-const NOTICES_KEPT: usize = 64;
+/// Above so much room for events what a burst has left is given back, down to a quarter.
+const NOTICES_ROOM: usize = 64;
 
 /// One datagram to be.
 #[derive(Clone, Copy, Debug)]
@@ -211,9 +211,9 @@ impl Outbox {
     /// The next event. A join may bring thousands at once; their room is given back after them.
     pub(crate) fn pop_notice(&mut self) -> Option<Notice> {
         let notice = self.notices.pop_front();
-        if notice.is_none() && self.notices.capacity() > NOTICES_KEPT {
-            self.notices.shrink_to(NOTICES_KEPT);
-            self.profiles.shrink_to(NOTICES_KEPT * 64);
+        if notice.is_none() && self.notices.capacity() > NOTICES_ROOM {
+            self.notices.shrink_to(NOTICES_ROOM / 4);
+            self.profiles.shrink_to(NOTICES_ROOM / 4 * 64);
         }
         notice
     }

@@ -46,6 +46,8 @@ pub(crate) struct Case {
     contradicted: bool,
     /// It was put off because we were behind.
     was_put_off: bool,
+    /// When the earliest timer for it fires that is known to be set, on the node's clock.
+    pub(crate) armed: Option<Instant>,
 }
 
 /// What an accusation did to a case.
@@ -198,6 +200,7 @@ impl Cases {
             verified_at: None,
             contradicted: false,
             was_put_off: false,
+            armed: None,
         };
         case.deadline = suspicion_now + case.timeout(0);
         if let Some(accuser) = accuser {

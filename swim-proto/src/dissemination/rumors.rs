@@ -56,8 +56,10 @@ pub(crate) struct Rumors {
     turns: Turns,
 }
 
-/// Room for so many rumors is kept when there are none.
-const KEPT: usize = 256;
+/// Above so much room what a burst has left is given back once there are no rumors, down to a quarter.
+const ROOM: usize = 256;
+
+const KEPT: usize = ROOM / 4;
 
 /// `λ · ⌈log10(n + 1)⌉` (\[SWIM\] 4.1), or, where that is less than there are others to tell, once for each of them up to
 /// `2λ`: in a small cluster a few sends wasted on who knows already would leave somebody out.
@@ -123,7 +125,7 @@ impl Rumors {
         }
         self.free.push(index);
         // A join may have told of thousands; that memory is not kept for the next news.
-        if self.is_empty() && self.slab.capacity() > KEPT {
+        if self.is_empty() && self.slab.capacity() > ROOM {
             for list in [&mut self.free, &mut self.free_accusations] {
                 list.clear();
                 list.shrink_to(KEPT);

@@ -4,21 +4,24 @@
 //! one of three lists: the **live** (Alive and Suspect, with content), the **dead** (with content) and the **gone** (Left,
 //! and whoever is known by id alone). The live list is also the order of probing: see [`Table::next_target`].
 //!
-//! This file keeps the lists, the indexes and the digest in step with the records; which claim prevails is
-//! `precedence`'s matter, what follows from a change is `node/claims`'s.
+//! This file keeps the lists, the indexes and the digest in step with the records; `lists` chooses among members,
+//! `addresses` finds who is reached where. Which claim prevails is `precedence`'s matter, what follows from a change is
+//! `node/claims`'s.
 
 mod addresses;
+mod index;
+mod lists;
 
 use alloc::vec::Vec;
 
-use hashbrown::HashTable;
+use index::Index;
 
 use super::digest::Digest;
 use super::precedence::Standing;
 use super::profiles::Profiles;
-use super::record::{Entry, List, NONE, Plight, Record, Route};
+use super::record::{Entry, NONE, Plight, Record, Route};
 use super::{ClusterHash, Incarnation, NodeId, State, Versions, grow_gently};
-use crate::random::{Random, mix};
+use crate::random::mix;
 use crate::time::Instant;
 use crate::wire::ProfileBytes;
 
@@ -45,8 +48,8 @@ pub(crate) struct Table {
     /// Of whoever is not Alive.
     plights: Vec<Plight>,
     free_plights: Vec<u32>,
-    by_id: HashTable<Slot>,
-    by_address: HashTable<Slot>,
+    by_id: Index,
+    by_address: Index,
     /// From the seed, so that nobody can aim at one place of the indexes.
     hash_key: u64,
     /// Live members but the local one. Those before `cursor` were probed in this round.
@@ -74,8 +77,8 @@ impl Table {
             profiles: Profiles::default(),
             plights: Vec::new(),
             free_plights: Vec::new(),
-            by_id: HashTable::new(),
-            by_address: HashTable::new(),
+            by_id: Index::new(),
+            by_address: Index::new(),
             hash_key,
             live: Vec::new(),
             cursor: 0,
@@ -93,8 +96,7 @@ impl Table {
     }
 
     pub(crate) fn find(&self, id: NodeId) -> Option<Slot> {
-        let records = &self.records;
-        self.by_id.find(hash_id(self.hash_key, id), |slot| record(records, *slot).id == id).copied()
+        self.by_id.candidates(hash_id(self.hash_key, id)).find(|&slot| record(&self.records, slot).id == id)
     }
 
     pub(crate) fn at(&self, slot: Slot) -> Entry<'_> {
@@ -139,28 +141,6 @@ impl Table {
         self.live.len() + usize::from(self.local().is_live())
     }
 
-    /// Live members but the local one.
-    pub(crate) fn others(&self) -> &[Slot] {
-        &self.live
-    }
-
-    /// The dead that can be reached again, the latest at the end.
-    pub(crate) fn dead(&self) -> &[Slot] {
-        &self.dead
-    }
-
-    /// How many are known that are not live.
-    pub(crate) fn graves_len(&self) -> usize {
-        self.dead.len() + self.gone.len()
-    }
-
-    /// One of those that are not live, at random.
-    pub(crate) fn random_grave(&self, random: &mut Random) -> Option<Slot> {
-        let graves = self.graves_len();
-        let drawn = (graves > 0).then(|| random.below(graves))?;
-        self.gone.get(drawn).or_else(|| self.dead.get(drawn - self.gone.len())).copied()
-    }
-
     /// The versions that all members speak, as far as their profiles say; too few rather than too many.
     pub(crate) fn spoken_by_all(&self) -> Versions {
         self.spoken
@@ -189,6 +169,7 @@ impl Table {
         now: Instant,
     ) -> Slot {
         debug_assert!(self.find(id).is_none());
+        self.make_room_by_id();
         let new = Record::new(id, standing.incarnation, now);
         let slot = self.free.pop().unwrap_or(Slot(self.records.len() as u32));
         if slot.0 as usize == self.records.len() {
@@ -197,11 +178,20 @@ impl Table {
         } else {
             self.records[slot.0 as usize] = Some(new);
         }
-        let (key, records) = (self.hash_key, &self.records);
-        self.by_id.insert_unique(hash_id(key, id), slot, |slot| hash_id(key, record(records, *slot).id));
+        self.by_id.insert(hash_id(self.hash_key, id), slot);
         self.enlist(slot);
         self.rise(slot, standing, Some(accuser), content, now);
         slot
+    }
+
+    fn make_room_by_id(&mut self) {
+        if self.by_id.is_full() {
+            let mut larger = self.by_id.larger();
+            for (_, slot, entry) in self.slots_from(0) {
+                larger.insert(hash_id(self.hash_key, entry.id), slot);
+            }
+            self.by_id = larger;
+        }
     }
 
     /// Forgets a member that is not the local one, and gives its case and its rumor, if it had any.
@@ -214,9 +204,7 @@ impl Table {
         self.unindex_address(slot);
         let (id, left) = (self.at(slot).id, (self.at(slot).case(), self.at(slot).rumor()));
         let (key, records) = (self.hash_key, &self.records);
-        if let Ok(entry) = self.by_id.find_entry(hash_id(key, id), |slot| record(records, *slot).id == id) {
-            entry.remove();
-        }
+        self.by_id.remove(hash_id(key, id), slot, |slot| hash_id(key, record(records, slot).id));
         self.set_plight(slot, None);
         self.profiles.remove(self.at(slot).profile());
         self.records[slot.0 as usize] = None;
@@ -345,109 +333,6 @@ impl Table {
             self.digest.add(id, after);
         }
     }
-
-    /// The next member to probe: a fresh shuffle in each round over the live list, one step of it at a time.
-    ///
-    /// The step swaps a random one of those not yet probed to the cursor and takes it. A round is then a uniform
-    /// random order (\[SWIM\] 4.3) at O(1) a probe, and since each member is taken once a round, two probes of the same
-    /// one are at most `2n − 1` periods apart.
-    pub(crate) fn next_target(&mut self, random: &mut Random) -> Option<Slot> {
-        if self.live.is_empty() {
-            return None;
-        }
-        if self.cursor >= self.live.len() {
-            self.cursor = 0;
-        }
-        let chosen = self.cursor + random.below(self.live.len() - self.cursor);
-        self.swap_live(self.cursor, chosen);
-        self.cursor += 1;
-        Some(self.live[self.cursor - 1])
-    }
-
-    /// Up to `count` distinct random live members, neither the local one nor `except`, appended to `chosen`.
-    pub(crate) fn choose_live(&self, random: &mut Random, count: usize, except: Option<Slot>, chosen: &mut Vec<Slot>) {
-        let others = self.live.len();
-        // Few enough to look at each: walk from a random start, so that small clusters are served in full.
-        if others <= 2 * count + 2 {
-            if others == 0 {
-                return;
-            }
-            let (start, before) = (random.below(others), chosen.len());
-            let from_start = self.live[start..].iter().chain(&self.live[..start]).copied();
-            chosen.extend(from_start.filter(|&slot| Some(slot) != except).take(count));
-            // Shuffled by where the walk began and by a last swap, so that neighbours are not always together.
-            if chosen.len() - before > 1 {
-                let swap = before + random.below(chosen.len() - before);
-                chosen.swap(before, swap);
-            }
-            return;
-        }
-        let wanted = chosen.len() + count;
-        while chosen.len() < wanted {
-            let slot = self.live[random.below(others)];
-            if Some(slot) != except && !chosen.contains(&slot) {
-                chosen.push(slot);
-            }
-        }
-    }
-
-    /// The next `count` live members of an endless walk along the list, appended to `chosen`: whoever is told something
-    /// a few times in a row tells it to different members, so that in a small cluster nobody is left out by chance.
-    pub(crate) fn walk_live(&mut self, count: usize, chosen: &mut Vec<Slot>) {
-        for _ in 0..count.min(self.live.len()) {
-            self.walked = if self.walked + 1 < self.live.len() { self.walked + 1 } else { 0 };
-            chosen.push(self.live[self.walked]);
-        }
-    }
-
-    fn enlist(&mut self, slot: Slot) {
-        if slot == Slot::LOCAL {
-            return;
-        }
-        let list = match self.at(slot).list() {
-            List::Live => &mut self.live,
-            List::Dead => &mut self.dead,
-            List::Gone => &mut self.gone,
-        };
-        let place = list.len() as u32;
-        grow_gently(list, 1);
-        list.push(slot);
-        self.at_mut(slot).place = place;
-    }
-
-    fn delist(&mut self, slot: Slot, list: List) {
-        if slot == Slot::LOCAL {
-            return;
-        }
-        let place = self.at(slot).place as usize;
-        let list = match list {
-            List::Live => {
-                // The hole moves to the end of the probed, then to the end of all: both parts stay whole.
-                let mut hole = place;
-                if hole < self.cursor {
-                    self.cursor -= 1;
-                    self.swap_live(hole, self.cursor);
-                    hole = self.cursor;
-                }
-                self.swap_live(hole, self.live.len() - 1);
-                self.live.pop();
-                return;
-            }
-            List::Dead => &mut self.dead,
-            List::Gone => &mut self.gone,
-        };
-        list.swap_remove(place);
-        if let Some(&moved) = list.get(place) {
-            self.at_mut(moved).place = place as u32;
-        }
-    }
-
-    fn swap_live(&mut self, a: usize, b: usize) {
-        self.live.swap(a, b);
-        let (at_a, at_b) = (self.live[a], self.live[b]);
-        self.at_mut(at_a).place = a as u32;
-        self.at_mut(at_b).place = b as u32;
-    }
 }
 
 fn record(records: &[Option<Record>], slot: Slot) -> &Record {
@@ -462,11 +347,10 @@ fn hash_id(key: u64, id: NodeId) -> u64 {
 mod tests {
     use core::net::SocketAddr;
 
-    use super::addresses::SHARING_MAX;
     use super::*;
     use crate::wire::Profile;
 
-    fn profile(n: u16) -> Vec<u8> {
+    pub(super) fn profile(n: u16) -> Vec<u8> {
         let address = SocketAddr::from(([10, 0, 0, 1], n));
         let (endpoint, versions) = (None, crate::membership::VERSIONS);
         let mut bytes = Vec::new();
@@ -474,59 +358,22 @@ mod tests {
         bytes
     }
 
-    fn content(profile: &[u8]) -> News<'_> {
+    pub(super) fn content(profile: &[u8]) -> News<'_> {
         News { incarnation: Incarnation::first(1), profile }
     }
 
-    fn insert(table: &mut Table, id: u64, profile: &[u8]) {
+    pub(super) fn insert(table: &mut Table, id: u64, profile: &[u8]) {
         let (id, standing) = (NodeId::from_u64(id), Standing::new(Incarnation::first(1), State::Alive));
         table.insert(id, standing, id, Some(content(profile)), Instant::ZERO);
     }
 
-    fn table(others: u16) -> Table {
+    pub(super) fn table(others: u16) -> Table {
         let now = Instant::ZERO;
         let mut table = Table::new(ClusterHash(1), 7, NodeId::from_u64(0), content(&profile(1)), now);
         for n in 1..=others {
             insert(&mut table, n.into(), &profile(n + 1));
         }
         table
-    }
-
-    #[test]
-    fn each_round_probes_each_member_once_in_another_order() {
-        let (mut table, mut random) = (table(50), Random::new(3));
-        let mut rounds: Vec<Vec<u64>> = Vec::new();
-        for _ in 0..4 {
-            let round: Vec<u64> = (0..50)
-                .map(|_| {
-                    let slot = table.next_target(&mut random).expect("members");
-                    table.at(slot).id.as_u64()
-                })
-                .collect();
-            let mut sorted = round.clone();
-            sorted.sort_unstable();
-            assert_eq!(sorted, (1..=50).collect::<Vec<_>>());
-            assert!(!rounds.contains(&round));
-            rounds.push(round);
-        }
-    }
-
-    #[test]
-    fn members_that_come_and_go_leave_the_round_whole() {
-        let (mut table, mut random) = (table(20), Random::new(5));
-        (0..7).for_each(|_| _ = table.next_target(&mut random));
-        let probed: Vec<Slot> = table.live[..7].to_vec();
-        // One of the probed and one of the others die; the rest of the round must still reach each of the others once.
-        let (dead_probed, dead_other) = (table.live[2], table.live[15]);
-        for slot in [dead_probed, dead_other] {
-            let standing = Standing::new(table.at(slot).incarnation(), State::Dead);
-            table.rise(slot, standing, None, None, Instant::ZERO);
-        }
-        let mut rest: Vec<Slot> = (0..12).map(|_| table.next_target(&mut random).expect("members")).collect();
-        rest.sort_unstable();
-        rest.dedup();
-        assert_eq!(rest.len(), 12);
-        assert!(!rest.iter().any(|slot| probed.contains(slot) || *slot == dead_other));
     }
 
     #[test]
@@ -544,47 +391,5 @@ mod tests {
         assert_eq!((table.find(NodeId::from_u64(2)), table.len()), (None, 3));
         insert(&mut table, 2, &profile(5));
         assert_eq!(table.digest().root(), root);
-    }
-
-    #[test]
-    fn an_address_that_many_share_finds_a_few_and_rather_the_live() {
-        let mut table = table(0);
-        let address = SocketAddr::from(([10, 0, 0, 1], 7));
-        (1..=1_000).for_each(|id| insert(&mut table, id, &profile(7)));
-        assert_eq!(table.sharing(address).count(), SHARING_MAX);
-        for id in 1..=1_000 {
-            let slot = table.find(NodeId::from_u64(id)).expect("known");
-            let dead = Standing::new(table.at(slot).incarnation(), State::Dead);
-            table.rise(slot, dead, None, None, Instant::ZERO);
-        }
-        assert!(table.knows_address(address) && !table.has_live_at(address));
-        // Whoever is there now is found among any number of graves.
-        insert(&mut table, 1_001, &profile(7));
-        (1_002..1_100).for_each(|id| {
-            insert(&mut table, id, &profile(7));
-            let slot = table.find(NodeId::from_u64(id)).expect("known");
-            table.remove(slot);
-        });
-        assert!(table.has_live_at(address));
-        for id in 1..=1_001 {
-            let slot = table.find(NodeId::from_u64(id)).expect("known");
-            table.remove(slot);
-        }
-        assert!(!table.knows_address(address));
-    }
-
-    #[test]
-    fn the_chosen_are_distinct_and_exclude_whom_they_should() {
-        let mut random = Random::new(9);
-        for others in [0, 1, 2, 3, 8, 9, 40] {
-            let table = table(others);
-            let except = table.find(NodeId::from_u64(1));
-            let mut chosen = Vec::new();
-            table.choose_live(&mut random, 3, except, &mut chosen);
-            assert_eq!(chosen.len(), usize::from(others.saturating_sub(1)).min(3));
-            assert!(!chosen.contains(&Slot::LOCAL) && !chosen.iter().any(|&slot| Some(slot) == except));
-            chosen.dedup();
-            assert_eq!(chosen.len(), usize::from(others.saturating_sub(1)).min(3));
-        }
     }
 }

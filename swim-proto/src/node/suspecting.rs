@@ -104,9 +104,9 @@ impl Node {
         let Some(case) = self.table.at(slot).case().filter(|_| self.is_running()) else { return };
         let step_at = self.next_step(case);
         let at = self.clock.real(step_at).max(now);
-        let record = self.table.at_mut(slot);
-        if record.suspicion_armed().is_none_or(|armed| at < armed) {
-            record.set_suspicion_armed(Some(at));
+        let armed = &mut self.cases.at_mut(case).armed;
+        if armed.is_none_or(|armed| at < armed) {
+            *armed = Some(at);
             self.timers.push(at, Timer::Suspicion(slot));
         }
     }
@@ -124,9 +124,10 @@ impl Node {
     /// The timer of a suspicion fired.
     pub(super) fn review_suspicion(&mut self, now: Instant, slot: Slot) {
         let Some(record) = self.table.try_at(slot) else { return };
-        let case_index = record.case();
-        self.table.at_mut(slot).set_suspicion_armed(None);
-        let Some(case_index) = case_index else { return };
+        let Some(case_index) = record.case() else { return };
+        // What fires may have been set for an earlier case, while this one's own is still to come.
+        let armed = &mut self.cases.at_mut(case_index).armed;
+        *armed = armed.filter(|&armed| armed > now);
         let suspicion_now = self.clock.now(now);
         if suspicion_now < self.next_step(case_index) {
             return self.arm_suspicion(now, slot);

@@ -38,8 +38,8 @@ pub(super) enum Order<'a> {
 
 /// What an application said and its node took.
 enum Spoken {
-    /// To all, under this number.
-    ToAll(u64, Bytes),
+    /// To all, under this number of the life that it had.
+    ToAll { life: u64, sequence: u64, payload: Bytes },
     /// To this one.
     ToOne(NodeId, Bytes),
 }
@@ -71,7 +71,7 @@ impl World {
         process.local_now = now;
         let Some(machine) = &mut process.machine else { return };
         let node = machine.driven();
-        let (is_said, life) = (given.is_said(), node.local().incarnation.life);
+        let is_said = given.is_said();
         let mut said = None;
         match given {
             // Refused packets are counted by the node.
@@ -98,14 +98,16 @@ impl World {
             Given::Command(_, Order::SetMetadata(metadata)) => drop(node.set_metadata(now, metadata)),
             Given::Command(_, Order::ForceLeave(member)) => drop(node.force_leave(now, member)),
             Given::Command(_, Order::Broadcast(payload)) => {
-                said = node.broadcast(now, payload.clone()).ok().map(|sequence| Spoken::ToAll(sequence, payload));
+                let life = node.local().incarnation.life;
+                said =
+                    node.broadcast(now, payload.clone()).ok().map(|sequence| Spoken::ToAll { life, sequence, payload });
             }
             Given::Command(_, Order::Message { to, payload, by }) => {
                 said = node.send_message(now, to, payload.clone(), by).ok().map(|()| Spoken::ToOne(to, payload));
             }
         }
         match &said {
-            &Some(Spoken::ToAll(sequence, ref payload)) => {
+            &Some(Spoken::ToAll { life, sequence, ref payload }) => {
                 self.has_said(slot, Said::Broadcast { life, sequence, payload });
             }
             &Some(Spoken::ToOne(to, ref payload)) => self.has_said(slot, Said::Message { to, payload }),

@@ -6,11 +6,13 @@
 use core::net::SocketAddr;
 
 use super::{Slot, Table, record};
+use crate::membership::profiles::Profiles;
+use crate::membership::record::Record;
 use crate::random::mix;
 use crate::wire::ProfileBytes;
 
 /// So many members that are reached at one address are found by it: any number may say that they are.
-pub(super) const SHARING_MAX: usize = 32;
+const SHARING_MAX: usize = 32;
 
 impl Table {
     /// Whether any member, live or not, is reached at this address.
@@ -30,9 +32,9 @@ impl Table {
     }
 
     /// The members that are found by this address, of those that are reached there.
-    pub(super) fn sharing(&self, address: SocketAddr) -> impl Iterator<Item = Slot> {
-        let same_hash = self.by_address.iter_hash(hash_address(self.hash_key, address)).copied();
-        same_hash.filter(move |&slot| self.at(slot).address() == Some(address))
+    fn sharing(&self, address: SocketAddr) -> impl Iterator<Item = Slot> {
+        let candidates = self.by_address.candidates(hash_address(self.hash_key, address));
+        candidates.filter(move |&slot| self.at(slot).address() == Some(address))
     }
 
     pub(super) fn index_address(&mut self, slot: Slot) {
@@ -45,20 +47,29 @@ impl Table {
                 self.unindex_address(other);
             }
         }
-        let (key, records, profiles) = (self.hash_key, &self.records, &self.profiles);
-        self.by_address.insert_unique(hash_address(key, address), slot, |slot| {
-            let profile = profiles.at(record(records, *slot).profile());
-            hash_address(key, ProfileBytes::from_validated(profile).address())
-        });
+        if self.by_address.is_full() {
+            let mut larger = self.by_address.larger();
+            for slot in self.by_address.slots() {
+                larger.insert(hash_of(self.hash_key, &self.records, &self.profiles, slot), slot);
+            }
+            self.by_address = larger;
+        }
+        self.by_address.insert(hash_address(self.hash_key, address), slot);
     }
 
     pub(super) fn unindex_address(&mut self, slot: Slot) {
-        if let Some(address) = self.at(slot).address()
-            && let Ok(entry) = self.by_address.find_entry(hash_address(self.hash_key, address), |&other| other == slot)
-        {
-            entry.remove();
+        if let Some(address) = self.at(slot).address() {
+            let (key, records, profiles) = (self.hash_key, &self.records, &self.profiles);
+            let hash_of = |slot| hash_of(key, records, profiles, slot);
+            self.by_address.remove(hash_address(key, address), slot, hash_of);
         }
     }
+}
+
+/// The hash of the address at which this member, whose profile is known, is reached.
+fn hash_of(key: u64, records: &[Option<Record>], profiles: &Profiles, slot: Slot) -> u64 {
+    let profile = profiles.at(record(records, slot).profile());
+    hash_address(key, ProfileBytes::from_validated(profile).address())
 }
 
 fn hash_address(key: u64, address: SocketAddr) -> u64 {
@@ -67,4 +78,40 @@ fn hash_address(key: u64, address: SocketAddr) -> u64 {
         SocketAddr::V6(v6) => ((v6.ip().to_bits() >> 64) as u64, v6.ip().to_bits() as u64),
     };
     mix(mix(key ^ high) ^ low ^ (u64::from(address.port()) << 48))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{insert, profile, table};
+    use super::*;
+    use crate::membership::precedence::Standing;
+    use crate::membership::{NodeId, State};
+    use crate::time::Instant;
+
+    #[test]
+    fn an_address_that_many_share_finds_a_few_and_rather_the_live() {
+        let mut table = table(0);
+        let address = SocketAddr::from(([10, 0, 0, 1], 7));
+        (1..=1_000).for_each(|id| insert(&mut table, id, &profile(7)));
+        assert_eq!(table.sharing(address).count(), SHARING_MAX);
+        for id in 1..=1_000 {
+            let slot = table.find(NodeId::from_u64(id)).expect("known");
+            let dead = Standing::new(table.at(slot).incarnation(), State::Dead);
+            table.rise(slot, dead, None, None, Instant::ZERO);
+        }
+        assert!(table.knows_address(address) && !table.has_live_at(address));
+        // Whoever is there now is found among any number of graves.
+        insert(&mut table, 1_001, &profile(7));
+        (1_002..1_100).for_each(|id| {
+            insert(&mut table, id, &profile(7));
+            let slot = table.find(NodeId::from_u64(id)).expect("known");
+            table.remove(slot);
+        });
+        assert!(table.has_live_at(address));
+        for id in 1..=1_001 {
+            let slot = table.find(NodeId::from_u64(id)).expect("known");
+            table.remove(slot);
+        }
+        assert!(!table.knows_address(address));
+    }
 }
