@@ -60,6 +60,7 @@ use carriers::Carriers;
 use joining::Joins;
 use limits::Damped;
 use oneself::Rival;
+use paths::Datagrams;
 use streams::{Guests, Stream};
 use userdata::Numbers;
 
@@ -113,6 +114,7 @@ pub struct Node {
     carriers: Carriers,
     /// From where the packet being handled came, and by which carrier; `None` there: by datagram.
     came_by: Option<(SocketAddr, Option<StreamId>)>,
+    datagrams: Datagrams,
     /// The next sync follows a join, after this doubling wait; `None`: all is agreed upon.
     catching_up: Option<Duration>,
     /// Answers to outranked claims that may still be sent before the allowance is filled up again.
@@ -253,6 +255,7 @@ impl Node {
             guests: Guests::default(),
             carriers: Carriers::default(),
             came_by: None,
+            datagrams: Datagrams::default(),
             catching_up: None,
             echoes: EchoAllowance { left: EchoAllowance::MAX, filled: now },
             corrections: EchoAllowance { left: EchoAllowance::MAX, filled: now },

@@ -291,3 +291,32 @@ fn a_carrier_that_nobody_uses_makes_room_and_one_that_is_used_does_not() {
     assert_eq!(node.accept_stream(later, ephemeral(40)), None);
     assert_eq!(node.stats().carriers_displaced, unused.len() as u64);
 }
+
+#[test]
+fn where_no_datagram_ever_came_three_peers_reached_by_stream_are_enough_for_all() {
+    let mut node = node(Transport::Hybrid);
+    let first = carrier(&mut node, 0, ephemeral(0));
+    give(&mut node, first, &known(3));
+    carrier(&mut node, 1, ephemeral(1));
+    drain(&mut node);
+    let path_of_the_fourth = |node: &Node| node.member(puppet(3).id()).expect("it is known").path;
+    assert_eq!(path_of_the_fourth(&node), Path::Datagram, "two may be chance");
+    carrier(&mut node, 2, ephemeral(2));
+    drain(&mut node);
+    assert_eq!(path_of_the_fourth(&node), Path::Stream);
+    node.set_metadata(at(3), Bytes::from_static(b"news for all")).expect("it is short");
+    let (mut connects, mut datagrams) = (Vec::new(), 0);
+    for millis in 3..400 {
+        node.handle_timeout(at(millis));
+        let done = drain(&mut node);
+        connects.extend(done.connects.iter().map(|&(_, to)| to));
+        datagrams += done.datagrams;
+    }
+    assert_eq!((connects, datagrams), (vec![address(3)], 0), "it is told by carrier, and nobody by datagram");
+
+    // One from anybody, and what is not known of a member is to be found out.
+    let ping = Message::Ping(Ping { seq: 1, target: own_id(), source: puppet(0).id() });
+    node.handle_datagram(at(400), address(0), &craft::datagram("swim", &[ping])).unwrap();
+    assert_eq!(path_of_the_fourth(&node), Path::Datagram);
+    assert_eq!(node.member(puppet(1).id()).expect("it is known").path, Path::Stream, "what was found out stays");
+}

@@ -47,6 +47,7 @@ impl Node {
         self.rate_in.take(datagram.len());
         self.stats.drops.rate_in += u64::from(!takes_news);
         self.newcomers_left = self.config.newcomers_per_datagram;
+        self.datagrams.heard();
         self.stats.datagrams_in += 1;
         self.stats.bytes_in += datagram.len() as u64;
         if self.status == Status::Superseded {

@@ -18,6 +18,32 @@ const FAILED_MAX: u8 = 3;
 /// Each so many probes of such a peer, a datagram is tried as well.
 const TRIED_EVERY: u8 = 8;
 
+/// Whether there are datagrams at all where this node is.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Datagrams {
+    /// One of the cluster has come.
+    heard: bool,
+    /// Until then: how often a peer was found to be reached by stream and not by datagram.
+    missed: u8,
+    /// Probes since one was last tried by datagram.
+    untried: u8,
+}
+
+impl Datagrams {
+    pub(super) fn heard(&mut self) {
+        self.heard = true;
+    }
+
+    fn missed(&mut self) {
+        self.missed = self.missed.saturating_add(1);
+    }
+
+    /// Whether everybody is served by carrier, as far as is known.
+    fn are_lost(&self) -> bool {
+        !self.heard && self.missed >= FAILED_MAX
+    }
+}
+
 /// One way to an address.
 enum Way {
     Datagram,
@@ -80,8 +106,14 @@ impl Node {
     }
 
     fn is_reached_by_stream(&self, to: SocketAddr) -> bool {
-        let is_stream = |slot: Slot| self.table.at(slot).route().is_stream();
-        self.table.by_stream() > 0 && self.table.find_address(to).is_some_and(is_stream)
+        let may_be = self.table.by_stream() > 0 || self.datagrams.are_lost();
+        let is_stream = |slot: Slot| self.is_served_by_carrier(self.table.at(slot).route());
+        may_be && self.table.find_address(to).is_some_and(is_stream)
+    }
+
+    /// Whether a member of this route is served by carrier.
+    fn is_served_by_carrier(&self, route: Route) -> bool {
+        route.is_stream() || self.datagrams.are_lost()
     }
 
     /// Whether datagrams do not reach this member.
@@ -93,7 +125,7 @@ impl Node {
     pub(super) fn path_by(&self, route: Route) -> Path {
         match self.config.transport {
             Transport::Stream => Path::Stream,
-            Transport::Hybrid if route.is_stream() => Path::Stream,
+            Transport::Hybrid if self.is_served_by_carrier(route) => Path::Stream,
             Transport::Datagram | Transport::Hybrid => Path::Datagram,
         }
     }
@@ -108,6 +140,7 @@ impl Node {
     /// A ping over a stream was answered where the datagram was not: yet, or at all.
     pub(super) fn stream_ping_answered(&mut self, target: NodeId, incarnation: Incarnation) {
         let Some(slot) = self.table.find(target).filter(|_| self.config.transport == Transport::Hybrid) else { return };
+        self.datagrams.missed();
         let record = self.table.at(slot);
         if let Route::Datagram { failed } = record.route()
             && incarnation >= record.incarnation()
@@ -131,6 +164,7 @@ impl Node {
     }
 
     fn serve_by_carrier(&mut self, slot: Slot) {
+        self.datagrams.missed();
         self.stats.paths_to_stream += 1;
         self.table.set_route(slot, Route::Stream { probes: 0 });
     }
@@ -149,14 +183,21 @@ impl Node {
 
     /// A member that is reached by carrier is probed: now and then by datagram as well.
     pub(super) fn try_datagram_in_turn(&mut self, now: Instant, slot: Slot) {
-        if self.config.transport == Transport::Hybrid
-            && let Route::Stream { probes } = self.table.at(slot).route()
-        {
+        if self.config.transport != Transport::Hybrid {
+            return;
+        }
+        let untried = if let Route::Stream { probes } = self.table.at(slot).route() {
             let probes = (probes + 1) % TRIED_EVERY;
             self.table.set_route(slot, Route::Stream { probes });
-            if probes == 0 {
-                self.try_datagram(now, slot);
-            }
+            probes
+        } else if self.datagrams.are_lost() {
+            self.datagrams.untried = (self.datagrams.untried + 1) % TRIED_EVERY;
+            self.datagrams.untried
+        } else {
+            return;
+        };
+        if untried == 0 {
+            self.try_datagram(now, slot);
         }
     }
 
@@ -165,7 +206,10 @@ impl Node {
     pub(super) fn verify_by_both_ways(&mut self, now: Instant, slot: Slot) {
         let Some(seq) = self.ping_apart(now, slot, Purpose::Verify) else { return };
         let record = self.table.at(slot);
-        let (target, Some(to), by_stream) = (record.id, record.address(), record.route().is_stream()) else { return };
+        let (target, Some(to), by_stream) = (record.id, record.address(), self.is_served_by_carrier(record.route()))
+        else {
+            return;
+        };
         if self.config.transport == Transport::Hybrid && !by_stream {
             let len_max = self.config.datagram_max;
             let body = Body::Ping { seq, target, tell: true };
@@ -180,7 +224,7 @@ impl Node {
     pub(super) fn try_datagram(&mut self, now: Instant, slot: Slot) {
         let record = self.table.at(slot);
         let (target, Some(to)) = (record.id, record.address()) else { return };
-        if self.config.transport == Transport::Hybrid && record.route().is_stream() {
+        if self.config.transport == Transport::Hybrid && self.is_served_by_carrier(record.route()) {
             let seq = self.wait_for_answer(now, target, Purpose::Path);
             let body = Body::Ping { seq, target, tell: self.config.buddy };
             let len_max = self.config.datagram_max;
