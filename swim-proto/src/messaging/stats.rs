@@ -77,7 +77,9 @@ pub struct Stats {
 
     /// Messages accepted and not done.
     pub outgoing: u32,
-    /// Their bytes.
+    /// Messages done as [`Ending::Sent`](super::Ending::Sent) that are still tried until they are delivered or expire.
+    pub lingering: u32,
+    /// Bytes of both.
     pub outgoing_bytes: u64,
     /// Messages in the queue of the application.
     pub incoming: u32,
@@ -143,7 +145,9 @@ pub struct PeerView {
     pub level: Level,
     /// Messages to it that are accepted and not done.
     pub outgoing: u32,
-    /// Their bytes.
+    /// Messages done as [`Ending::Sent`](super::Ending::Sent) that are still tried until they are delivered or expire.
+    pub lingering: u32,
+    /// Bytes of both.
     pub outgoing_bytes: u64,
     /// Of these messages, those not handed to a link yet.
     pub waiting: u32,
