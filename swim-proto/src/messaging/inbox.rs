@@ -94,6 +94,8 @@ pub(super) struct Inbox {
     dirty: bool,
     /// Messages that the application has and has not acknowledged.
     unacknowledged: u32,
+    /// Numbers that have not come, while later ones have.
+    missing: usize,
 }
 
 impl Inbox {
@@ -112,6 +114,7 @@ impl Inbox {
             echo: 0,
             dirty: false,
             unacknowledged: 0,
+            missing: 0,
         }
     }
 
@@ -128,6 +131,7 @@ impl Inbox {
         }
         while self.slots.last() < number {
             self.slots.push(MISSING);
+            self.missing += 1;
         }
         // An end of the window that is set aside later is looked up by its number like any.
         if back > 0
@@ -144,6 +148,7 @@ impl Inbox {
             self.deliver(number, content, out);
         }
         self.received += cost;
+        self.missing -= 1;
         Came::New
     }
 
@@ -219,11 +224,6 @@ impl Inbox {
         (self.slots.last() - self.slots.open() as u64 + self.window).min(NUMBER_MAX)
     }
 
-    /// Bytes received and not taken.
-    pub(super) fn untaken(&self) -> u64 {
-        self.received - self.taken
-    }
-
     /// Bytes received and not taken, and room promised.
     pub(super) fn outstanding(&self) -> u64 {
         self.credit_bytes - self.taken
@@ -235,9 +235,12 @@ impl Inbox {
         self.dirty = true;
     }
 
-    /// The link is gone, and with it what was promised.
+    /// The link is gone, and with it what was promised: what was on its way will be sent again, and can wait. But what is
+    /// missing, while later numbers came, has its place in what was promised, and keeps it.
     pub(super) fn unlink(&mut self) {
-        self.credit_bytes = self.received;
+        if self.missing == 0 {
+            self.credit_bytes = self.received;
+        }
         (self.echo, self.dirty) = (0, false);
     }
 

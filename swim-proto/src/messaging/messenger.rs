@@ -352,7 +352,7 @@ impl Messenger {
         &self.config
     }
 
-    /// Random bits that name this messenger among all of this member's.
+    /// Random bits that name this messenger, among all that this member ever had, towards those that send to it.
     pub fn session(&self) -> u64 {
         self.session
     }

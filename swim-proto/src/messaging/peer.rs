@@ -22,7 +22,7 @@ pub(super) enum Standing {
     Live,
     Dead,
     Left,
-    /// It is not in the table of members any more.
+    /// The membership knows nothing of it any more.
     Forgotten,
 }
 
@@ -57,6 +57,8 @@ pub(super) struct Peer {
     pub(super) retry_at: Instant,
     /// Its session and our inbox there, to which messages are bound.
     pub(super) bound: Option<(u64, u64)>,
+    /// Names what is sent to it, for as long as that is remembered.
+    pub(super) session_out: u64,
     /// The longest message it takes, once it has said so.
     pub(super) message_max: Option<u32>,
     /// The longest message in its queues that was accepted before that was known, or before it changed.
@@ -103,7 +105,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(now: Instant, id: NodeId, config: &MessagingConfig) -> Peer {
+    pub(super) fn new(now: Instant, id: NodeId, session_out: u64, config: &MessagingConfig) -> Peer {
         Peer {
             id,
             standing: Standing::Live,
@@ -115,6 +117,7 @@ impl Peer {
             failures: 0,
             retry_at: now,
             bound: None,
+            session_out,
             message_max: None,
             longest: 0,
             sent: Sent::new(config.window_messages),

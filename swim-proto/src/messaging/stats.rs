@@ -143,11 +143,9 @@ pub struct PeerView {
     pub breaker: BreakerState,
     /// How full the queue to it is.
     pub level: Level,
-    /// Messages to it that are accepted and not done.
+    /// Messages to it that are accepted and not done, or done as Sent and still tried.
     pub outgoing: u32,
-    /// Messages done as [`Ending::Sent`](super::Ending::Sent) that are still tried until they are delivered or expire.
-    pub lingering: u32,
-    /// Bytes of both.
+    /// Their bytes.
     pub outgoing_bytes: u64,
     /// Of these messages, those not handed to a link yet.
     pub waiting: u32,

@@ -69,8 +69,11 @@ impl Messenger {
 
     pub(super) fn ack(&mut self, link: u32, ack: &Ack) {
         let place = self.links[link].peer;
-        if !matches!(self.links[link].stage, Stage::Learning | Stage::Ready) {
-            return self.unexpected(link);
+        match self.links[link].stage {
+            Stage::Learning | Stage::Ready => {}
+            // The Welcome before it was lost, and the link will be: it says nothing more in time.
+            Stage::Greeting { greeted: true } => return,
+            _ => return self.unexpected(link),
         }
         let last_of =
             |ranges: &[crate::messaging::packet::Range], to: u64| ranges.last().map_or(to, |range| range.last);

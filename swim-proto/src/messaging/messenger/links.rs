@@ -289,6 +289,7 @@ impl Messenger {
             Stage::Silent => {}
             // The same once more is no news.
             Stage::Believed { .. } if self.links[link].session == hello.session => return,
+            Stage::Refused(_) => return,
             _ => return self.unexpected(link),
         }
         if hello.cluster != self.local.cluster {
@@ -334,7 +335,7 @@ impl Messenger {
             return Err(Refusal::Unknown);
         }
         let is_peer = known.peer != NONE;
-        if !is_peer && !self.has_room_for_a_peer() || !self.has_room_for_a_sender(hello.source) {
+        if !is_peer && !self.has_room_for_a_peer() || !self.has_room_for_a_sender(hello.source, hello.session) {
             self.stats.drops.busy += 1;
             self.refused_for_room();
             return Err(Refusal::Busy);

@@ -72,7 +72,7 @@ impl Members {
         room
     }
 
-    fn remove(&mut self, id: NodeId) -> Option<Known> {
+    pub(super) fn remove(&mut self, id: NodeId) -> Option<Known> {
         let entry = self.by_id.find_entry(mix(id.as_u64() ^ self.key), |known| known.id == id).ok()?;
         Some(entry.remove().0)
     }
@@ -117,10 +117,16 @@ impl Messenger {
             MemberInput::Left => self.member_ended(id, Standing::Left),
             MemberInput::Forgotten => {
                 self.member_ended(id, Standing::Dead);
-                if let Some(known) = self.members.remove(id).filter(|known| known.peer != NONE) {
-                    self.peers[known.peer].standing = Standing::Forgotten;
-                    self.forget_what_was_kept(known.peer);
-                    self.attend(known.peer);
+                let Some(known) = self.members.get_mut(id) else { return };
+                let place = known.peer;
+                // While messages of it can be taken its place is kept, so that those of its next life come after.
+                known.standing = Standing::Forgotten;
+                if place == NONE {
+                    self.members.remove(id);
+                } else {
+                    self.peers[place].standing = Standing::Forgotten;
+                    self.forget_what_was_kept(place);
+                    self.attend(place);
                 }
             }
         }

@@ -26,7 +26,7 @@ impl Messenger {
             let oldest = self.forgettable.first().expect("there is room, so somebody can be forgotten");
             self.forget(oldest);
         }
-        let mut peer = Peer::new(self.now, id, &self.config);
+        let mut peer = Peer::new(self.now, id, self.random.u64(), &self.config);
         (peer.standing, peer.life, peer.endpoint) = (known.standing, known.life, known.endpoint);
         let place = self.peers.insert(peer);
         self.members.get_mut(id).expect("it was there a moment ago").peer = place;
@@ -38,7 +38,9 @@ impl Messenger {
         self.forget_what_was_kept(place);
         self.unlist(place);
         let peer = self.peers.remove(place).expect("it is a peer");
-        if let Some(known) = self.members.get_mut(peer.id).filter(|known| known.peer == place) {
+        if peer.standing == Standing::Forgotten {
+            self.members.remove(peer.id);
+        } else if let Some(known) = self.members.get_mut(peer.id) {
             known.peer = NONE;
         }
     }
@@ -47,7 +49,8 @@ impl Messenger {
     pub(super) fn forget_what_was_kept(&mut self, place: u32) {
         self.end_inbox(place);
         self.drop_numbers(place);
-        self.peers[place].bound = None;
+        let peer = &mut self.peers[place];
+        (peer.bound, peer.session_out) = (None, self.random.u64());
     }
 
     /// What is open of a peer's numbers is dropped; its messages have ended or were taken back.

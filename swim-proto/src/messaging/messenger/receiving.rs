@@ -169,13 +169,23 @@ impl Messenger {
         2 * self.config.message_cost()
     }
 
-    /// Whether a sender that greets can be given its base (`docs/messaging.md` 7.6).
-    pub(super) fn has_room_for_a_sender(&self, id: NodeId) -> bool {
+    /// Whether a sender that greets in this session can be given its base (`docs/messaging.md` 7.6).
+    pub(super) fn has_room_for_a_sender(&self, id: NodeId, session: u64) -> bool {
         let peer = self.members.get(id).and_then(|known| self.peers.get(known.peer));
-        let retired = peer.map_or(0, |peer| peer.retired);
-        let linked = peer.is_some_and(|peer| peer.link_in != NONE);
-        let needed = if linked { 0 } else { self.base() };
-        retired < u64::from(self.config.window_bytes) && self.promised + needed <= self.config.incoming_bytes_max
+        let (before, after) = peer.map_or((0, self.base()), |peer| {
+            let own = peer.inbox.as_ref().map_or(0, |inbox| inbox.outstanding());
+            let after = if peer.inbox.is_some() && peer.session == session {
+                peer.retired + own.max(self.base())
+            } else {
+                // Of an inbox that ends, what is in the application's queue stays: not more than it had.
+                let stays = if peer.arrivals() == 0 { 0 } else { peer.retired + own };
+                stays + self.base()
+            };
+            (peer.promised, after)
+        });
+        let waits = peer.map_or(0, |peer| peer.retired);
+        let fits = self.promised - before + after <= self.config.incoming_bytes_max;
+        waits < u64::from(self.config.window_bytes) && fits
     }
 
     pub(super) fn refused_for_room(&mut self) {
@@ -190,7 +200,7 @@ impl Messenger {
         let peer = &mut self.peers[place];
         let own = match &peer.inbox {
             Some(inbox) if peer.link_in != NONE => inbox.outstanding().max(base),
-            Some(inbox) => inbox.untaken(),
+            Some(inbox) => inbox.outstanding(),
             None => 0,
         };
         let promised = peer.retired + own;
@@ -210,33 +220,34 @@ impl Messenger {
         let has = inbox.outstanding();
         let spare = half.saturating_sub(self.promised);
         let may_have = u64::from(self.config.window_bytes).min(has.max(base) + spare).max(base);
-        let mut more = may_have.saturating_sub(has);
-        if more == 0 {
+        let wanted = may_have.saturating_sub(has);
+        if wanted == 0 {
             return;
         }
-        let quantum = more.min(u64::from(self.config.rate_burst) / 8);
-        if !peer.rate_in.is_off() {
-            let available = peer.rate_in.available(self.now);
-            if available < quantum {
-                let at = peer.rate_in.ready_at(self.now, quantum);
-                return peer.grant.set(at, &mut self.alarms, Key::Grant(place));
-            }
-            more = more.min(available);
+        // Not by the byte: a rate gives what is wanted, or an eighth of its burst at a time.
+        let own = peer.rate_in.available(self.now);
+        let all = self.rate_in.available(self.now);
+        let given = wanted.min(own).min(all);
+        let quantum = wanted.min(u64::from(self.config.rate_burst) / 8);
+        if given >= quantum {
+            peer.rate_in.take(given as usize);
+            self.rate_in.take(given as usize);
+            inbox.grant(given);
         }
-        if !self.rate_in.is_off() {
-            let available = self.rate_in.available(self.now);
-            if available < quantum {
+        let missing = wanted - if given >= quantum { given } else { 0 };
+        if missing > 0 {
+            let quantum = missing.min(u64::from(self.config.rate_burst) / 8);
+            let own = peer.rate_in.ready_at(self.now, quantum);
+            if own > self.now {
+                peer.grant.set(own, &mut self.alarms, Key::Grant(place));
+            } else {
                 if !core::mem::replace(&mut peer.granting, true) {
                     self.granting.push_back(place);
                 }
                 let at = self.rate_in.ready_at(self.now, quantum);
-                return self.grant.set(at, &mut self.alarms, Key::GrantAll);
+                self.grant.set(at, &mut self.alarms, Key::GrantAll);
             }
-            more = more.min(available);
         }
-        peer.rate_in.take(more as usize);
-        self.rate_in.take(more as usize);
-        inbox.grant(more);
         let link = peer.link_in;
         self.settle_promise(place);
         self.call(link);

@@ -30,7 +30,8 @@ impl Messenger {
         if expiry.is_zero() || expiry > config.expiry_max {
             return Err(SendError::Expiry { expiry, max: config.expiry_max });
         }
-        let known = self.members.get(to).ok_or(SendError::UnknownMember(to))?;
+        let known = self.members.get(to).filter(|known| known.standing != Standing::Forgotten);
+        let known = known.ok_or(SendError::UnknownMember(to))?;
         if known.standing != Standing::Live {
             return Err(SendError::NotLive(to));
         }

@@ -89,7 +89,7 @@ impl Messenger {
             source: self.local.id,
             target: peer.id,
             life: self.local.life,
-            session: self.session,
+            session: peer.session_out,
         })
         .encode(buf);
         Some(None)

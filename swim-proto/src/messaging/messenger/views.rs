@@ -33,7 +33,6 @@ impl Messenger {
             breaker: peer.breaker.told(self.now),
             level: peer.meter.level(),
             outgoing: peer.count,
-            lingering: self.lingering,
             outgoing_bytes: peer.bytes,
             waiting: peer.waiting(),
             flight_bytes: peer.sent.flight(),
