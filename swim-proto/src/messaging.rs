@@ -13,11 +13,23 @@
 //! Messages go on the links that their sender opened, acknowledgements come back on them.
 
 mod action;
+mod alarms;
+mod breaker;
 mod config;
 mod error;
+mod flight;
+mod inbox;
+mod link;
 mod message;
 mod messenger;
+mod meter;
+mod numbers;
+mod outgoing;
 pub mod packet;
+mod peer;
+mod sent;
+mod share;
+mod slab;
 mod stats;
 
 pub use action::{Action, BreakerState, Buffer, Event, Level, LinkId, LinkInput, MemberInput};

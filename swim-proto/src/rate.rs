@@ -43,6 +43,22 @@ impl Bucket {
         }
     }
 
+    /// How many bytes may be taken without going into debt; all there are, without a limit.
+    pub(crate) fn available(&mut self, now: Instant) -> u64 {
+        self.fill(now);
+        if self.is_off() { u64::MAX } else { self.tokens.max(0) as u64 }
+    }
+
+    /// When so many bytes, at most a burst, may be taken without going into debt.
+    pub(crate) fn ready_at(&mut self, now: Instant, bytes: u64) -> Instant {
+        self.fill(now);
+        let lacking = (bytes.min(self.burst as u64) as i64 - self.tokens).max(0) as u128;
+        if self.is_off() || lacking == 0 {
+            return now;
+        }
+        self.filled + core::time::Duration::from_nanos((lacking * NANOS).div_ceil(self.rate.into()) as u64)
+    }
+
     fn fill(&mut self, now: Instant) {
         if self.is_off() {
             return;
@@ -89,6 +105,20 @@ mod tests {
         assert!(bucket.is_exhausted(at(0)));
         assert!(!bucket.is_exhausted(at(1)) && !bucket.has_some(at(500)));
         assert!(bucket.has_some(at(501)));
+    }
+
+    #[test]
+    fn a_bucket_says_when_there_will_be_enough() {
+        let mut bucket = Bucket::new(1000, 500, at(0));
+        assert_eq!((bucket.available(at(0)), bucket.ready_at(at(0), 500)), (500, at(0)));
+        bucket.take(700);
+        for bytes in [1, 250, 500, 9_000] {
+            let ready = bucket.ready_at(at(0), bytes);
+            let mut later = bucket;
+            assert!(later.available(ready) >= bytes.min(500), "{bytes}");
+            assert!(later.available(ready) <= bytes.min(500));
+        }
+        assert_eq!((bucket.available(at(1)), bucket.ready_at(at(1), 1)), (0, at(201)));
     }
 
     #[test]

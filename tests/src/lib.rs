@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod craft;
 pub mod liar;
 pub mod network;
+pub mod post;
 pub mod repository;
 pub mod story;
 pub mod told;

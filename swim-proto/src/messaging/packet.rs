@@ -57,7 +57,7 @@ pub struct Hello {
     pub target: NodeId,
     /// Its life.
     pub life: u64,
-    /// Drawn at random when its messenger was made.
+    /// Names what it sends to the target: drawn at random when it first did so, and when it had forgotten.
     pub session: u64,
 }
 

@@ -77,7 +77,9 @@ pub struct Stats {
 
     /// Messages accepted and not done.
     pub outgoing: u32,
-    /// Their bytes.
+    /// Messages done as [`Ending::Sent`](super::Ending::Sent) that are still tried until they are delivered or expire.
+    pub lingering: u32,
+    /// Bytes of both.
     pub outgoing_bytes: u64,
     /// Messages in the queue of the application.
     pub incoming: u32,
@@ -141,7 +143,7 @@ pub struct PeerView {
     pub breaker: BreakerState,
     /// How full the queue to it is.
     pub level: Level,
-    /// Messages to it that are accepted and not done.
+    /// Messages to it that are accepted and not done, or done as Sent and still tried.
     pub outgoing: u32,
     /// Their bytes.
     pub outgoing_bytes: u64,

@@ -1,0 +1,430 @@
+//! Links: opened and accepted, greeted and believed, lost and closed (`docs/messaging.md` 2).
+
+use core::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::timeouts::Key;
+use super::{Command, Messenger};
+use crate::messaging::link::{self, Link, Stage};
+use crate::messaging::packet::{self, Decoded, Hello, Packet, Refusal, Refuse, VERSION, Welcome};
+use crate::messaging::peer::Standing;
+use crate::messaging::slab::NONE;
+use crate::messaging::{Event, LinkId, LinkInput};
+use crate::time::Instant;
+
+/// How long who is refused for want of room or of news is asked to stay away, in milliseconds.
+const COME_BACK_MS: u32 = 250;
+
+/// Why a link failed, as far as its peer is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It could not be opened, broke, or was not what it should be.
+    Broken,
+    /// Somebody is there and asks for patience, until then.
+    Later(Instant),
+}
+
+impl Messenger {
+    pub(super) fn place_of(&self, id: LinkId) -> Option<u32> {
+        let place = link::place(id);
+        (self.links.get(place)?.id == id).then_some(place)
+    }
+
+    fn new_link(&mut self, peer: u32, stage: Stage, from: Option<SocketAddr>) -> u32 {
+        self.links_named += 1;
+        let id = link::name(self.links_named, self.links.next_place());
+        let place = self.links.insert(Link::new(id, peer, stage, from));
+        self.arm(place);
+        place
+    }
+
+    /// The link may take so long for its next step.
+    fn arm(&mut self, place: u32) {
+        let at = self.now + self.config.link_timeout;
+        self.links[place].time.set(at, &mut self.alarms, Key::Link(place));
+    }
+
+    // Ours.
+
+    /// Opens a link to a peer that has none, as soon as that may be (`docs/messaging.md` 2.1).
+    pub(super) fn seek_link(&mut self, place: u32) {
+        let peer = &mut self.peers[place];
+        let (Standing::Live, Some(to)) = (peer.standing, peer.endpoint) else { return };
+        if !peer.breaker.lets_links() || self.closed {
+            return;
+        }
+        if peer.retry_at > self.now {
+            peer.retry.set(peer.retry_at, &mut self.alarms, Key::Retry(place));
+            return;
+        }
+        if self.opened >= self.config.links_max {
+            if !peer.in_line {
+                peer.in_line = true;
+                self.line.push_back(place);
+            }
+            self.serve_line();
+            return;
+        }
+        let id = peer.id;
+        self.opened += 1;
+        self.stats.links_opened += 1;
+        let link = self.new_link(place, Stage::Opening, None);
+        self.peers[place].link = link;
+        self.commands.push_back(Command::Open { link: self.links[link].id, peer: id, to });
+    }
+
+    /// While peers wait for a link, closes idle ones for them; gives them links while there are.
+    pub(super) fn serve_line(&mut self) {
+        while let Some(&place) = self.line.front() {
+            let waits = self.peers.get(place).is_some_and(|peer| peer.in_line);
+            if waits && self.opened >= self.config.links_max {
+                let Some(idle) = self.idle.first() else { return };
+                let peer = self.links[idle].peer;
+                self.leave_link(peer);
+                self.attend(peer);
+            }
+            // Whoever left a link may have served the line already.
+            if self.line.front() != Some(&place) {
+                continue;
+            }
+            self.line.pop_front();
+            if waits {
+                self.peers[place].in_line = false;
+                self.attend(place);
+            }
+        }
+    }
+
+    /// Closes our link to a peer, if there is one; it has not failed.
+    pub(super) fn leave_link(&mut self, peer: u32) {
+        let link = self.peers[peer].link;
+        if link != NONE {
+            self.lose_link(link, true);
+        }
+    }
+
+    /// Our link is gone. `close`: the driver does not know yet.
+    fn lose_link(&mut self, link: u32, close: bool) {
+        let (peer, stage) = (self.links[link].peer, self.links[link].stage);
+        self.remove_link(link, close);
+        let gone = &mut self.peers[peer];
+        gone.link = NONE;
+        gone.sent.unlink();
+        gone.rto.clear();
+        gone.pace.clear();
+        gone.patience = Default::default();
+        let id = gone.id;
+        if stage == Stage::Ready {
+            self.tell(Event::Unlinked { peer: id });
+        }
+    }
+
+    /// Our link failed.
+    pub(super) fn link_failed(&mut self, link: u32, fault: Fault, close: bool) {
+        let place = self.links[link].peer;
+        self.stats.links_failed += 1;
+        self.lose_link(link, close);
+        let peer = &mut self.peers[place];
+        peer.flight.failed();
+        let longest = self.config.link_retry_min.saturating_mul(1 << peer.failures.min(20));
+        let longest = longest.min(self.config.link_retry_max);
+        peer.failures = peer.failures.saturating_add(1);
+        peer.retry_at = self.now + (longest - self.random.duration_up_to(longest / 4));
+        match fault {
+            Fault::Later(until) => peer.retry_at = peer.retry_at.max(until),
+            Fault::Broken => self.failure(place),
+        }
+        self.attend(place);
+        self.serve_line();
+    }
+
+    /// Something that the breaker counts failed.
+    pub(super) fn failure(&mut self, place: u32) {
+        let peer = &mut self.peers[place];
+        if let Some(until) = peer.breaker.failure(self.now, &self.config, &mut self.random) {
+            peer.breaker_time.set(until, &mut self.alarms, Key::Breaker(place));
+            self.stats.breakers_opened += 1;
+            self.tell_breaker(place);
+        }
+    }
+
+    /// Something showed that the peer is there.
+    pub(super) fn success(&mut self, place: u32) {
+        if self.peers[place].breaker.success() {
+            self.peers[place].trial = None;
+            self.tell_breaker(place);
+        }
+    }
+
+    // Others'.
+
+    pub(super) fn take_link(&mut self, from: SocketAddr) -> Option<LinkId> {
+        if self.closed || self.accepted >= self.config.accepted_max {
+            self.stats.drops.links_full += 1;
+            return None;
+        }
+        if self.silent.len() >= self.config.accepted_max / 4 {
+            let oldest = self.silent.first().expect("it is not empty");
+            self.stats.drops.pushed_out += 1;
+            self.refuse_silently(oldest);
+        }
+        self.accepted += 1;
+        self.stats.links_accepted += 1;
+        let link = self.new_link(NONE, Stage::Silent, Some(from));
+        self.links[link].listed = true;
+        self.links.push_back(&mut self.silent, link);
+        Some(self.links[link].id)
+    }
+
+    /// Closes another's link, which then was refused.
+    pub(super) fn refuse_silently(&mut self, link: u32) {
+        self.stats.links_refused += 1;
+        self.close_link(link);
+    }
+
+    /// Closes another's link.
+    pub(super) fn close_link(&mut self, link: u32) {
+        self.drop_link(link, true);
+    }
+
+    /// Another's link is gone. `close`: the driver does not know yet.
+    pub(super) fn drop_link(&mut self, link: u32, close: bool) {
+        let peer = self.links[link].peer;
+        self.remove_link(link, close);
+        if peer != NONE && self.peers[peer].link_in == link {
+            let gone = &mut self.peers[peer];
+            gone.link_in = NONE;
+            gone.grant.clear();
+            if let Some(inbox) = &mut gone.inbox {
+                inbox.unlink();
+            }
+            self.settle_promise(peer);
+            self.attend(peer);
+        }
+    }
+
+    fn remove_link(&mut self, link: u32, close: bool) {
+        if core::mem::take(&mut self.links[link].listed) {
+            let list = if self.links[link].is_ours() { &mut self.idle } else { &mut self.silent };
+            self.links.unlink(list, link);
+        }
+        let gone = self.links.remove(link).expect("only what is there is removed");
+        *(if gone.is_ours() { &mut self.opened } else { &mut self.accepted }) -= 1;
+        if close {
+            self.commands.push_back(Command::Close { link: gone.id });
+        }
+    }
+
+    // What comes.
+
+    pub(super) fn link_input(&mut self, link: u32, input: LinkInput<'_>) {
+        match input {
+            LinkInput::Up => {
+                if self.links[link].stage == Stage::Opening {
+                    self.links[link].stage = Stage::Greeting { greeted: false };
+                    self.arm(link);
+                    self.call(link);
+                }
+            }
+            LinkInput::Packet(parts) => self.packet(link, parts),
+            LinkInput::Full => self.links[link].full = true,
+            LinkInput::Writable => {
+                self.links[link].full = false;
+                self.call(link);
+            }
+            LinkInput::Down => {
+                if self.links[link].is_ours() {
+                    self.link_failed(link, Fault::Broken, false);
+                } else {
+                    self.drop_link(link, false);
+                }
+            }
+        }
+    }
+
+    /// The link is at fault: it is closed, and why was counted.
+    pub(super) fn wrong(&mut self, link: u32) {
+        if self.links[link].is_ours() {
+            self.link_failed(link, Fault::Broken, true);
+        } else {
+            self.refuse_silently(link);
+        }
+    }
+
+    pub(super) fn unexpected(&mut self, link: u32) {
+        self.stats.drops.unexpected += 1;
+        self.wrong(link);
+    }
+
+    fn malformed(&mut self, link: u32) {
+        self.stats.drops.malformed += 1;
+        self.wrong(link);
+    }
+
+    fn packet(&mut self, link: u32, parts: &[Bytes]) {
+        let (header, payload) = match parts {
+            [header] => (header, None),
+            [header, payload] => (header, Some(payload)),
+            _ => return self.malformed(link),
+        };
+        match packet::decode(header) {
+            Some(Decoded::Unknown(_)) => self.stats.drops.unknown_kind += 1,
+            Some(Decoded::Known(packet)) => match (packet, payload) {
+                (Packet::Data(data), Some(payload)) => self.data(link, data, payload),
+                (Packet::Ack(ack), None) => self.ack(link, &ack),
+                (Packet::Forward(forward), None) => self.forward(link, forward),
+                (Packet::Probe(probe), None) => self.probe(link, probe),
+                (Packet::Hello(hello), None) => self.hello(link, &hello),
+                (Packet::Welcome(welcome), None) => self.welcome(link, &welcome),
+                (Packet::Refuse(refuse), None) => self.refused(link, refuse),
+                _ => self.malformed(link),
+            },
+            None => self.malformed(link),
+        }
+    }
+
+    fn hello(&mut self, link: u32, hello: &Hello) {
+        match self.links[link].stage {
+            Stage::Silent => {}
+            // The same once more is no news.
+            Stage::Believed { .. } if self.links[link].session == hello.session => return,
+            Stage::Refused(_) => return,
+            _ => return self.unexpected(link),
+        }
+        if hello.cluster != self.local.cluster {
+            self.stats.drops.foreign += 1;
+            return self.refuse_silently(link);
+        }
+        match self.judge(link, hello) {
+            Ok(peer) => self.believe(link, peer, hello),
+            Err(why) => {
+                self.stats.links_refused += 1;
+                self.unlist_silent(link);
+                let patience = matches!(why, Refusal::Unknown | Refusal::Busy);
+                let retry_ms = if patience { COME_BACK_MS } else { 0 };
+                self.links[link].stage = Stage::Refused(Refuse { why, retry_ms });
+                self.call(link);
+            }
+        }
+    }
+
+    /// Whose link it is, if that is believed (`docs/messaging.md` 2.3).
+    fn judge(&mut self, link: u32, hello: &Hello) -> Result<u32, Refusal> {
+        let from = self.links[link].from.expect("another's link comes from somewhere");
+        let drops = &mut self.stats.drops;
+        if !(hello.version_min..=hello.version_max).contains(&VERSION) {
+            drops.version += 1;
+            return Err(Refusal::Version);
+        }
+        if hello.target != self.local.id {
+            drops.misdirected += 1;
+            return Err(Refusal::Misdirected);
+        }
+        let known = self.members.get(hello.source).filter(|known| known.standing == Standing::Live);
+        let Some(known) = known.filter(|known| known.is_host(from, self.config.trust)) else {
+            drops.strangers += 1;
+            return Err(Refusal::Unknown);
+        };
+        if hello.life < known.life {
+            drops.superseded += 1;
+            return Err(Refusal::Superseded);
+        }
+        if hello.life > known.life {
+            drops.early += 1;
+            return Err(Refusal::Unknown);
+        }
+        let is_peer = known.peer != NONE;
+        if !is_peer && !self.has_room_for_a_peer() || !self.has_room_for_a_sender(hello.source, hello.session) {
+            self.stats.drops.busy += 1;
+            self.refused_for_room();
+            return Err(Refusal::Busy);
+        }
+        Ok(self.peer_of(hello.source))
+    }
+
+    fn believe(&mut self, link: u32, peer: u32, hello: &Hello) {
+        self.unlist_silent(link);
+        let before = self.peers[peer].link_in;
+        if before != NONE {
+            self.close_link(before);
+        }
+        let believed = &mut self.links[link];
+        (believed.peer, believed.life, believed.session) = (peer, hello.life, hello.session);
+        believed.stage = Stage::Believed { welcomed: false };
+        believed.time.clear();
+        let same = self.peers[peer].inbox.is_some() && self.peers[peer].session == hello.session;
+        if !same {
+            self.begin_inbox(peer, hello.session);
+        }
+        self.peers[peer].link_in = link;
+        let inbox = self.peers[peer].inbox.as_mut().expect("it was there or has begun");
+        inbox.unlink();
+        inbox.ask(0);
+        self.stats.links_greeted += 1;
+        self.settle_promise(peer);
+        self.give_credit(peer);
+        self.attend(peer);
+        self.call(link);
+    }
+
+    fn unlist_silent(&mut self, link: u32) {
+        if core::mem::take(&mut self.links[link].listed) {
+            self.links.unlink(&mut self.silent, link);
+        }
+    }
+
+    fn welcome(&mut self, link: u32, welcome: &Welcome) {
+        let peer = self.links[link].peer;
+        match self.links[link].stage {
+            Stage::Greeting { greeted: true } => {}
+            Stage::Learning | Stage::Ready if self.peers[peer].bound == Some((welcome.session, welcome.inbox)) => {
+                return;
+            }
+            _ => return self.unexpected(link),
+        }
+        if welcome.version != VERSION {
+            self.stats.drops.version += 1;
+            return self.wrong(link);
+        }
+        if welcome.source != self.peers[peer].id {
+            self.stats.drops.misdirected += 1;
+            return self.wrong(link);
+        }
+        if welcome.life < self.peers[peer].life {
+            self.stats.drops.superseded += 1;
+            return self.wrong(link);
+        }
+        self.links[link].stage = Stage::Learning;
+        (self.links[link].life, self.links[link].session) = (welcome.life, welcome.session);
+        self.bind(peer, welcome);
+        self.attend(peer);
+    }
+
+    fn refused(&mut self, link: u32, refuse: Refuse) {
+        if self.links[link].stage != (Stage::Greeting { greeted: true }) {
+            return self.unexpected(link);
+        }
+        let fault = match refuse.why {
+            Refusal::Unknown | Refusal::Busy => {
+                Fault::Later(self.now + core::time::Duration::from_millis(refuse.retry_ms.into()))
+            }
+            Refusal::Superseded | Refusal::Misdirected | Refusal::Version => Fault::Broken,
+        };
+        self.link_failed(link, fault, true);
+    }
+
+    /// The state of things has come: messages may go.
+    pub(super) fn ready(&mut self, link: u32) {
+        let place = self.links[link].peer;
+        self.links[link].stage = Stage::Ready;
+        self.links[link].time.clear();
+        self.stats.links_ready += 1;
+        self.peers[place].failures = 0;
+        let event = Event::Linked { peer: self.peers[place].id, life: self.links[link].life };
+        self.tell(event);
+        self.success(place);
+        self.attend(place);
+        self.call(link);
+    }
+}

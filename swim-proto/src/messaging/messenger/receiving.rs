@@ -1,0 +1,269 @@
+//! What others send: taken in, put in order, queued, taken by the application, acknowledged, and the credit for more
+//! (`docs/messaging.md` 5.4, 6, 7).
+
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::timeouts::Key;
+use super::{Arrived, Messenger, NodeId, class_of};
+use crate::messaging::inbox::{Came, Content, Parcel, cost};
+use crate::messaging::link::Stage;
+use crate::messaging::message::{Order, Receipt, Received};
+use crate::messaging::meter::Filling;
+use crate::messaging::packet::{Data, Forward, Probe};
+use crate::messaging::slab::NONE;
+use crate::messaging::{Buffer, Event, UnknownReceipt};
+
+/// A Probe that comes sooner after the last is not answered: an answer costs more than its question, and no sender asks
+/// more often than every 10 ms.
+const PROBE_SPACING: Duration = Duration::from_millis(5);
+
+impl Messenger {
+    pub(super) fn data(&mut self, link: u32, data: Data, payload: &Bytes) {
+        if self.links[link].stage != (Stage::Believed { welcomed: true }) {
+            return self.unexpected(link);
+        }
+        self.stats.data_in += 1;
+        self.stats.data_bytes_in += payload.len() as u64;
+        if payload.len() > self.config.message_max as usize {
+            self.stats.drops.credit += 1;
+            return self.wrong(link);
+        }
+        let content = Content::Message(Parcel {
+            class: class_of(data.class.into()),
+            order: data.stream.map_or(Order::Unordered, Order::Stream),
+            repeated: data.repeated,
+            payload: payload.clone(),
+        });
+        self.come(link, data.number, data.back, content);
+    }
+
+    pub(super) fn forward(&mut self, link: u32, forward: Forward) {
+        if self.links[link].stage != (Stage::Believed { welcomed: true }) {
+            return self.unexpected(link);
+        }
+        self.stats.forwards_in += 1;
+        self.come(link, forward.number, forward.back, Content::Forward(forward.cost));
+    }
+
+    fn come(&mut self, link: u32, number: u64, back: u64, content: Content) {
+        let place = self.links[link].peer;
+        let inbox = self.peers[place].inbox.as_mut().expect("who is believed has an inbox");
+        let id = inbox.id;
+        let mut delivered = core::mem::take(&mut self.delivered);
+        let came = inbox.come(number, back, content, &mut delivered);
+        for (number, parcel) in delivered.drain(..) {
+            self.queue_arrival(place, id, number, parcel);
+        }
+        self.delivered = delivered;
+        match came {
+            Came::New => {}
+            Came::Again => self.stats.duplicates += 1,
+            Came::Wrong => {
+                self.stats.drops.credit += 1;
+                return self.wrong(link);
+            }
+        }
+        self.call(link);
+    }
+
+    fn queue_arrival(&mut self, place: u32, inbox: u64, number: u64, parcel: Parcel) {
+        let class = parcel.class as usize;
+        let peer = &mut self.peers[place];
+        let life = peer.life;
+        let at = self.arrived.insert(Arrived { inbox, number, life, parcel });
+        if peer.arrived[class].is_empty() {
+            self.turns[class].push_back(place);
+        }
+        self.arrived.push_back(&mut peer.arrived[class], at);
+        self.stats.delivered += 1;
+        if !core::mem::replace(&mut self.readable, true) {
+            self.tell(Event::Readable);
+        }
+    }
+
+    pub(super) fn probe(&mut self, link: u32, probe: Probe) {
+        let asked = &mut self.links[link];
+        if asked.stage != (Stage::Believed { welcomed: true }) {
+            return self.unexpected(link);
+        }
+        self.stats.probes_in += 1;
+        let soon = asked.probed_at.is_some_and(|at| self.now < at + PROBE_SPACING);
+        if probe.number <= asked.probe || soon {
+            return;
+        }
+        (asked.probe, asked.probed_at) = (probe.number, Some(self.now));
+        let place = asked.peer;
+        self.peers[place].inbox.as_mut().expect("who is believed has an inbox").ask(probe.number);
+        self.give_credit(place);
+        self.call(link);
+    }
+
+    // The application takes.
+
+    pub(super) fn take_next(&mut self, processed: bool) -> Option<Received> {
+        let can = core::array::from_fn(|class| !self.turns[class].is_empty());
+        let Some(class) = self.share.next(can) else {
+            self.readable = false;
+            return None;
+        };
+        let place = self.turns[class].pop_front().expect("it is not empty");
+        let peer = &mut self.peers[place];
+        let at = peer.arrived[class].first().expect("whose turn it is has something");
+        self.arrived.unlink(&mut peer.arrived[class], at);
+        if !peer.arrived[class].is_empty() {
+            self.turns[class].push_back(place);
+        }
+        let Arrived { inbox, number, life, parcel, .. } = self.arrived.remove(at).expect("it was queued");
+        let (from, link, cost) = (peer.id, peer.link_in, cost(&parcel.payload));
+        self.share.went(class, cost);
+        self.stats.taken += 1;
+        self.stats.processed += u64::from(processed);
+        match peer.inbox.as_mut().filter(|own| own.id == inbox) {
+            Some(own) => {
+                own.take(number, cost, processed);
+                self.unacknowledged += u32::from(!processed);
+                self.settle_promise(place);
+                if link != NONE {
+                    self.give_credit(place);
+                    self.call(link);
+                }
+            }
+            None => {
+                peer.retired -= cost;
+                self.settle_promise(place);
+            }
+        }
+        self.attend(place);
+        Some(Received {
+            receipt: Receipt { peer: place, inbox, number },
+            from,
+            life,
+            class: parcel.class,
+            order: parcel.order,
+            repeated: parcel.repeated,
+            payload: parcel.payload,
+        })
+    }
+
+    pub(super) fn acknowledged(&mut self, receipt: Receipt) -> Result<(), UnknownReceipt> {
+        let peer = self.peers.get_mut(receipt.peer).ok_or(UnknownReceipt)?;
+        let inbox = peer.inbox.as_mut().filter(|inbox| inbox.id == receipt.inbox).ok_or(UnknownReceipt)?;
+        if !inbox.acknowledge(receipt.number) {
+            return Err(UnknownReceipt);
+        }
+        let link = peer.link_in;
+        self.unacknowledged -= 1;
+        self.stats.processed += 1;
+        if link != NONE {
+            self.call(link);
+        }
+        Ok(())
+    }
+
+    // Room.
+
+    /// Room that each linked sender is sure of.
+    pub(super) fn base(&self) -> u64 {
+        2 * self.config.message_cost()
+    }
+
+    /// Whether a sender that greets in this session can be given its base (`docs/messaging.md` 7.6).
+    pub(super) fn has_room_for_a_sender(&self, id: NodeId, session: u64) -> bool {
+        let peer = self.members.get(id).and_then(|known| self.peers.get(known.peer));
+        let (before, after) = peer.map_or((0, self.base()), |peer| {
+            let own = peer.inbox.as_ref().map_or(0, |inbox| inbox.outstanding());
+            let after = if peer.inbox.is_some() && peer.session == session {
+                peer.retired + own.max(self.base())
+            } else {
+                // Of an inbox that ends, what is in the application's queue stays: not more than it had.
+                let stays = if peer.arrivals() == 0 { 0 } else { peer.retired + own };
+                stays + self.base()
+            };
+            (peer.promised, after)
+        });
+        let waits = peer.map_or(0, |peer| peer.retired);
+        let fits = self.promised - before + after <= self.config.incoming_bytes_max;
+        waits < u64::from(self.config.window_bytes) && fits
+    }
+
+    pub(super) fn refused_for_room(&mut self) {
+        if let Some(level) = self.incoming_meter.refused() {
+            self.tell(Event::Level { buffer: Buffer::Incoming, level });
+        }
+    }
+
+    /// Counts anew what a peer has of the room for what is received.
+    pub(super) fn settle_promise(&mut self, place: u32) {
+        let base = self.base();
+        let peer = &mut self.peers[place];
+        let own = match &peer.inbox {
+            Some(inbox) if peer.link_in != NONE => inbox.outstanding().max(base),
+            Some(inbox) => inbox.outstanding(),
+            None => 0,
+        };
+        let promised = peer.retired + own;
+        self.promised = self.promised - peer.promised + promised;
+        peer.promised = promised;
+        let filling = Filling { used: self.promised, max: self.config.incoming_bytes_max };
+        if let Some(level) = self.incoming_meter.changed(&[filling]) {
+            self.tell(Event::Level { buffer: Buffer::Incoming, level });
+        }
+    }
+
+    /// Promises a linked sender what room there is for it (`docs/messaging.md` 7.5, 8.2).
+    pub(super) fn give_credit(&mut self, place: u32) {
+        let (base, half) = (self.base(), self.config.incoming_bytes_max / 2);
+        let peer = &mut self.peers[place];
+        let Some(inbox) = peer.inbox.as_mut().filter(|_| peer.link_in != NONE) else { return };
+        let has = inbox.outstanding();
+        let spare = half.saturating_sub(self.promised);
+        let may_have = u64::from(self.config.window_bytes).min(has.max(base) + spare).max(base);
+        let wanted = may_have.saturating_sub(has);
+        if wanted == 0 {
+            return;
+        }
+        // Not by the byte: a rate gives what is wanted, or an eighth of its burst at a time.
+        let own = peer.rate_in.available(self.now);
+        let all = self.rate_in.available(self.now);
+        let given = wanted.min(own).min(all);
+        let quantum = wanted.min(u64::from(self.config.rate_burst) / 8);
+        if given >= quantum {
+            peer.rate_in.take(given as usize);
+            self.rate_in.take(given as usize);
+            inbox.grant(given);
+        }
+        let missing = wanted - if given >= quantum { given } else { 0 };
+        if missing > 0 {
+            let quantum = missing.min(u64::from(self.config.rate_burst) / 8);
+            let own = peer.rate_in.ready_at(self.now, quantum);
+            if own > self.now {
+                peer.grant.set(own, &mut self.alarms, Key::Grant(place));
+            } else {
+                if !core::mem::replace(&mut peer.granting, true) {
+                    self.granting.push_back(place);
+                }
+                let at = self.rate_in.ready_at(self.now, quantum);
+                self.grant.set(at, &mut self.alarms, Key::GrantAll);
+            }
+        }
+        let link = peer.link_in;
+        self.settle_promise(place);
+        self.call(link);
+    }
+
+    /// The rate of all senders allows some more: those that wait get it in turn.
+    pub(super) fn give_all_credit(&mut self) {
+        for _ in 0..self.granting.len() {
+            let Some(place) = self.granting.pop_front() else { return };
+            let waits = self.peers.get_mut(place).is_some_and(|peer| core::mem::take(&mut peer.granting));
+            if waits {
+                self.give_credit(place);
+                if self.peers[place].granting {
+                    return;
+                }
+            }
+        }
+    }
+}
