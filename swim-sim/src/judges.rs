@@ -22,6 +22,7 @@ mod oneself;
 mod oracle;
 mod probing;
 mod process;
+mod rates;
 mod userdata;
 mod wire;
 
@@ -340,12 +341,8 @@ impl Judges {
     }
 
     /// By when it must have converged, once faults have stopped. Past it, what is [`Judges::lacking`] is a violation.
-    ///
-    /// Under settings that do not heal (no healing, no sync or no echo) nothing is promised, and it is never due.
     pub fn due(&self, truth: &dyn Truth) -> Option<Instant> {
-        let stopped = self.stopped?;
-        let mut views = (0..truth.slots() as u32).filter_map(|slot| truth.view(Slot(slot)));
-        views.all(|view| liveness::heals(view.config())).then(|| stopped.at + liveness::due(truth))
+        Some(self.stopped?.at + liveness::due(truth))
     }
 
     /// A node that takes part among others and has had news to tell whenever this was asked (S8), or `None`. To be

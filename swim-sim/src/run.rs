@@ -167,8 +167,8 @@ impl Run {
         let measure = self.world.measure();
         let equal = measure.is_converged() || !self.world.network().is_lossless();
         let full = measure.is_full() && measure.all_detected();
-        // Judges know better who can find whom: clusters that never met need not hold each other.
-        if self.world.has_judges() { self.lacking.is_none() && (equal || !full) } else { full && equal }
+        // Judges know better who can find whom, and what settings promise.
+        if self.world.has_judges() { self.lacking.is_none() } else { full && equal }
     }
 
     /// Sees where the time between convergence and the next fault begins and ends.

@@ -22,11 +22,15 @@ impl Process {
                 self.turn.to_strangers += bytes.len();
             }
         }
-        oneself::speaks(at.view.status(), self.turn.kind == Kind::Datagram)?;
+        // What came by a carrier that can no longer be written to is answered by datagram (protocol 13.4).
+        oneself::speaks(at.view.status(), self.turn.answers_packets())?;
         if self.turn.kind != Kind::Datagram {
             self.pings(at, bytes);
         }
+        self.turn.tells = false;
         let accord = self.packet(at, to, bytes)?;
+        self.rates.sent((at.clock, at.view.config()), bytes.len(), self.turn.tells)?;
+        wire::version(bytes, to, at.view, at.oracle.ids_at(to))?;
         if !self.turn.answers_packets() && accord == Accord::Own {
             self.load.initiated();
         }
@@ -54,8 +58,10 @@ impl Process {
                 nacks = true;
                 self.load.nack()?;
             }
+            self.turn.tells |= matches!(message, Message::Broadcast(_));
             if let Some(claim) = self.rumor(at, to, &message, acks) {
                 let (id, _) = subject(&message).expect("a claim has a subject");
+                self.turn.tells |= id != self.id;
                 // What the input taught counts already: it may have been an exchange with all there is.
                 let live_max = self.live_max.max(at.view.live());
                 self.load.rumor(at.clock, config, claim, id, live_max).map_err(|fault| {
