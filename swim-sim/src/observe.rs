@@ -226,6 +226,9 @@ pub trait Truth {
     /// them up for longer than can be said.
     fn carries_within(&self) -> Option<Duration>;
 
+    /// Since when the network has lost, damaged and held up nothing, datagrams least of all; `None` while it may.
+    fn lossless_since(&self) -> Option<Instant>;
+
     /// Whether this slot's node is named as a seed to all nodes.
     fn is_seed(&self, slot: Slot) -> bool;
 

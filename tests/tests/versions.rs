@@ -19,8 +19,7 @@ use frozen_v1::membership::ClusterHash;
 use frozen_v1::wire::{FrameReader, decode};
 use swim_proto::wire::{Message, Ping};
 use swim_proto::{
-    Config, ConfigError, DatagramError, Incarnation, Instant, LocalMember, Node, StreamInput, VERSIONS, Versions,
-    Way,
+    Config, ConfigError, DatagramError, Incarnation, Instant, LocalMember, Node, StreamInput, VERSIONS, Versions, Way,
 };
 use swim_tests::craft::{self, Puppet};
 use swim_tests::network::Fate;

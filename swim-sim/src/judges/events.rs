@@ -3,8 +3,9 @@
 //! Each member's events must follow the table of protocol 2.11: the first is Joined, Died or Left, only the live are
 //! suspected, only suspects refute, and so on. When the node has settled, what was told must be what is held: which
 //! members there are, their state and profile; for an Alive one its life too (a suspicion at a
-//! greater life is no event of its own). Nor do the incarnations shown ever fall: whoever refutes or comes back is shown
-//! at a greater one than before (2.7), and the last that an input has a node tell of a member is what it then holds.
+//! greater life is no event of its own). Nor do the incarnations shown ever fall, whoever refutes is shown at a greater
+//! one than before, and the last that an input has a node tell of a member is what it then holds. (That whoever comes back
+//! does so at a greater one is S4.)
 //!
 //! The local member's own row is not replayed: no snapshot of it changes by events but by commands.
 
@@ -35,7 +36,7 @@ pub(super) fn replay(told: &mut Option<Told>, event: &Event<'_>) -> Verdict {
     };
     let shown = change.member.incarnation;
     let rises = match event {
-        Event::Joined(_) | Event::Refuted(_) => told.is_none_or(|old| shown > old.incarnation),
+        Event::Refuted(_) => told.is_none_or(|old| shown > old.incarnation),
         _ => told.is_none_or(|old| shown >= old.incarnation),
     };
     if !legal || !rises {
@@ -51,7 +52,8 @@ fn is(told: &Option<Told>, state: State) -> bool {
 
 fn out_of_order(name: &str, change: &MemberEvent<'_>, told: Option<Told>) -> Verdict {
     let id = change.member.id;
-    let before = told.map_or("unknown".to_owned(), |old| format!("{} at {}, in life {}", old.state, old.incarnation, old.life));
+    let before =
+        told.map_or("unknown".to_owned(), |old| format!("{} at {}, in life {}", old.state, old.incarnation, old.life));
     let now = format!("{} at {}", change.member.state, change.member.incarnation);
     fault_about(Rule::S6, id, format!("{name} ({now}, {:?}) was told of member {id}, which was {before}", change.cause))
 }
@@ -60,7 +62,8 @@ fn out_of_order(name: &str, change: &MemberEvent<'_>, told: Option<Told>) -> Ver
 pub(super) fn shows(told: Option<Told>, held: Option<&Member<'_>>) -> Verdict {
     match (told, held) {
         (Some(told), Some(held)) if told.incarnation != held.incarnation => {
-            let what = format!("member {} was told to be at {} and is at {}", held.id, told.incarnation, held.incarnation);
+            let what =
+                format!("member {} was told to be at {} and is at {}", held.id, told.incarnation, held.incarnation);
             fault_about(Rule::S6, held.id, what)
         }
         _ => Ok(()),

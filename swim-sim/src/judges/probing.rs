@@ -35,8 +35,6 @@ pub(super) struct Probing {
     /// in all by then.
     since: Instant,
     late: Duration,
-    /// How late it has been in all until now.
-    late_in_all: Duration,
     /// The longest that this period may last.
     period: Duration,
     /// By how much it may be longer for having been behind (protocol 14.6), and until when it was, on the node's clock.
@@ -65,7 +63,7 @@ impl Probing {
     pub(super) fn new(clock: Instant, config: &Config) -> Probing {
         let period = period(config, config.health_max);
         let (late, behind_until) = (Duration::ZERO, Instant::ZERO);
-        Probing { begun: 0, since: clock, late, late_in_all: late, period, factor: 1, behind_until, came: 0, readings: Vec::new() }
+        Probing { begun: 0, since: clock, late, period, factor: 1, behind_until, came: 0, readings: Vec::new() }
     }
 
     /// A member began to live here.
@@ -87,15 +85,23 @@ impl Probing {
         self.readings.push((now, self.reading(view)));
     }
 
-    /// The node has settled, having been late for so long in all, or having been told that datagrams were lost.
-    pub(super) fn settled(&mut self, clock: Instant, late: Duration, lost: bool, view: &dyn View) -> Verdict {
+    /// The node has settled, having been late for so long in all. `behind`: so late just now, or told that datagrams were
+    /// lost.
+    pub(super) fn settled(
+        &mut self,
+        clock: Instant,
+        late: Duration,
+        behind: (Duration, bool),
+        view: &dyn View,
+    ) -> Verdict {
         let (config, begun) = (view.config(), view.stats().probes);
         let nobody = !takes_part(view.status()) || view.live() < 2;
-        self.fall_behind(clock, late, lost, config);
+        self.fall_behind(clock, behind, config);
         if nobody || begun != self.begun {
             let health = if nobody { config.health_max } else { view.health() };
             self.stretch(begun, nobody, config);
-            (self.begun, self.since, self.late, self.period) = (begun, clock, late, period(config, health) * self.factor);
+            (self.begun, self.since, self.late, self.period) =
+                (begun, clock, late, period(config, health) * self.factor);
             return Ok(());
         }
         let waited = clock.saturating_since(self.since).saturating_sub(late.saturating_sub(self.late));
@@ -106,9 +112,8 @@ impl Probing {
     }
 
     /// Whoever is late by half a stall, or has lost something, is behind for one `T'` (protocol 14.2).
-    fn fall_behind(&mut self, clock: Instant, late: Duration, lost: bool, config: &Config) {
-        let latest = late.saturating_sub(std::mem::replace(&mut self.late_in_all, late));
-        if !config.stall_min.is_zero() && (lost || latest >= config.stall_min / 2) {
+    fn fall_behind(&mut self, clock: Instant, (late, lost): (Duration, bool), config: &Config) {
+        if !config.stall_min.is_zero() && (lost || late >= config.stall_min / 2) {
             self.behind_until = clock + config.probe_interval;
         }
     }

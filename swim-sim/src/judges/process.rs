@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use swim_proto::wire::{Alive, Dead, FrameReader, Grave, Message, Tombstone, decode};
 use swim_proto::{
-    Cause, ClusterHash, Config, Drops, Event, Incarnation, Instant, Member, MemberEvent, NodeId, Path, State, Status, StreamId,
-    Transport,
+    Cause, ClusterHash, Config, Drops, Event, Incarnation, Instant, Member, MemberEvent, NodeId, Path, State, Status,
+    StreamId, Transport,
 };
 
 use super::Rule;
@@ -99,7 +99,7 @@ struct Turn {
     timed: bool,
     /// What it makes of the node itself.
     course: Course,
-    /// The deadline and the number of live members before it.
+    /// What was due before it, and how many members were live.
     deadline: Option<Instant>,
     live: usize,
     /// Probes that had failed before it, and what had been dropped.
@@ -212,6 +212,7 @@ impl Process {
     /// An input is about to be given.
     pub(super) fn input(&mut self, at: Moment<'_>, input: Input<'_>) {
         self.turn.begin(at.view);
+        self.turn.deadline = self.standstill.due(at.view.deadline(), at.clock);
         match input {
             // A node that takes none takes none in.
             Input::Datagram { .. } if at.view.config().transport == Transport::Stream => {}
@@ -381,7 +382,8 @@ impl Process {
         self.judge_claims(at, status)?;
         self.judge_spoken()?;
         self.judge_answers(at)?;
-        self.probing.settled(at.clock, self.standstill.all_late(), self.turn.is_loss, at.view)?;
+        let late = self.turn.deadline.map_or(Duration::ZERO, |deadline| at.clock.saturating_since(deadline));
+        self.probing.settled(at.clock, self.standstill.all_late(), (late, self.turn.is_loss), at.view)?;
         let leaving = matches!(status, Status::Leaving | Status::Left);
         self.load.settled(at.clock, config, self.cases.len() as u64, self.live_max, leaving)
     }
@@ -484,8 +486,17 @@ impl Turn {
     }
 
     fn begin(&mut self, view: &dyn View) {
-        let Turn { course, mut claims, mut exchanged, mut named, mut accusations, mut targets, mut spoken, mut told, .. } =
-            std::mem::take(self);
+        let Turn {
+            course,
+            mut claims,
+            mut exchanged,
+            mut named,
+            mut accusations,
+            mut targets,
+            mut spoken,
+            mut told,
+            ..
+        } = std::mem::take(self);
         claims.clear();
         exchanged.clear();
         named.clear();
@@ -495,7 +506,6 @@ impl Turn {
         told.clear();
         *self = Turn {
             course: course.begin(view.local().incarnation, view.status()),
-            deadline: view.deadline(),
             live: view.live(),
             failed: view.stats().probes_failed,
             drops: view.stats().drops,

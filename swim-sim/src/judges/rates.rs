@@ -97,7 +97,9 @@ impl Rates {
         };
         if let Some(wrong) = wrong {
             let (least, most) = (bucket.least / NANOS, bucket.most / NANOS);
-            let what = format!("{wrong} a datagram of {len} bytes, {hearing:?} of which was heard, with {least} to {most} bytes to spare");
+            let what = format!(
+                "{wrong} a datagram of {len} bytes, {hearing:?} of which was heard, with {least} to {most} bytes to spare"
+            );
             return Err(Fault { rule: Rule::S9, about: None, what });
         }
         bucket.most = bucket.most.min(below);
@@ -118,7 +120,10 @@ impl Rates {
         bucket.fill(clock, config.rate_out, config.rate_burst);
         if tells && bucket.most < -SLACK {
             let over = -bucket.most / NANOS;
-            return fault(Rule::S9, format!("told news in a datagram of {len} bytes, being {over} bytes above its rate"));
+            return fault(
+                Rule::S9,
+                format!("told news in a datagram of {len} bytes, being {over} bytes above its rate"),
+            );
         }
         bucket.take(len, config.rate_burst);
         Ok(())

@@ -28,9 +28,9 @@ use swim_proto::wire::{Message, decode};
 use swim_proto::{ClusterHash, Event, Instant, NodeId, Status};
 
 use super::load::rumor_limit;
-use carried::Carried;
 use super::{Rule, Violation};
 use crate::observe::{Command, Condition, Input, Observation, Said, Slot, Truth};
+use carried::Carried;
 
 /// Clusters of at most so many slots are asked whether broadcasts reach all.
 const REACHED_SLOTS_MAX: usize = 64;
@@ -57,11 +57,11 @@ pub(super) struct UserData {
     /// By slot.
     processes: Vec<Process>,
     reach: Reach,
-    carried: Carried,
 }
 
 #[derive(Debug, Default)]
 struct Process {
+    carried: Carried,
     /// Its own.
     said: BTreeSet<BroadcastId>,
     told: BTreeSet<BroadcastId>,
@@ -121,17 +121,19 @@ impl UserData {
             Observation::Transmit { slot, bytes, .. } => self.told_on(now, slot, bytes, truth),
             Observation::StreamWrite { slot, stream, bytes } => {
                 let Some(view) = truth.view(slot) else { return Ok(()) };
-                let packets = self.carried.written(slot, stream, bytes, ClusterHash::of(&view.config().cluster));
+                let cluster = ClusterHash::of(&view.config().cluster);
+                let packets = self.process(slot).carried.written(stream, bytes, cluster);
                 packets.iter().try_for_each(|packet| self.told_on(now, slot, packet, truth))
             }
             Observation::Input { slot, input: Input::StreamData { stream, bytes } } => {
                 if let Some(view) = truth.view(slot) {
-                    self.carried.read(slot, stream, bytes, ClusterHash::of(&view.config().cluster));
+                    let cluster = ClusterHash::of(&view.config().cluster);
+                    self.process(slot).carried.read(stream, bytes, cluster);
                 }
                 Ok(())
             }
             Observation::StreamClosed { slot, stream } => {
-                self.carried.closed(slot, stream);
+                self.process(slot).carried.closed(stream);
                 Ok(())
             }
             Observation::Settled { slot } => self.settled(now, slot, truth),
@@ -340,7 +342,11 @@ impl Reach {
         // Who counts what it hears tells it less often, by how much cannot be said.
         // Nor whoever is held back by a rate, or passes over what it hears.
         let limited = config.rate_in > 0 || config.rate_out > 0;
-        if audience.is_empty() || config.count_heard || limited || announced && usize::from(config.streams_max) < 4 * members {
+        if audience.is_empty()
+            || config.count_heard
+            || limited
+            || announced && usize::from(config.streams_max) < 4 * members
+        {
             return;
         }
         // What each member sends for it, and what its gossip can carry of such in all.

@@ -3,8 +3,8 @@
 //!
 //! Not seen: how piggyback and payload share a datagram; that rule comes with broadcasts.
 
-use swim_proto::wire::{FRAME_MAX, Message, Messages, PacketWriter, decode};
 use std::net::SocketAddr;
+use swim_proto::wire::{FRAME_MAX, Message, Messages, PacketWriter, decode};
 
 use swim_proto::{ClusterHash, NodeId};
 
@@ -79,7 +79,8 @@ pub(super) fn in_own_name(message: &Message<'_>, own: NodeId) -> Verdict {
 pub(super) fn version(bytes: &[u8], to: SocketAddr, view: &dyn View, ids: &[NodeId]) -> Verdict {
     let (spoken, own) = (bytes[1], view.config().versions);
     let known = ids.iter().filter_map(|&id| view.member(id)).filter(|member| member.address == to);
-    let mut due = known.map(|member| own.max.min(member.versions.max)).map(|both| if both < own.min { own.min } else { both });
+    let mut due =
+        known.map(|member| own.max.min(member.versions.max)).map(|both| if both < own.min { own.min } else { both });
     let first = due.next();
     if first.unwrap_or(own.min) == spoken || due.any(|due| due == spoken) {
         return Ok(());

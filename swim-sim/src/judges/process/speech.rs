@@ -1,5 +1,6 @@
 //! What a process says: datagram by datagram, frame by frame.
 
+use super::super::load::Purpose;
 use super::*;
 
 /// On whose accord a packet is sent, besides what answers the packet being taken in.
@@ -13,6 +14,7 @@ enum Accord {
 impl Process {
     /// The node sends a datagram.
     pub(in crate::judges) fn transmit(&mut self, at: Moment<'_>, to: SocketAddr, bytes: &[u8]) -> Verdict {
+        self.keep_time(at)?;
         if at.view.config().transport == Transport::Stream {
             return super::super::fault::fault(Rule::S7, format!("sent {to} a datagram, and is to send none"));
         }
@@ -30,9 +32,13 @@ impl Process {
         self.turn.tells = false;
         let accord = self.packet(at, to, bytes)?;
         self.rates.sent((at.clock, at.view.config()), bytes.len(), self.turn.tells)?;
-        wire::version(bytes, to, at.view, at.oracle.ids_at(to))?;
+        // Whoever was known when it was decided to write may have been pushed out since.
+        if at.view.stats().drops.tombstones_full == self.turn.drops.tombstones_full {
+            wire::version(bytes, to, at.view, at.oracle.ids_at(to))?;
+        }
         if !self.turn.answers_packets() && accord == Accord::Own {
-            self.load.initiated();
+            let messages = decode(bytes, self.cluster, DATAGRAM_MAX);
+            self.load.initiated(messages.map_or(Purpose::News, Purpose::of));
         }
         Ok(())
     }
@@ -126,6 +132,7 @@ impl Process {
 
     /// The node writes to a stream.
     pub(in crate::judges) fn write(&mut self, at: Moment<'_>, stream: StreamId, bytes: &[u8]) -> Verdict {
+        self.keep_time(at)?;
         self.carriers.written(stream);
         let mut writer = self.writing.remove(&stream).unwrap_or_default();
         writer.push(bytes);

@@ -5,12 +5,10 @@ use std::collections::HashMap;
 use swim_proto::wire::{FRAME_MAX, FrameReader, Message, decode};
 use swim_proto::{ClusterHash, StreamId};
 
-use crate::observe::Slot;
-
-/// The streams of all processes.
+/// The streams of one process.
 #[derive(Debug, Default)]
 pub(super) struct Carried {
-    streams: HashMap<(Slot, StreamId), Stream>,
+    streams: HashMap<StreamId, Stream>,
 }
 
 #[derive(Debug)]
@@ -23,9 +21,9 @@ enum Stream {
 }
 
 impl Carried {
-    /// A process reads from a stream: its first packet says what it is for.
-    pub(super) fn read(&mut self, slot: Slot, stream: StreamId, bytes: &[u8], cluster: ClusterHash) {
-        let kind = self.streams.entry((slot, stream)).or_insert_with(new);
+    /// It reads from a stream: its first packet says what it is for.
+    pub(super) fn read(&mut self, stream: StreamId, bytes: &[u8], cluster: ClusterHash) {
+        let kind = self.streams.entry(stream).or_insert_with(new);
         if let Stream::New(reading, _) = kind {
             reading.push(bytes);
             if let Ok(Some(packet)) = reading.next() {
@@ -34,9 +32,9 @@ impl Carried {
         }
     }
 
-    /// A process writes to a stream. Gives the packets, if it is a carrier.
-    pub(super) fn written(&mut self, slot: Slot, stream: StreamId, bytes: &[u8], cluster: ClusterHash) -> Vec<Vec<u8>> {
-        let kind = self.streams.entry((slot, stream)).or_insert_with(new);
+    /// It writes to a stream. Gives the packets, if it is a carrier.
+    pub(super) fn written(&mut self, stream: StreamId, bytes: &[u8], cluster: ClusterHash) -> Vec<Vec<u8>> {
+        let kind = self.streams.entry(stream).or_insert_with(new);
         if let Stream::New(_, writing) = kind {
             writing.push(bytes);
             let Ok(Some(packet)) = writing.next() else { return Vec::new() };
@@ -56,8 +54,8 @@ impl Carried {
     }
 
     /// A stream is gone.
-    pub(super) fn closed(&mut self, slot: Slot, stream: StreamId) {
-        self.streams.remove(&(slot, stream));
+    pub(super) fn closed(&mut self, stream: StreamId) {
+        self.streams.remove(&stream);
     }
 }
 
