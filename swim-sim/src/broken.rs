@@ -8,11 +8,13 @@
 mod flaw;
 mod misquote;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use swim_proto::wire::FrameReader;
 use swim_proto::{
     Action, CommandError, Config, DatagramError, Event, Instant, LocalMember, Member, MemberEvent, Node, NodeId,
     SeedId, State, Stats, Status, StreamId, StreamInput, Suspicion, Way,
@@ -33,7 +35,7 @@ const GRIEF: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often [`Flaw::Pesters`] sends a ping.
-const PESTERING: u32 = 60;
+const PESTERING: u32 = 20;
 
 /// What no node is given, and [`Flaw::Improvises`] draws from all the same.
 static OUTSIDE: AtomicU64 = AtomicU64::new(1);
@@ -49,6 +51,8 @@ pub struct Broken {
     /// Inputs that it gives itself before the next one it is given.
     asides: Vec<(SocketAddr, Vec<u8>)>,
     misquote: Misquote,
+    /// What is read of streams before it is misquoted.
+    read: BTreeMap<StreamId, FrameReader>,
     /// Events so far.
     events: u32,
     /// The datagram that is sent once more, to whom, and how often yet.
@@ -88,6 +92,7 @@ impl Broken {
             now,
             asides: Vec::new(),
             misquote,
+            read: BTreeMap::new(),
             events: 0,
             again: None,
             passed_over: None,
@@ -125,7 +130,9 @@ impl Broken {
 
     /// What comes after: what has changed includes whoever it made up.
     fn after_input(&mut self) {
-        self.changed.extend(self.node.changed());
+        if self.flaw != Flaw::HidesItsChanges {
+            self.changed.extend(self.node.changed());
+        }
         self.changed.extend(self.returned);
     }
 
@@ -172,6 +179,7 @@ impl Broken {
             Flaw::IgnoresItsObituary => Some(Quote::WithoutAccusationsOf(self.own)),
             Flaw::BuriesUnheard => Some(Quote::WithoutAcks),
             Flaw::TurnsADeafEar => Some(Quote::WithoutBroadcasts),
+            Flaw::KnowsNobodyNew => Some(Quote::WithoutMembers),
             _ => None,
         }
     }
@@ -184,6 +192,7 @@ impl Broken {
             Flaw::SignsForOthers => Some(Quote::InTheNameOf(self.own)),
             Flaw::BuriesUnheard => Some(Quote::WithoutAccusationsOfOthersThan(self.own)),
             Flaw::Stammers => Some(Quote::WithAByteTooMany),
+            Flaw::SpeaksAsOfOld => Some(Quote::InTheOldestVersion),
             Flaw::NagsWithItsLeft if self.node.status() == Status::Leaving => {
                 Some(Quote::DepartingWithEachAck(self.own, self.node.local().incarnation))
             }
@@ -345,9 +354,11 @@ impl Driven for Broken {
     fn handle_stream(&mut self, now: Instant, stream: StreamId, input: StreamInput<'_>) {
         self.before_input(now);
         match (self.flaw, input) {
-            // Streams bring pings and accusations too, and are not heard any better.
-            (Flaw::IgnoresItsObituary | Flaw::BuriesUnheard, StreamInput::Data(_)) => {
-                self.node.handle_stream(now, stream, StreamInput::Failed);
+            // Streams bring answers and accusations too, and are not heard any better.
+            (Flaw::IgnoresItsObituary | Flaw::BuriesUnheard | Flaw::SkimsExchanges, StreamInput::Data(bytes)) => {
+                let quote = self.mishears().unwrap_or(Quote::WithoutMembers);
+                let heard = self.misquote.frames(self.read.entry(stream).or_default(), bytes, quote);
+                self.node.handle_stream(now, stream, StreamInput::Data(&heard));
             }
             (_, input) => self.node.handle_stream(now, stream, input),
         }
@@ -443,6 +454,10 @@ impl Driven for Broken {
             let action = self.node.poll_action(&mut swallowed)?;
             match action {
                 Action::Event(event) if !self.tells(&event) => continue,
+                Action::Event(Event::Refuted(mut change)) if self.flaw == Flaw::TellsOfThePast => {
+                    change.member.incarnation.refutation -= 1;
+                    return Some(misquote::moved(Action::Event(Event::Refuted(change)), buf));
+                }
                 Action::Event(Event::Broadcast { origin, life, sequence, payload }) => {
                     buf.clear();
                     buf.extend_from_slice(payload);

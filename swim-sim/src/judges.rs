@@ -1,6 +1,6 @@
 //! The judges: what must hold at every event (safety), and what must come to hold once faults stop (liveness).
 //!
-//! The rules are those of [published-results 5.2], S1 to S14, L1, L2, L4 and L5, those of what applications say, U1 to
+//! The rules are those of [published-results 5.2], S1 to S14, L1, L2 and L4 to L6, those of what applications say, U1 to
 //! U6, and the node's own contract. They were
 //! written from the protocol's rules (`docs/protocol.md`), not from its implementation, and see it only by its public
 //! face ([`View`]), its packets and its events. A judge must be *sound* first: right behaviour under any fault that the
@@ -22,6 +22,7 @@ mod oneself;
 mod oracle;
 mod probing;
 mod process;
+mod rates;
 mod userdata;
 mod wire;
 
@@ -128,6 +129,8 @@ pub enum Rule {
     L4,
     /// In the end all views are the same.
     L5,
+    /// On a network that loses nothing, whoever asks a suspect once more buries nobody who is up and linked to it.
+    L6,
     /// A process tells its application a broadcast at most once.
     U1,
     /// What is told as a broadcast was said so by its origin.
@@ -316,7 +319,8 @@ impl Judges {
         let Cause::SuspicionExpired { .. } = change.cause else { return Ok(()) };
         let Some(process) = self.processes.get(slot.index()).and_then(Option::as_ref) else { return Ok(()) };
         let subject = (change.member.id, change.member.incarnation);
-        let Some(began) = process.case(subject.0).map(|case| case.began) else { return Ok(()) };
+        let Some(&case) = process.case(subject.0) else { return Ok(()) };
+        let began = case.began;
         let by = (slot, process.started);
         let Some(death) = self.accuracy.declared((now, began), by, subject, &self.oracle, truth) else { return Ok(()) };
         let violated = |rule, what| Err(Violation { rule, at: now, slots: vec![slot, death.member], what });
@@ -329,6 +333,13 @@ impl Judges {
                 format!("declared member {} dead after faults stopped; it was suspected since {began:?}", subject.0);
             return violated(Rule::L4, what);
         }
+        let (Some(accuser), Some(member)) = (truth.view(slot), truth.view(death.member)) else { return Ok(()) };
+        let lossless = truth.lossless_since().is_some_and(|since| since <= began);
+        if lossless && accuracy::hears(accuser, member, &change.member, case.streams_full) {
+            let what =
+                format!("declared member {} dead, suspected since {began:?}, which any ping could reach", subject.0);
+            return violated(Rule::L6, what);
+        }
         Ok(())
     }
 
@@ -340,12 +351,8 @@ impl Judges {
     }
 
     /// By when it must have converged, once faults have stopped. Past it, what is [`Judges::lacking`] is a violation.
-    ///
-    /// Under settings that do not heal (no healing, no sync or no echo) nothing is promised, and it is never due.
     pub fn due(&self, truth: &dyn Truth) -> Option<Instant> {
-        let stopped = self.stopped?;
-        let mut views = (0..truth.slots() as u32).filter_map(|slot| truth.view(Slot(slot)));
-        views.all(|view| liveness::heals(view.config())).then(|| stopped.at + liveness::due(truth))
+        Some(self.stopped?.at + liveness::due(truth))
     }
 
     /// A node that takes part among others and has had news to tell whenever this was asked (S8), or `None`. To be

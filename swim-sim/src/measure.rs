@@ -28,6 +28,8 @@ pub struct Measure {
     last_start: u64,
     converged_at: Option<u64>,
     full_at: Option<u64>,
+    /// Since when all views have been equal and full.
+    right_since: Option<u64>,
     crashes: Vec<CrashSeen>,
     watched: Vec<usize>,
     /// Members declared dead, by a suspicion that ran out, while up and linked to the accuser all the time.
@@ -76,6 +78,7 @@ impl Measure {
             last_start: 0,
             converged_at: None,
             full_at: None,
+            right_since: None,
             crashes: Vec::new(),
             watched: Vec::new(),
             false_deaths: 0,
@@ -159,6 +162,7 @@ impl Measure {
                 self.converged_at = Some(now);
             }
         }
+        self.right_since = if self.is_converged() { self.right_since.or(Some(now)) } else { None };
     }
 
     /// Whether every member's view has as many live members as there are.
@@ -194,6 +198,14 @@ impl Measure {
     /// Seconds from the last join until every view was full for the first time.
     pub fn full_s(&self) -> Option<f64> {
         self.full_at.map(|at| seconds(at - self.last_start))
+    }
+
+    /// Since when every view has been equal and full, and every crash noticed by all; `None` if that is not so.
+    pub fn right_since(&self) -> Option<Duration> {
+        let noticed = self.crashes().map(|crash| crash.last.filter(|_| crash.is_detected()).ok_or(()));
+        let noticed = noticed.collect::<Result<Vec<u64>, ()>>().ok()?;
+        let right = self.right_since?.max(noticed.into_iter().max().unwrap_or(0));
+        Some(Duration::from_nanos(right))
     }
 
     /// When every view was equal and full for the first time, since the start.
@@ -365,6 +377,9 @@ mod tests {
         measure.count(11 * SECOND, 2, (79, 2));
         assert!(measure.is_converged());
         assert_eq!(measure.converged_s(), Some(5.0));
+        assert_eq!(measure.right_since(), Some(Duration::from_secs(11)));
+        measure.count(12 * SECOND, 2, (80, 2));
+        assert_eq!(measure.right_since(), None);
     }
 
     #[test]

@@ -229,6 +229,9 @@ pub trait Truth {
     /// Whether the network carries datagrams at all, besides streams.
     fn carries_datagrams(&self) -> bool;
 
+    /// Since when the network has lost, damaged and held up nothing, datagrams least of all; `None` while it may.
+    fn lossless_since(&self) -> Option<Instant>;
+
     /// Whether this slot's node is named as a seed to all nodes.
     fn is_seed(&self, slot: Slot) -> bool;
 

@@ -42,6 +42,7 @@ impl Report {
             "trace_hash": format!("{:016x}", self.trace_hash),
             "converged_s": self.converged_s.map(round),
             "full_s": self.full_s.map(round),
+            "recovered_s": self.recovered_s.map(round),
             "detection_s": { "first": percentiles_json(self.first), "last": percentiles_json(self.last) },
             "crashed": self.crashed,
             "detected": self.detected,
@@ -112,6 +113,9 @@ impl fmt::Display for Report {
         let after = |s: Option<f64>| s.map_or_else(|| "never".into(), |s| format!("{s:.3} s after the last join"));
         writeln!(f, "  full       {}", after(self.full_s))?;
         writeln!(f, "  converged  {}", after(self.converged_s))?;
+        if let Some(recovered) = self.recovered_s {
+            writeln!(f, "  recovered  {recovered:.3} s after faults stopped")?;
+        }
         if self.crashed > 0 {
             writeln!(f, "  crashed    {}, of whom all noticed {}", self.crashed, self.detected)?;
             writeln!(f, "  noticed    by the first {}", self.first)?;

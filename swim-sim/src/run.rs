@@ -16,8 +16,10 @@ use crate::world::World;
 
 /// How often, in simulated time, it is asked whether the cluster has converged.
 const ASKED_EVERY: Duration = Duration::from_secs(1);
-/// For how long a converged cluster is watched for burials of the living.
-const WATCHED_FOR: Duration = Duration::from_secs(10);
+/// For how long a converged cluster is watched for burials of the living: the longest that a suspicion can last which
+/// begins then, but within these.
+const WATCHED_MIN: Duration = Duration::from_secs(10);
+const WATCHED_MAX: Duration = Duration::from_secs(60);
 
 /// How to run a scenario.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct Run {
     seed: u64,
     phase: Phase,
     converged: bool,
+    /// How long after faults stopped all was right again.
+    recovered: Option<Duration>,
     lacking: Option<Violation>,
     settled: Settled,
     began: Wall,
@@ -84,6 +88,7 @@ impl Run {
             seed,
             phase: Phase::Faults,
             converged: false,
+            recovered: None,
             lacking: None,
             settled: Settled::NotYet,
             began: Wall::now(),
@@ -135,8 +140,13 @@ impl Run {
             }
             Phase::Liveness { due, .. } => {
                 self.converged = self.has_converged();
+                if self.converged {
+                    let right = self.world.measure().right_since().unwrap_or(now);
+                    self.recovered = Some(right.saturating_sub(self.world.scenario().duration));
+                }
                 if self.converged && self.world.has_judges() {
-                    Phase::Watched { until: now + WATCHED_FOR }
+                    let suspected = self.world.scenario().suspicion_bound() + WATCHED_MIN;
+                    Phase::Watched { until: now + suspected.min(WATCHED_MAX) }
                 } else if self.converged || now >= due {
                     Phase::Over
                 } else {
@@ -167,8 +177,8 @@ impl Run {
         let measure = self.world.measure();
         let equal = measure.is_converged() || !self.world.network().is_lossless();
         let full = measure.is_full() && measure.all_detected();
-        // Judges know better who can find whom: clusters that never met need not hold each other.
-        if self.world.has_judges() { self.lacking.is_none() && (equal || !full) } else { full && equal }
+        // Judges know better who can find whom, and what settings promise.
+        if self.world.has_judges() { self.lacking.is_none() } else { full && equal }
     }
 
     /// Sees where the time between convergence and the next fault begins and ends.
@@ -229,6 +239,7 @@ impl Run {
             trace_hash: world.trace_hash(),
             converged_s: measure.converged_s(),
             full_s: measure.full_s(),
+            recovered_s: self.recovered.map(|recovered| recovered.as_secs_f64()),
             first,
             last,
             crashed: measure.crashes().count(),
@@ -285,6 +296,9 @@ pub struct Report {
     pub converged_s: Option<f64>,
     /// Seconds from the last join until every live view was full.
     pub full_s: Option<f64>,
+    /// Seconds from when faults stopped until all was right again: every view equal and full, and every crash noticed; or
+    /// what settings promise of that, which is looked at each second. `None`: never.
+    pub recovered_s: Option<f64>,
     /// Seconds from crashes to the first who noticed.
     pub first: Percentiles,
     /// Seconds from crashes to the last who noticed.

@@ -133,6 +133,13 @@ impl Scenario {
         self
     }
 
+    /// How long a suspicion may last among all of them: Max.
+    pub(crate) fn suspicion_bound(&self) -> Duration {
+        let config = &self.config;
+        let min = config.suspicion_alpha * libm::log10(f64::from(self.nodes.max(2))).max(1.0);
+        config.probe_interval.mul_f64(min).mul_f64(config.suspicion_beta)
+    }
+
     /// How long the cluster may take, once faults have stopped, until every view is right.
     ///
     /// The longest chain that recovery can need: a stall is waited out, a suspicion runs its longest (twice: it may have
@@ -140,9 +147,7 @@ impl Scenario {
     /// their longest wait, and two periodic syncs carry what gossip no longer does.
     pub fn liveness_bound(&self) -> Duration {
         let config = &self.config;
-        let nodes = f64::from(self.nodes.max(2));
-        let suspicion_min = config.probe_interval.mul_f64(config.suspicion_alpha * libm::log10(nodes).max(1.0));
-        let suspicion_max = suspicion_min.mul_f64(config.suspicion_beta);
+        let suspicion_max = self.suspicion_bound();
         // Everyone probes everyone once in this time, and some live node probes a given dead one much sooner.
         let health = if config.lha_probe { u32::from(config.health_max) + 1 } else { 1 };
         let stretch = if config.adaptive_interval { 4 } else { 1 };

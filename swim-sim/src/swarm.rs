@@ -6,6 +6,7 @@
 //!
 //! [swarm testing]: https://dl.acm.org/doi/10.1145/2338965.2336763
 
+mod rare;
 mod schedule;
 
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub fn scenario(seed: u64) -> Scenario {
     }
     scenario.schedule = schedule::schedule(&scenario, &mut draw);
     scenario.workload = workload(&mut Seeds::of(seed).draw(Purpose::Scenario, 1));
+    rare::rarities(&mut scenario, seed);
     scenario
 }
 

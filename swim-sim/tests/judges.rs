@@ -73,6 +73,17 @@ fn much_talk_and_news() -> Scenario {
     scenario
 }
 
+/// Two of twelve nodes are held up for so long that they are suspected, and refute.
+fn two_refutations() -> Scenario {
+    let pause = |slot| Fault::Pause { slot, lasting: seconds(4) };
+    Scenario::new(12, seconds(30)).at(seconds(10), pause(5)).at(seconds(15), pause(7))
+}
+
+/// More than they may say, or hear, in a second.
+fn limited(config: Config) -> Scenario {
+    talk(40.0).config(Config { rate_burst: 1400, transport: Transport::Datagram, ..config })
+}
+
 /// Who does not hear answers hears none by carrier either.
 fn by_datagram_alone() -> Config {
     Config { transport: Transport::Datagram, ..Config::lan() }
@@ -109,6 +120,10 @@ fn scenario(flaw: Flaw) -> Scenario {
         | Flaw::NeverRests
         | Flaw::Miscounts => peace(),
         Flaw::BuriesUnheard => peace().config(by_datagram_alone()),
+        Flaw::KnowsNobodyNew | Flaw::SkimsExchanges | Flaw::HidesItsChanges | Flaw::SpeaksAsOfOld => peace(),
+        Flaw::TellsOfThePast => two_refutations(),
+        Flaw::SpeaksWithoutLimit => limited(Config { rate_out: 4096, ..Config::lan() }),
+        Flaw::HearsWithoutLimit => limited(Config { rate_in: 4096, ..Config::lan() }),
         Flaw::BelievesItsAccusers | Flaw::IgnoresItsObituary => a_partition(),
         Flaw::AnswersItself | Flaw::LosesItsTimers => a_pair(),
         // So many confirmations take longer to come than Min.
@@ -192,6 +207,22 @@ fn a_death_that_is_never_noticed_is_missed_in_the_end_even_by_those_who_do_not_c
     let report = run(a_pair(), Some(Flaw::AnswersItself), options);
     assert_eq!(caught(&report).rule, Rule::L1);
     assert_eq!(report.verdict, Verdict::NotConverged);
+}
+
+#[test]
+fn burying_the_living_on_a_network_that_loses_nothing_is_no_accident() {
+    // As many false deaths as it likes; but whom it asked, any answer would have reached it.
+    let options = Options { false_deaths_max: None, ..judged() };
+    let report = run(scenario(Flaw::BuriesUnheard), Some(Flaw::BuriesUnheard), options.clone());
+    let violation = caught(&report);
+    assert_eq!(violation.rule, Rule::L6, "{violation}");
+    assert!(violation.slots.contains(&Slot(BROKEN)), "{violation}");
+    // Where little is lost, what it did not hear may have been.
+    let network = Network::default().with_loss(Chance::percent(0.1));
+    let lossy = scenario(Flaw::BuriesUnheard).network(network);
+    let report = run(lossy, Some(Flaw::BuriesUnheard), Options { ignore: vec![Rule::L4], ..options });
+    assert!(report.false_deaths > 0, "{report}");
+    assert!(report.violation.is_none_or(|violation| violation.rule != Rule::L6));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use swim_proto::wire::{Message, Ping};
-use swim_proto::{Action, Config, Incarnation, Instant, LocalMember, Node, State};
+use swim_proto::{Action, Config, Incarnation, Instant, LocalMember, Node, State, Way};
 use swim_tests::Cluster;
 use swim_tests::craft::{self, Puppet};
 
@@ -140,6 +140,26 @@ fn above_the_rate_news_waits_and_answers_and_refutations_are_sent() {
     // Ten seconds at the rate, the burst, and as much again on credit.
     assert!(bytes < 10 * 4096 + 2 * 1400 + 1400, "{bytes}");
     assert!(node.stats().drops.rate_out > 0);
+}
+
+#[test]
+fn messages_are_sent_above_the_rate_and_charged_to_it_like_all_the_rest() {
+    let limited = Config { rate_out: 4096, rate_burst: 1400, ..Config::lan() };
+    let mut node = node(limited);
+    node.handle_datagram(at(1), address(0), &news(0..60, 1)).unwrap();
+    sent(&mut node);
+    // Twice the burst: the first of them leaves nothing, and has no room for news.
+    for _ in 0..2 {
+        let payload = Bytes::from(vec![0; 1300]);
+        node.send_message(at(2), puppet(0).id(), payload, Way::Datagram).unwrap();
+    }
+    let messages = sent(&mut node);
+    assert_eq!(messages.len(), 2, "none is withheld");
+    for step in 0..4 {
+        node.handle_datagram(at(3 + step), address(0), &ping(step as u32)).unwrap();
+        let answer = &sent(&mut node)[0];
+        assert_eq!(answer.1, [2], "an ack, and no news of others");
+    }
 }
 
 #[test]

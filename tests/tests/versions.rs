@@ -19,7 +19,7 @@ use frozen_v1::membership::ClusterHash;
 use frozen_v1::wire::{FrameReader, decode};
 use swim_proto::wire::{Message, Ping};
 use swim_proto::{
-    Config, ConfigError, DatagramError, Incarnation, Instant, LocalMember, Node, StreamInput, VERSIONS, Versions,
+    Config, ConfigError, DatagramError, Incarnation, Instant, LocalMember, Node, StreamInput, VERSIONS, Versions, Way,
 };
 use swim_tests::craft::{self, Puppet};
 use swim_tests::network::Fate;
@@ -90,6 +90,29 @@ fn a_member_of_the_first_release_takes_whatever_it_is_sent_and_others_speak_vers
     assert!(among_new.iter().all(|&(_, _, version): &(SocketAddr, SocketAddr, u8)| version == 2));
     assert!(cluster.node(0).stats().packets_downgraded > 0);
     assert_eq!(cluster.node(old).stats().drops.version, 0);
+}
+
+#[test]
+fn a_message_is_said_in_a_version_that_both_speak() {
+    for (ours, theirs, spoken) in [(SECOND_ONLY, SECOND_ONLY, 2), (VERSIONS, FIRST, 1), (VERSIONS, VERSIONS, 2)] {
+        let mut cluster = Cluster::new();
+        cluster.start(speaking(ours));
+        cluster.start(speaking(theirs));
+        cluster.join(1, &[0]);
+        assert!(cluster.run_until(20 * SECOND, Cluster::is_full).is_some(), "{}", cluster.views());
+        cluster.run_for(10 * SECOND);
+        let (target, seen) = (cluster.id(1), Seen::default());
+        let kept = Rc::clone(&seen);
+        cluster.network.script(move |from, to, bytes| {
+            kept.borrow_mut().push((from, to, bytes[1]));
+            Fate::Arrives
+        });
+        let payload = Bytes::from_static(b"hello");
+        cluster.command(0, |node, now| node.send_message(now, target, payload, Way::Datagram)).unwrap();
+        cluster.run_for(SECOND / 100);
+        assert_eq!(cluster.told(1).iter().filter(|told| told.what == What::Message).count(), 1);
+        assert!(seen.borrow().iter().all(|&(_, _, version)| version == spoken), "{ours:?} {theirs:?}: {seen:?}");
+    }
 }
 
 #[test]

@@ -243,15 +243,22 @@ impl Node {
     /// Encodes a direct message. `false`: it would not fit, which was made sure of when it was taken.
     fn encode_mail(&mut self, mail: &Mail, buf: &mut Vec<u8>) -> bool {
         let (source, target) = (self.local_id(), mail.target);
-        let mut writer = PacketWriter::datagram(buf, self.cluster, self.config.datagram_max.into());
+        let in_debt = !self.rate_out.has_some(self.now);
+        let version = self.version_for(mail.to);
+        let mut writer = PacketWriter::datagram(buf, self.cluster, self.config.datagram_max.into()).speak(version);
         if !writer.push(&Message::UserMessage(UserMessage { source, target, payload: &mail.payload })) {
             writer.cancel();
             return false;
         }
         if self.has_news() {
-            self.add_news(mail.to, &mut writer);
+            if in_debt {
+                self.add_own_rumor(&mut writer);
+            } else {
+                self.add_news(mail.to, &mut writer);
+            }
         }
-        writer.finish();
+        self.rate_out.take(writer.finish());
+        self.count_version(version);
         true
     }
 

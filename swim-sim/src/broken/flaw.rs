@@ -16,6 +16,10 @@ pub enum Flaw {
     AccusesTheFuture,
     /// It takes no notice of accusations of others (S3).
     IgnoresAccusations,
+    /// It makes nobody's acquaintance by gossip (S3).
+    KnowsNobodyNew,
+    /// It passes over what exchanges say of members (S3).
+    SkimsExchanges,
     /// It takes the dead for alive after a while, without a word from them (S4).
     Resurrects,
     /// It buries suspects after an eighth of their time (S5).
@@ -26,8 +30,12 @@ pub enum Flaw {
     IgnoresItsStalls,
     /// It keeps every third event to itself (S6).
     SwallowsEvents,
+    /// It tells of whoever refuted as of the incarnation that was accused (S6).
+    TellsOfThePast,
     /// Its datagrams have a byte too many (S7).
     Stammers,
+    /// It speaks the oldest version with everybody (S7).
+    SpeaksAsOfOld,
     /// It sends each rumor eight times as often as it may (S8).
     Repeats,
     /// It passes each claim that it hears on to three others, whether it is news or not (S8).
@@ -36,8 +44,12 @@ pub enum Flaw {
     NagsWithItsLeft,
     /// It keeps one piece of news that it never ends telling (S8).
     NeverTires,
-    /// It pings each target sixty times (S9).
+    /// It pings each target twenty times (S9).
     Pesters,
+    /// It tells news however much it sent (S9).
+    SpeaksWithoutLimit,
+    /// It hears all that comes, however much that is (S9).
+    HearsWithoutLimit,
     /// It remembers the dead for days instead of seconds (S10).
     NeverForgets,
     /// It suspects for four times as long as it may (S11).
@@ -76,7 +88,9 @@ pub enum Flaw {
     NeverRests,
     /// It miscounts its live members (contract).
     Miscounts,
-    /// It hears no answers to its pings, and tells nobody whom it suspects (false death; L4).
+    /// It never says which records changed (contract).
+    HidesItsChanges,
+    /// It hears no answers to its pings, and tells nobody whom it suspects (false death; L6, L4).
     BuriesUnheard,
     /// It tells its application each broadcast twice (U1).
     TellsTwice,
@@ -96,21 +110,27 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 41] = [
+    pub const ALL: [Flaw; 48] = [
         Flaw::RemembersAnEarlierLife,
         Flaw::AccusesTheFuture,
         Flaw::IgnoresAccusations,
+        Flaw::KnowsNobodyNew,
+        Flaw::SkimsExchanges,
         Flaw::Resurrects,
         Flaw::BuriesHastily,
         Flaw::BuriesUnconfirmed,
         Flaw::IgnoresItsStalls,
         Flaw::SwallowsEvents,
+        Flaw::TellsOfThePast,
         Flaw::Stammers,
+        Flaw::SpeaksAsOfOld,
         Flaw::Repeats,
         Flaw::PassesOnAll,
         Flaw::NagsWithItsLeft,
         Flaw::NeverTires,
         Flaw::Pesters,
+        Flaw::SpeaksWithoutLimit,
+        Flaw::HearsWithoutLimit,
         Flaw::NeverForgets,
         Flaw::Hesitates,
         Flaw::Rushes,
@@ -130,6 +150,7 @@ impl Flaw {
         Flaw::KeepsToItself,
         Flaw::NeverRests,
         Flaw::Miscounts,
+        Flaw::HidesItsChanges,
         Flaw::BuriesUnheard,
         Flaw::TellsTwice,
         Flaw::Embellishes,
@@ -145,13 +166,13 @@ impl Flaw {
         match self {
             Flaw::RemembersAnEarlierLife => Rule::S1,
             Flaw::AccusesTheFuture | Flaw::Boasts => Rule::S2,
-            Flaw::IgnoresAccusations => Rule::S3,
+            Flaw::IgnoresAccusations | Flaw::KnowsNobodyNew | Flaw::SkimsExchanges => Rule::S3,
             Flaw::Resurrects => Rule::S4,
             Flaw::BuriesHastily | Flaw::BuriesUnconfirmed | Flaw::IgnoresItsStalls => Rule::S5,
-            Flaw::SwallowsEvents => Rule::S6,
-            Flaw::Stammers => Rule::S7,
+            Flaw::SwallowsEvents | Flaw::TellsOfThePast => Rule::S6,
+            Flaw::Stammers | Flaw::SpeaksAsOfOld => Rule::S7,
             Flaw::Repeats | Flaw::PassesOnAll | Flaw::NagsWithItsLeft | Flaw::NeverTires => Rule::S8,
-            Flaw::Pesters => Rule::S9,
+            Flaw::Pesters | Flaw::SpeaksWithoutLimit | Flaw::HearsWithoutLimit => Rule::S9,
             Flaw::NeverForgets => Rule::S10,
             Flaw::Hesitates | Flaw::Rushes | Flaw::LosesItsTimers => Rule::S11,
             Flaw::Improvises => Rule::S12,
@@ -159,7 +180,7 @@ impl Flaw {
             Flaw::InventsAccusers | Flaw::CountsTwice | Flaw::CountsItself | Flaw::SignsForOthers => Rule::S14,
             Flaw::AnswersItself | Flaw::StopsProbing | Flaw::PassesOver => Rule::L2,
             Flaw::KeepsToItself => Rule::L5,
-            Flaw::NeverRests | Flaw::Miscounts => Rule::Contract,
+            Flaw::NeverRests | Flaw::Miscounts | Flaw::HidesItsChanges => Rule::Contract,
             Flaw::BuriesUnheard => Rule::FalseDeath,
             Flaw::TellsTwice => Rule::U1,
             Flaw::Embellishes => Rule::U2,
@@ -186,6 +207,8 @@ impl Flaw {
             Flaw::IgnoresItsStalls => run(|config| config.stall_min = Duration::ZERO),
             Flaw::LosesItsTimers => run(|config| config.suspicion_alpha *= HASTE),
             Flaw::Improvises => run(|_| ()),
+            Flaw::SpeaksWithoutLimit => run(|config| config.rate_out = 0),
+            Flaw::HearsWithoutLimit => run(|config| config.rate_in = 0),
             Flaw::Hoards => run(|config| config.broadcasts_max = 1024),
             _ => None,
         }

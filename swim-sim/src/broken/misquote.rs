@@ -1,7 +1,7 @@
 //! Packets taken apart and put together with something changed; actions moved to another buffer.
 
-use swim_proto::wire::{Ack, FRAME_MAX, Left, Message, PacketWriter, Ping, Suspect, decode};
-use swim_proto::{Action, ClusterHash, Config, Event, Incarnation, MemberEvent, NodeId};
+use swim_proto::wire::{Ack, FRAME_MAX, FrameReader, Left, Message, PacketWriter, Ping, Suspect, decode};
+use swim_proto::{Action, ClusterHash, Config, Event, Incarnation, MemberEvent, NodeId, VERSIONS};
 
 /// What is changed.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,8 @@ pub(super) enum Quote {
     DepartingWithEachAck(NodeId, Incarnation),
     WithoutBroadcasts,
     WithoutClaims,
+    WithoutMembers,
+    InTheOldestVersion,
 }
 
 /// Misquotes packets of one cluster.
@@ -32,7 +34,7 @@ impl Misquote {
     pub(super) fn packet(&self, packet: &[u8], quote: Quote) -> Vec<u8> {
         let Ok(messages) = decode(packet, self.cluster, FRAME_MAX) else { return packet.to_vec() };
         let mut out = Vec::new();
-        let mut writer = PacketWriter::datagram(&mut out, self.cluster, FRAME_MAX).speak(packet[1]);
+        let mut writer = PacketWriter::datagram(&mut out, self.cluster, FRAME_MAX).speak(quote.version(packet[1]));
         for message in messages {
             if let Some(message) = quote.message(message) {
                 writer.push(&message);
@@ -48,6 +50,25 @@ impl Misquote {
         out
     }
 
+    /// What a stream brought in whole frames, misquoted; but for what whoever opens it says of itself.
+    pub(super) fn frames(&self, reader: &mut FrameReader, bytes: &[u8], quote: Quote) -> Vec<u8> {
+        reader.push(bytes);
+        let mut out = Vec::new();
+        while let Ok(Some(packet)) = reader.next() {
+            let Ok(mut messages) = decode(packet, self.cluster, FRAME_MAX) else { continue };
+            let opens =
+                |message: Message<'_>| matches!(message, Message::Join(_) | Message::SyncRoot(_) | Message::Carry(_));
+            let is_opening = messages.clone().any(opens);
+            let mut writer = PacketWriter::frame(&mut out, self.cluster, FRAME_MAX).speak(packet[1]);
+            let heard = |message| if is_opening { Some(message) } else { quote.message(message) };
+            messages.by_ref().filter_map(heard).for_each(|message| {
+                writer.push(&message);
+            });
+            writer.finish();
+        }
+        out
+    }
+
     /// The claims of a packet in a packet of their own, if there are any.
     pub(super) fn claims(&self, packet: &[u8]) -> Option<Vec<u8>> {
         let messages = decode(packet, self.cluster, FRAME_MAX).ok()?;
@@ -55,7 +76,7 @@ impl Misquote {
             matches!(message, Message::Alive(_) | Message::Suspect(_) | Message::Dead(_) | Message::Left(_))
         };
         let mut out = Vec::new();
-        let mut writer = PacketWriter::datagram(&mut out, self.cluster, FRAME_MAX);
+        let mut writer = PacketWriter::datagram(&mut out, self.cluster, FRAME_MAX).speak(packet[1]);
         let pushed = messages.filter(is_claim).filter(|message| writer.push(message)).count();
         writer.finish();
         (pushed > 0).then_some(out)
@@ -87,10 +108,15 @@ impl Misquote {
 }
 
 impl Quote {
+    fn version(self, version: u8) -> u8 {
+        if matches!(self, Quote::InTheOldestVersion) { VERSIONS.min } else { version }
+    }
+
     fn message<'a>(self, message: Message<'a>) -> Option<Message<'a>> {
         let accused = match &message {
             Message::Suspect(m) => Some(m.id),
             Message::Dead(m) => Some(m.id),
+            Message::Tombstone(m) => Some(m.id),
             _ => None,
         };
         match (self, message) {
@@ -103,6 +129,7 @@ impl Quote {
             (Quote::WithoutClaims, Message::Alive(_) | Message::Suspect(_) | Message::Dead(_) | Message::Left(_)) => {
                 None
             }
+            (Quote::WithoutMembers, Message::Alive(_)) => None,
             (Quote::AccusingTheFuture, Message::Suspect(mut suspect)) => {
                 suspect.incarnation = suspect.incarnation.past();
                 Some(Message::Suspect(suspect))

@@ -130,7 +130,7 @@ pub(crate) fn talk(text: &str) -> Result<Talk, String> {
 
 /// A rule, by its number in the judges' list.
 pub(crate) fn rule(text: &str) -> Result<Rule, String> {
-    const ALL: [Rule; 26] = [
+    const ALL: [Rule; 27] = [
         Rule::S1,
         Rule::S2,
         Rule::S3,
@@ -149,6 +149,7 @@ pub(crate) fn rule(text: &str) -> Result<Rule, String> {
         Rule::L2,
         Rule::L4,
         Rule::L5,
+        Rule::L6,
         Rule::U1,
         Rule::U2,
         Rule::U3,

@@ -3,11 +3,13 @@
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use swim_sim::judges::Rule;
-use swim_sim::{Difference, Options, Report, Run, Verdict, check_determinism, swarm};
+
+use swim_sim::{Difference, Options, Percentiles, Report, Run, Verdict, check_determinism, swarm};
 
 use super::quantity::{rule, seeds};
 
@@ -19,7 +21,7 @@ pub(crate) struct Flags {
     /// Go on after a failure, and list all of them
     #[arg(long)]
     keep_going: bool,
-    /// Pass over violations of this rule: S1 to S14, L1, L2, L4, L5, U1 to U6
+    /// Pass over violations of this rule: S1 to S14, L1, L2, L4 to L6, U1 to U6
     #[arg(long, value_name = "RULE", value_parser = rule)]
     ignore: Vec<Rule>,
     /// Run each seed twice and compare, event by event
@@ -59,11 +61,13 @@ pub(crate) fn swarm(flags: &Flags) -> Result<u8, String> {
         ProgressStyle::with_template("{elapsed_precise} {wide_bar} {pos}/{len} seeds, {eta} to go")
             .expect("the template is well formed"),
     );
-    let mut failures = failures_among(flags, &bar);
+    let recovered = Mutex::new(Vec::new());
+    let mut failures = failures_among(flags, &bar, &recovered);
     bar.finish_and_clear();
     failures.sort_by_key(|(seed, _)| *seed);
     let Some((seed, outcome)) = failures.first() else {
         println!("{count} seeds passed: {}..{}", flags.seeds.start, flags.seeds.end);
+        println!("{}", recoveries(recovered.into_inner().expect("nobody panics while holding it")));
         return Ok(0);
     };
     if flags.keep_going {
@@ -78,7 +82,7 @@ pub(crate) fn swarm(flags: &Flags) -> Result<u8, String> {
 
 /// Runs the seeds, begun in order on all cores; so that when one fails, all before it have been or are being run, and
 /// the first failure told is the same on any number of cores.
-fn failures_among(flags: &Flags, bar: &ProgressBar) -> Vec<(u64, Outcome)> {
+fn failures_among(flags: &Flags, bar: &ProgressBar, recovered: &Mutex<Vec<(u64, f64)>>) -> Vec<(u64, Outcome)> {
     let next = AtomicU64::new(flags.seeds.start);
     let failures = Mutex::new(Vec::new());
     let failed = AtomicBool::new(false);
@@ -90,7 +94,11 @@ fn failures_among(flags: &Flags, bar: &ProgressBar) -> Vec<(u64, Outcome)> {
             }
             let outcome = one(seed, flags);
             bar.inc(1);
-            if matches!(&outcome, Outcome::Ran(report) if report.verdict == Verdict::Passed) {
+            if let Outcome::Ran(report) = &outcome
+                && report.verdict == Verdict::Passed
+            {
+                let recovered_s = report.recovered_s.map(|recovered_s| (seed, recovered_s));
+                recovered.lock().expect("nobody panics while holding it").extend(recovered_s);
                 continue;
             }
             failed.store(true, Ordering::Relaxed);
@@ -101,6 +109,16 @@ fn failures_among(flags: &Flags, bar: &ProgressBar) -> Vec<(u64, Outcome)> {
         }
     });
     failures.into_inner().expect("nobody panics while holding it")
+}
+
+/// How long clusters took to be right again once faults had stopped, and which took longest.
+fn recoveries(mut recovered: Vec<(u64, f64)>) -> String {
+    recovered.sort_by(|(one, a), (other, b)| a.total_cmp(b).then(one.cmp(other)));
+    let times = Percentiles::of(recovered.iter().map(|&(_, recovered_s)| Duration::from_secs_f64(recovered_s)));
+    match recovered.last() {
+        Some((seed, _)) => format!("recovered once faults had stopped in {times} (seed {seed})"),
+        None => "none recovered".to_owned(),
+    }
 }
 
 fn one(seed: u64, flags: &Flags) -> Outcome {

@@ -5,13 +5,17 @@
 //! beside it (\[LG\] V): `FP`, burials of members that ran throughout, whoever declares them; `FP−`, those of them declared
 //! by nodes that ran throughout themselves.
 //!
+//! On a network that loses nothing there is no excuse for a false death (L6; published-results 5.2, design 11): the
+//! declarer asked the member once more (protocol 4.5), and the answer, an Ack at least, puts the end off. Unless settings
+//! have the declarer not ask, or one of the two passed over what it heard, or had no room for what it had to send.
+//!
 //! Deaths by hearsay are not counted again. A suspicion that began before the member could be reached is not false,
 //! though it might have been refuted in time.
 
-use swim_proto::{Incarnation, Instant, NodeId};
+use swim_proto::{Incarnation, Instant, Member, NodeId, Path, Transport};
 
 use super::oracle::Oracle;
-use crate::observe::{Condition, Slot, Truth};
+use crate::observe::{Condition, Slot, Truth, View};
 
 /// What was counted of burials.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,6 +77,21 @@ impl Accuracy {
         }
         Some(death)
     }
+}
+
+/// Whether, on a network that loses nothing, a node that declares this member dead must have heard from it in the last
+/// stretch of the suspicion. `streams_full`: streams for which the declarer had no room before the suspicion began.
+pub(super) fn hears(accuser: &dyn View, member: &dyn View, declared: &Member<'_>, streams_full: u64) -> bool {
+    let is_silent = |view: &dyn View| {
+        let drops = view.stats().drops;
+        drops.rate_in_whole > 0 || drops.outbox_full > 0
+    };
+    let room = accuser.stats().drops.streams_full == streams_full && member.stats().drops.streams_full == 0;
+    accuser.config().verify_burial
+        && declared.address == member.local().address
+        && (declared.path == Path::Datagram && accuser.config().transport != Transport::Stream || room)
+        && !is_silent(accuser)
+        && !is_silent(member)
 }
 
 /// Whether the slot's process has been running since then at the latest.

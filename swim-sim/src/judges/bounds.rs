@@ -64,6 +64,8 @@ pub(super) struct Standstill {
     late: Duration,
     /// Until when that is counted, on its clock.
     late_until: Instant,
+    /// The deadline that it showed last, and since when, on its clock.
+    deadline: Option<(Instant, Instant)>,
     /// The part of it that was a stall, each of `stall_min` or more (protocol 10.2), and until when that is counted.
     stalled: Duration,
     stalled_until: Instant,
@@ -79,6 +81,14 @@ impl Standstill {
     /// Of a process that starts now.
     pub(super) fn new(clock: Instant) -> Standstill {
         Standstill { heard: clock, ..Standstill::default() }
+    }
+
+    /// Its deadline as shown after the last input, which came at this time: when it is due. One that lay in the past when
+    /// it was set is due from then on, and nobody is late for it before.
+    pub(super) fn due(&mut self, deadline: Option<Instant>, clock: Instant) -> Option<Instant> {
+        let since = |deadline| self.deadline.filter(|&(shown, _)| shown == deadline).map_or(clock, |(_, since)| since);
+        self.deadline = deadline.map(|deadline| (deadline, since(deadline)));
+        self.deadline.map(|(deadline, since)| deadline.max(since))
     }
 
     /// Whatever came, came at this time and found this deadline.

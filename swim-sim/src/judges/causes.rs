@@ -52,6 +52,8 @@ struct Against {
     tellers: Vec<NodeId>,
     /// Until when this process must remember the member's end, and which.
     grave: Option<Burial>,
+    /// Likewise, of one known by its id alone: its suspicion.
+    suspected: Option<Burial>,
     /// The earliest time at which somebody said that it would be forgotten, on the node's clock.
     forgotten_at: Option<Instant>,
 }
@@ -69,6 +71,8 @@ pub(super) struct Burial {
     pub(super) incarnation: Incarnation,
     /// On the node's clock.
     pub(super) until: Instant,
+    /// Tombstones that had been pushed out by then.
+    pub(super) pushed_out: u64,
 }
 
 /// An accusation in a packet.
@@ -169,21 +173,35 @@ impl Evidence {
     }
 
     /// The member's end is held here from now on, to be remembered until then.
-    pub(super) fn buried(&mut self, id: NodeId, incarnation: Incarnation, until: Instant) {
+    pub(super) fn buried(&mut self, id: NodeId, incarnation: Incarnation, until: Instant, pushed_out: u64) {
         let Some(against) = self.against(id) else { return };
         let until = against.forgotten_at.map_or(until, |at| at.min(until));
         against.grave = match against.grave {
             // What is held already may be forgotten when it was to be.
             Some(grave) if grave.incarnation >= incarnation => Some(Burial { until: grave.until.min(until), ..grave }),
-            Some(_) | None => Some(Burial { incarnation, until }),
+            Some(_) | None => Some(Burial { incarnation, until, pushed_out }),
         };
+    }
+
+    /// The member is suspected here from now on, by its id alone.
+    pub(super) fn suspected(&mut self, id: NodeId, incarnation: Incarnation, until: Instant, pushed_out: u64) {
+        let Some(against) = self.against(id) else { return };
+        let until = against.forgotten_at.map_or(until, |at| at.min(until));
+        if against.suspected.is_none_or(|held| held.incarnation < incarnation) {
+            against.suspected = Some(Burial { incarnation, until, pushed_out });
+        }
+    }
+
+    /// At what it was suspected so, now that it comes into view.
+    pub(super) fn takes_suspected(&mut self, id: NodeId) -> Option<Burial> {
+        self.against.get_mut(&id).filter(|_| !self.full).and_then(|against| against.suspected.take())
     }
 
     /// Somebody says when the member will be forgotten at the latest: the lesser counts.
     pub(super) fn remembered_until(&mut self, id: NodeId, until: Instant) {
         let Some(against) = self.against(id) else { return };
         against.forgotten_at = Some(against.forgotten_at.map_or(until, |at| at.min(until)));
-        if let Some(grave) = &mut against.grave {
+        for grave in [&mut against.grave, &mut against.suspected].into_iter().flatten() {
             grave.until = grave.until.min(until);
         }
     }

@@ -3,7 +3,9 @@
 //! Each member's events must follow the table of protocol 2.11: the first is Joined, Died or Left, only the live are
 //! suspected, only suspects refute, and so on. When the node has settled, what was told must be what is held: which
 //! members there are, their state and profile; for an Alive one its life too (a suspicion at a
-//! greater life is no event of its own).
+//! greater life is no event of its own). Nor do the incarnations shown ever fall, whoever refutes is shown at a greater
+//! one than before, and the last that an input has a node tell of a member is what it then holds. (That whoever comes back
+//! does so at a greater one is S4.)
 //!
 //! The local member's own row is not replayed: no snapshot of it changes by events but by commands.
 
@@ -32,7 +34,12 @@ pub(super) fn replay(told: &mut Option<Told>, event: &Event<'_>) -> Verdict {
         Event::Reaped(change) => ("Reaped", change, told.is_some_and(|old| !old.state.is_live()), None),
         _ => return Ok(()),
     };
-    if !legal {
+    let shown = change.member.incarnation;
+    let rises = match event {
+        Event::Refuted(_) => told.is_none_or(|old| shown > old.incarnation),
+        _ => told.is_none_or(|old| shown >= old.incarnation),
+    };
+    if !legal || !rises {
         return out_of_order(name, change, *told);
     }
     *told = state.map(|state| Told::after(*told, state, &change.member));
@@ -45,9 +52,22 @@ fn is(told: &Option<Told>, state: State) -> bool {
 
 fn out_of_order(name: &str, change: &MemberEvent<'_>, told: Option<Told>) -> Verdict {
     let id = change.member.id;
-    let before = told.map_or("unknown".to_owned(), |old| format!("{} in life {}", old.state, old.life));
+    let before =
+        told.map_or("unknown".to_owned(), |old| format!("{} at {}, in life {}", old.state, old.incarnation, old.life));
     let now = format!("{} at {}", change.member.state, change.member.incarnation);
     fault_about(Rule::S6, id, format!("{name} ({now}, {:?}) was told of member {id}, which was {before}", change.cause))
+}
+
+/// What was last told of a member in an input, against what is held after it.
+pub(super) fn shows(told: Option<Told>, held: Option<&Member<'_>>) -> Verdict {
+    match (told, held) {
+        (Some(told), Some(held)) if told.incarnation != held.incarnation => {
+            let what =
+                format!("member {} was told to be at {} and is at {}", held.id, told.incarnation, held.incarnation);
+            fault_about(Rule::S6, held.id, what)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Compares what was told with what is held, once the node has settled.

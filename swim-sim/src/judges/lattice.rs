@@ -2,10 +2,13 @@
 //!
 //! Precedence has a test of its own in the core, exhaustive and over all orders. On-line three of its consequences are
 //! judged: a record only rises (by incarnation, then `Alive < Suspect < Dead < Left`); after a packet it is at least
-//! as high as every claim of the packet; and its incarnation is one that was heard.
+//! as high as every claim of the packet; and its incarnation is one that was heard. Whoever was not known is after a claim
+//! that it is alive, unless as many claims were passed over for want of room, or as too many for one datagram; and what
+//! was heard against it before it was known counts (protocol 2.9).
 //!
-//! Claims of an exchange are left out of the second: sync has rules of its own (protocol 6.5 to 6.7). So is everything
-//! at a node that left or was superseded.
+//! Of an exchange, what a stream brings that does not break is heard. A Dead tombstone makes its subject a suspect at
+//! least (6.7). Not seen: what whoever opens a stream says of itself, who may be sent away (6.9, 7.6); and everything at a
+//! node that left or was superseded.
 
 use swim_proto::{Incarnation, Member, NodeId, State};
 

@@ -27,10 +27,10 @@ const PERIODS_FIRST: u32 = 40;
 /// all fail with probability `(7/8)^100 < 2·10^−6`, and every node tries.
 const ATTEMPTS: u32 = 100;
 
-/// The longest protocol period: health at its greatest.
+/// The longest protocol period: health at its greatest, and behind all the time (protocol 14.6).
 fn period_max(config: &Config) -> Duration {
     let stretch = if config.lha_probe { 1 + u32::from(config.health_max) } else { 1 };
-    config.probe_interval * stretch
+    config.probe_interval * stretch * if config.adaptive_interval { 4 } else { 1 }
 }
 
 /// The longest that a suspicion of a crashed member can last in a cluster of `n`: Max, and time that stands still
@@ -57,7 +57,12 @@ pub fn completeness_max(config: &Config, n: usize) -> Duration {
 /// Somebody among `n` members probes it within `PERIODS_FIRST` periods, or everybody within L2's bound, whichever is
 /// less; its suspicion lasts as long as it can; then the news spreads, and whom gossip misses learns of it by a sync as
 /// of a suspicion, which again lasts as long as it can.
+///
+/// Where nothing is compared each may have to find out for itself (L2).
 pub fn strong_completeness_max(config: &Config, n: usize) -> Duration {
+    if config.sync_interval.is_zero() {
+        return completeness_max(config, n) + spreading_max(config, n);
+    }
     let first = period_max(config) * (2 * n.max(2) as u32 + 2).min(PERIODS_FIRST);
     first + suspicion_max(config, n) * 2 + spreading_max(config, n)
 }
@@ -76,8 +81,15 @@ pub fn spreading_max(config: &Config, n: usize) -> Duration {
 /// alive is met again by healing: each interval each member tries one of its dead, of whom at least one in a few is
 /// alive and answers, `ATTEMPTS` times. What is wrongly suspected is refuted or, if its owner cannot be told in time,
 /// buried and met again. Then the news spreads.
+///
+/// Where nothing is compared, or nobody met again, it is by their own probes that the buried hear of it: within L2's bound
+/// each probes each. And where there is no room for all, the dead make it once they are no longer told.
 pub fn accuracy_max(config: &Config, n: usize) -> Duration {
-    config.join_retry_max * 4
+    let alone = config.sync_interval.is_zero() || config.heal_interval.is_zero();
+    let room = if n > config.members_max as usize { config.gossip_to_dead } else { Duration::ZERO };
+    let probed = if alone { completeness_max(config, n) } else { Duration::ZERO };
+    room + probed
+        + config.join_retry_max * 4
         + config.heal_interval * ATTEMPTS
         + period_max(config) * PERIODS_FIRST
         + suspicion_max(config, n) * 2
@@ -90,9 +102,61 @@ pub fn convergence_max(config: &Config, n: usize) -> Duration {
     strong_completeness_max(config, n).max(accuracy_max(config, n)) + spreading_max(config, n) + config.leave_timeout
 }
 
-/// Whether these settings promise that whoever was buried alive is met again, and that views become the same.
-pub(super) fn heals(config: &Config) -> bool {
-    !config.heal_interval.is_zero() && !config.sync_interval.is_zero() && config.echo
+/// What the settings of all promise of the end.
+#[derive(Clone, Copy, Debug)]
+struct Promise {
+    /// Whoever was buried alive is met again, or a seed is (protocol 8.1): so all meet whom a seed knows, or a chain of
+    /// members. Otherwise only those do between whom there is a chain of members that hold the next one live.
+    meets: bool,
+    /// Views are compared (6.1), so that whoever was left out by gossip hears all the same.
+    compares: bool,
+    /// The falsely buried hear of it from those whom they probe (5.4).
+    echoes: bool,
+    /// Every table has room for all (11.1). Where some do not, views are partial; a refutation need not reach whoever is
+    /// a stranger to the refuter (1.8), and its news is told by those alone that hold it.
+    has_room: bool,
+    /// The network loses nothing.
+    lossless: bool,
+}
+
+impl Promise {
+    fn of(truth: &dyn Truth, lossless: bool) -> Promise {
+        let all = |holds: &dyn Fn(&Config) -> bool| {
+            let mut views = (0..truth.slots() as u32).filter_map(|slot| truth.view(Slot(slot)));
+            views.all(|view| holds(view.config()))
+        };
+        Promise {
+            meets: all(&|config| !config.heal_interval.is_zero()),
+            compares: all(&|config| !config.sync_interval.is_zero()),
+            echoes: all(&|config| config.echo),
+            has_room: all(&|config| config.members_max as usize >= truth.slots()),
+            lossless,
+        }
+    }
+
+    /// Views become the same: members, incarnations, content.
+    fn is_equality(self) -> bool {
+        self.compares && self.has_room
+    }
+
+    /// Whoever lives is not held dead by this observer. `heard`: it holds the observer live, and so speaks to it.
+    fn is_revival(self, heard: bool) -> bool {
+        match (self.meets, self.compares, self.has_room) {
+            (true, _, true) | (_, true, true) => true,
+            (true, _, false) => heard,
+            (false, _, _) => heard && self.echoes,
+        }
+    }
+
+    /// Nor departed, which it never tries by itself.
+    fn is_return(self, heard: bool) -> bool {
+        self.is_equality() || heard && self.echoes
+    }
+
+    /// Nor is it suspected in the end.
+    fn is_refutation(self, heard: bool) -> bool {
+        self.lossless && (self.has_room || heard)
+    }
 }
 
 /// A member that an able node holds live, against L2.
@@ -152,10 +216,16 @@ struct Expected<'a> {
 /// The first thing that a converged cluster would not show.
 pub(super) fn lacking(now: Instant, oracle: &Oracle, truth: &dyn Truth, lossless: bool) -> Option<Violation> {
     let members = expected(truth);
-    let parts = if members.iter().any(|member| truth.is_seed(member.slot)) { vec![members] } else { parts(&members) };
+    let promise = Promise::of(truth, lossless);
+    let seeded = members.iter().any(|member| truth.is_seed(member.slot));
+    let parts = match (promise.meets, seeded) {
+        (true, true) => vec![members],
+        (true, false) => parts(&members, &|state| state != State::Left),
+        (false, _) => parts(&members, &State::is_live),
+    };
     let found = parts.iter().find_map(|part| {
         part.iter()
-            .find_map(|observer| amiss(observer, part, oracle, truth, lossless).map(|fault| (observer.slot, fault)))
+            .find_map(|observer| amiss(observer, part, (oracle, truth), promise).map(|fault| (observer.slot, fault)))
     });
     let (slot, fault) = found?;
     let mut slots = vec![slot];
@@ -173,9 +243,9 @@ fn expected(truth: &dyn Truth) -> Vec<Expected<'_>> {
         .collect()
 }
 
-/// Who can find whom, once no seed runs any more: those between whom there is a chain of members that know the next
-/// one's present address. Nobody finds a member that moved, or was forgotten, while no seed is there to ask.
-fn parts<'a>(members: &[Expected<'a>]) -> Vec<Vec<Expected<'a>>> {
+/// Who can find whom, where no seed is asked any more: those between whom there is a chain of members that know the next
+/// one's present address, and hold it in such a state. Nobody else finds a member that moved, or was forgotten.
+fn parts<'a>(members: &[Expected<'a>], such: &dyn Fn(State) -> bool) -> Vec<Vec<Expected<'a>>> {
     let mut rest: Vec<Expected<'a>> = members.to_vec();
     let mut parts = Vec::new();
     while let Some(first) = rest.pop() {
@@ -183,7 +253,7 @@ fn parts<'a>(members: &[Expected<'a>]) -> Vec<Vec<Expected<'a>>> {
         let mut looked_at = 0;
         while looked_at < part.len() {
             let from = part[looked_at];
-            let (near, far) = rest.into_iter().partition(|to| knows(&from, to) || knows(to, &from));
+            let (near, far) = rest.into_iter().partition(|to| knows(&from, to, such) || knows(to, &from, such));
             part.extend::<Vec<Expected<'a>>>(near);
             rest = far;
             looked_at += 1;
@@ -193,56 +263,65 @@ fn parts<'a>(members: &[Expected<'a>]) -> Vec<Vec<Expected<'a>>> {
     parts
 }
 
-fn knows(one: &Expected<'_>, other: &Expected<'_>) -> bool {
+fn knows(one: &Expected<'_>, other: &Expected<'_>, such: &dyn Fn(State) -> bool) -> bool {
     let held = one.view.member(other.local.id);
-    held.is_some_and(|held| held.address == other.local.address && held.state != State::Left)
+    held.is_some_and(|held| held.address == other.local.address && such(held.state))
 }
 
 /// What one observer's view lacks. The number it holds and the digest spare looking at each member most of the time.
 fn amiss(
     observer: &Expected<'_>,
     members: &[Expected<'_>],
-    oracle: &Oracle,
-    truth: &dyn Truth,
-    lossless: bool,
+    (oracle, truth): (&Oracle, &dyn Truth),
+    promise: Promise,
 ) -> Option<Fault> {
     let view = observer.view;
     let agreed = members.first().is_some_and(|first| first.view.digest() == view.digest());
-    if view.live() == members.len() && agreed && observer.slot != members[0].slot {
+    let full = view.live() == members.len();
+    if promise.is_equality() && full && agreed && observer.slot != members[0].slot {
         // The first observer's view was looked at member by member; an equal digest is an equal view.
-        if lossless && view.stats().suspected > 0 {
-            return members.iter().find_map(|member| held_wrongly(view, member, lossless));
+        if promise.lossless && view.stats().suspected > 0 {
+            return members.iter().find_map(|member| held_wrongly(observer, member, promise));
         }
         return None;
     }
-    if let Some(fault) = members.iter().find_map(|member| held_wrongly(view, member, lossless)) {
+    if let Some(fault) = members.iter().find_map(|member| held_wrongly(observer, member, promise)) {
         return Some(fault);
     }
-    if view.live() == members.len() {
-        return None;
+    let fault = |what| Some(Fault { rule: Rule::L5, about: None, what });
+    match (superfluous(view, members, oracle, truth), promise.is_equality()) {
+        (None, true) if !full => {
+            fault(format!("says that it holds {} live members, of {} that there are", view.live(), members.len()))
+        }
+        (None, true) if promise.lossless && !agreed => {
+            fault("has another digest than others, of the same members".to_owned())
+        }
+        (found, _) => found,
     }
-    superfluous(view, members, oracle, truth)
 }
 
-fn held_wrongly(view: &dyn View, member: &Expected<'_>, lossless: bool) -> Option<Fault> {
-    let id = member.local.id;
+fn held_wrongly(observer: &Expected<'_>, member: &Expected<'_>, promise: Promise) -> Option<Fault> {
+    let (view, id) = (observer.view, member.local.id);
     let fault = |rule, what| Some(Fault { rule, about: Some(id), what });
+    let heard = || knows(member, observer, &State::is_live);
     let Some(held) = view.member(id) else {
-        return fault(Rule::L5, format!("does not know member {id}, which is live"));
+        // Among the living alone there may be no room for one more (protocol 11.1).
+        let has_room = view.live() < view.config().members_max as usize;
+        let missed = promise.compares && has_room;
+        return if missed { fault(Rule::L5, format!("does not know member {id}, which is live")) } else { None };
     };
-    match held.state {
-        State::Dead | State::Left => {
-            return fault(
-                Rule::L4,
-                format!("holds member {id} {} at {}, though it is live", held.state, held.incarnation),
-            );
-        }
-        State::Suspect if lossless => {
-            return fault(Rule::L4, format!("suspects member {id} at {}, though it is live", held.incarnation));
-        }
-        State::Suspect | State::Alive => {}
+    let wrong = match held.state {
+        State::Dead => promise.is_revival(heard()),
+        State::Left => promise.is_return(heard()),
+        State::Suspect => promise.is_refutation(heard()),
+        State::Alive => false,
+    };
+    if wrong {
+        let what = format!("holds member {id} {} at {}, though it is live", held.state, held.incarnation);
+        return fault(Rule::L4, what);
     }
-    if profile_of(&held) != member.profile || held.incarnation.life != member.local.incarnation.life {
+    let differs = profile_of(&held) != member.profile || held.incarnation.life != member.local.incarnation.life;
+    if promise.is_equality() && differs {
         return fault(Rule::L5, format!("holds member {id} as it was and not as it is: {held:?}"));
     }
     None
@@ -263,8 +342,5 @@ fn superfluous(view: &dyn View, members: &[Expected<'_>], oracle: &Oracle, truth
         };
         found = Some(Fault { rule, about: Some(id), what });
     });
-    found.or_else(|| {
-        let what = format!("says that it holds {} live members, of {} that there are", view.live(), members.len());
-        Some(Fault { rule: Rule::L5, about: None, what })
-    })
+    found
 }

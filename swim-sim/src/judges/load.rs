@@ -11,14 +11,20 @@
 //! to tell (protocol 5.6).
 //!
 //! **S9.** What a node sends of its own accord in a protocol period is bounded by its settings, by how many suspects it
-//! verifies and by what an exchange told it, and not by the cluster's size; what it sends on taking a datagram, by that
-//! datagram's messages, and what of it answers none of them counts as of its own accord; nacks by the ping-reqs it took.
+//! verifies and by what an exchange told it, and not by the cluster's size: so many datagrams with pings, with ping-reqs,
+//! with questions, and with nothing but news, each by the rules that have it send them ([`Due`]). What it sends on taking a
+//! datagram is bounded by that datagram's messages, and what of it answers none of them counts as of its own accord. A
+//! packet that is written to a carrier was sent of its own accord in some period before, no longer ago than it may have
+//! waited. Nacks are bounded by the ping-reqs it took.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use swim_proto::wire::{Message, Messages};
 use swim_proto::{Config, Instant, NodeId, Transport};
 
 use super::Rule;
+use super::bounds::suspicion_min;
 use super::fault::{Verdict, fault, fault_about};
 use super::maps::NumberMap;
 
@@ -28,8 +34,63 @@ const COUNTED_MAX: usize = 1 << 17;
 /// Datagrams that may answer a datagram whatever it says: a claim (protocol 1.10), and one that nobody can explain.
 const ANSWERS: u64 = 2;
 
-/// Datagrams of a period that no formula explains: a first contact, the end of a leave.
-const SPARE: u64 = 6;
+/// Echoes, and pings about what exchanges told, in one `T'` (protocol 5.4).
+const ECHOES: u64 = 32;
+
+/// What a datagram that is sent of one's own accord is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It pings somebody.
+    Ping,
+    /// It asks a helper to.
+    PingReq,
+    /// It asks what somebody holds.
+    Ask,
+    /// It tells news, and nothing else.
+    News,
+}
+
+impl Purpose {
+    /// Of a datagram with these messages.
+    pub(super) fn of(messages: Messages<'_>) -> Purpose {
+        let purpose = |message: Message<'_>| match message {
+            Message::Ping(_) => Some(Purpose::Ping),
+            Message::PingReq(_) => Some(Purpose::PingReq),
+            Message::Ask(_) => Some(Purpose::Ask),
+            _ => None,
+        };
+        { messages }.find_map(purpose).unwrap_or(Purpose::News)
+    }
+}
+
+/// Datagrams by what they are for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    pings: u64,
+    ping_reqs: u64,
+    asks: u64,
+    news: u64,
+}
+
+impl Counts {
+    fn add(&mut self, purpose: Purpose) {
+        *match purpose {
+            Purpose::Ping => &mut self.pings,
+            Purpose::PingReq => &mut self.ping_reqs,
+            Purpose::Ask => &mut self.asks,
+            Purpose::News => &mut self.news,
+        } += 1;
+    }
+
+    fn all(self) -> u64 {
+        self.pings + self.ping_reqs + self.asks + self.news
+    }
+
+    /// Whether none of these is more than there.
+    fn is_within(self, most: Counts) -> bool {
+        self.pings <= most.pings && self.ping_reqs <= most.ping_reqs && self.asks <= most.asks && self.news <= most.news
+    }
+}
 
 /// Counts of one process.
 #[derive(Debug, Default)]
@@ -39,8 +100,8 @@ pub(super) struct Load {
     before: Window,
     nacks: u64,
     ping_reqs: u64,
-    /// What it might have sent of its own accord so far and did not.
-    unspent: u64,
+    /// What it might have sent of its own accord and did not: when, and how much, as long as it may wait for a carrier.
+    unspent: VecDeque<(Instant, u64)>,
 }
 
 /// One claim's sends.
@@ -55,8 +116,9 @@ struct Sent {
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     start: Instant,
-    /// Datagrams that the node sent of its own accord.
-    initiated: u64,
+    /// Datagrams that the node sent of its own accord, and those beyond what answers one, whatever they are for.
+    initiated: Counts,
+    beyond: u64,
     /// Packets that it wrote to carriers of its own accord. They may have waited there for long.
     carried: u64,
     /// Members that an exchange named, each of which may be asked.
@@ -105,8 +167,8 @@ impl Load {
     }
 
     /// A datagram was sent of the node's own accord; nacks are counted by [`Load::nack`] instead.
-    pub(super) fn initiated(&mut self) {
-        self.window.initiated += 1;
+    pub(super) fn initiated(&mut self, purpose: Purpose) {
+        self.window.initiated.add(purpose);
     }
 
     /// A packet was written to a carrier of the node's own accord.
@@ -117,7 +179,7 @@ impl Load {
     /// So many datagrams were sent on taking one with so many messages that want an answer. One more may be a claim
     /// (protocol 1.10); what goes beyond it is the node's own accord.
     pub(super) fn beyond_answers(&mut self, asks: u64, datagrams: u64) {
-        self.window.initiated += datagrams.saturating_sub(asks + 1);
+        self.window.beyond += datagrams.saturating_sub(asks + 1);
     }
 
     /// A nack was sent (S9).
@@ -173,22 +235,42 @@ impl Load {
             return Ok(());
         }
         let window = self.window;
-        let exchanged = window.exchanged + self.before.exchanged;
-        let asked = (window.joins + self.before.joins) * 3 * (1 + u64::from(config.indirect_probes));
-        let bound =
-            initiated_max(config, elapsed, window.suspicions, exchanged, window.leaving.then_some(live_max)) + asked;
+        let due = Due {
+            config,
+            elapsed,
+            suspicions: window.suspicions,
+            exchanged: window.exchanged + self.before.exchanged,
+            names: window.joins + self.before.joins,
+            live: live_max,
+        };
+        let (most, sent) = (due.counts(window.leaving), window.initiated);
         self.before = window;
         self.window = Window { start: clock, suspicions: suspects, leaving, ..Window::default() };
-        self.unspent += bound.saturating_sub(window.initiated);
-        if window.initiated <= bound && window.carried <= self.unspent {
-            self.unspent -= window.carried;
+        let spent = sent.all() + window.beyond;
+        let is_carried = self.is_carried(clock, config, window.carried, most.all().saturating_sub(spent));
+        if sent.is_within(most) && spent <= most.all() && is_carried {
             return Ok(());
         }
         let what = format!(
-            "sent {} datagrams and {} packets by carrier of its own accord in {elapsed:?}; {bound} are explained ({} suspects, {exchanged} members exchanged)",
-            window.initiated, window.carried, window.suspicions
+            "sent {sent:?}, {} datagrams beyond answers and {} packets by carrier of its own accord in {elapsed:?}; {most:?} \
+             are explained ({} suspicions, {} members exchanged)",
+            window.beyond, window.carried, window.suspicions, due.exchanged
         );
         fault(Rule::S9, what)
+    }
+
+    /// Whether so many packets that were written to carriers were left over in the periods in which they may have been
+    /// decided upon: what waits for a carrier that does not open or does not take it is lost after `stream_timeout`
+    /// (protocol 13.2), and once that of opening has passed there is that of writing.
+    fn is_carried(&mut self, clock: Instant, config: &Config, mut carried: u64, left: u64) -> bool {
+        let oldest = config.stream_timeout * 2 + config.probe_interval;
+        self.unspent.retain(|&(at, _)| clock.saturating_since(at) <= oldest);
+        self.unspent.push_back((clock, left));
+        for (_, left) in &mut self.unspent {
+            let from = carried.min(*left);
+            (*left, carried) = (*left - from, carried - from);
+        }
+        carried == 0
     }
 
     /// Rumors are counted anew: a member was forgotten, or this one asks to be let in or came back.
@@ -212,19 +294,60 @@ pub(super) fn rumor_limit(config: &Config, live: usize) -> u32 {
     if config.reach_all { (mult * digits).max(others) } else { mult * digits }
 }
 
-/// Most datagrams that a node sends of its own accord in so long a time: for each probe a ping and `k` ping-reqs; each
-/// gossip tick its fanout, and as many to the dead; for each suspect two rounds of a ping and `k` questions; a ping
-/// for each member that an exchange named; one heal attempt per interval; a departure's rumor.
-fn initiated_max(config: &Config, elapsed: Duration, suspects: u64, exchanged: u64, leaving: Option<usize>) -> u64 {
-    let times = |every: Duration| {
-        if every.is_zero() { 0 } else { (elapsed.as_nanos() / every.as_nanos()) as u64 + 2 }
-    };
-    let k = u64::from(config.indirect_probes);
-    // A member that is reached by carrier is tried by datagram besides, and once more at the time-out.
-    let tried = if config.transport == Transport::Hybrid { 2 } else { 0 };
-    let probing = times(config.probe_interval) * (1 + k + tried);
-    let gossip = times(config.gossip_interval) * 2 * u64::from(config.gossip_fanout);
-    let verifying = suspects * 2 * (1 + k) * times(config.probe_interval);
-    let leave = leaving.map_or(0, |live| 2 * u64::from(rumor_limit(config, live)));
-    probing + gossip + verifying + exchanged + times(config.heal_interval) + leave + SPARE
+/// What the rules have a node send of its own accord in so long a time.
+#[derive(Clone, Copy, Debug)]
+struct Due<'a> {
+    config: &'a Config,
+    elapsed: Duration,
+    /// Suspicions that ran or began.
+    suspicions: u64,
+    /// Members that exchanges named.
+    exchanged: u64,
+    /// Names whose holders may be asked.
+    names: u64,
+    live: usize,
+}
+
+impl Due<'_> {
+    /// How often something may happen that happens at most so often.
+    fn times(&self, every: Duration) -> u64 {
+        if every.is_zero() { 0 } else { (self.elapsed.as_nanos() / every.as_nanos()) as u64 + 1 }
+    }
+
+    /// Probes begun: one in each period, and one at once for whoever's suspicion was just heard of (protocol 3.1, 4.10).
+    fn probes(&self) -> u64 {
+        let solicited = if self.config.solicited_confirmations > 0 { self.suspicions } else { 0 };
+        self.times(self.config.probe_interval) + solicited
+    }
+
+    /// Rounds of verification: two for each suspicion, and two more for each Min by which its end was put off (4.5).
+    fn verifying(&self) -> u64 {
+        let min = suspicion_min(self.config, self.live.min(10));
+        if self.config.verify_burial { self.suspicions * 2 * self.times(min) } else { 0 }
+    }
+
+    fn counts(&self, leaving: bool) -> Counts {
+        let config = self.config;
+        let (probes, verifying, k) = (self.probes(), self.verifying(), u64::from(config.indirect_probes));
+        // When others are asked the target may be pinged once more (3.5), for a probe that began before as well. One that
+        // is reached by carrier is tried by datagram besides, and once more at the time-out (13.3).
+        let tried = u64::from(config.transport == Transport::Hybrid);
+        let again = u64::from(config.retry_probe) + tried;
+        let probing = probes * (1 + tried) + (probes + 1) * again;
+        // Echoes and pings that tell of an obituary, whatever for, are limited together (5.4).
+        let limited = ECHOES * (self.times(config.probe_interval) + 1);
+        let heal = self.times(config.heal_interval.mul_f64(0.875));
+        // Whoever is asked whether it has a name is asked three times, by way of helpers too (7.5, 7.6).
+        let names = self.names * 3;
+        // To so many each interval, and to one of the dead (5.1, 5.3).
+        let news = self.times(config.gossip_interval) * (u64::from(config.gossip_fanout) + 1);
+        // A leaver's Left goes on its way at once, and with the end of it (9.1).
+        let leave = if leaving { u64::from(rumor_limit(config, self.live)) } else { 0 };
+        Counts {
+            pings: probing + verifying * (1 + tried) + self.exchanged.min(limited) + heal + names,
+            ping_reqs: (probes + 1 + names) * k,
+            asks: verifying * k,
+            news: news + leave,
+        }
+    }
 }

@@ -40,6 +40,8 @@ pub(super) struct Told {
     pub(super) state: State,
     /// The life in which it was last told to be alive; a suspicion or a death may be of the next.
     pub(super) life: u64,
+    /// The incarnation that was last shown.
+    pub(super) incarnation: Incarnation,
     /// See [`profile_of`].
     pub(super) profile: u64,
 }
@@ -55,7 +57,7 @@ impl Told {
             State::Alive => member.incarnation.life,
             State::Suspect | State::Dead | State::Left => before.map_or(0, |before| before.life),
         };
-        Told { state, life, profile: profile_of(member) }
+        Told { state, life, incarnation: member.incarnation, profile: profile_of(member) }
     }
 }
 

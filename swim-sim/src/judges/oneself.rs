@@ -112,6 +112,12 @@ impl Course {
         }
     }
 
+    /// All of the input was passed over.
+    pub(super) fn hears_nothing(&mut self) {
+        self.steps.clear();
+        (self.answered, self.may) = (None, None);
+    }
+
     fn accused(&mut self, incarnation: Incarnation) {
         let own = self.reached();
         match &mut self.rival {

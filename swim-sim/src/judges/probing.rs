@@ -23,6 +23,9 @@ const SLACK: Duration = Duration::from_millis(5);
 /// Readings kept. Past it the older half is forgotten, and with it what it would have shown.
 const READINGS_MAX: usize = 1 << 14;
 
+/// By how much a period is longer at most for being behind.
+const FACTOR_MAX: u32 = 4;
+
 /// How a process probes.
 #[derive(Debug)]
 pub(super) struct Probing {
@@ -34,6 +37,9 @@ pub(super) struct Probing {
     late: Duration,
     /// The longest that this period may last.
     period: Duration,
+    /// By how much it may be longer for having been behind (protocol 14.6), and until when it was, on the node's clock.
+    factor: u32,
+    behind_until: Instant,
     /// Members that began to live here.
     came: u64,
     /// Readings of it, by simulated time.
@@ -56,7 +62,8 @@ fn period(config: &Config, health: u8) -> Duration {
 impl Probing {
     pub(super) fn new(clock: Instant, config: &Config) -> Probing {
         let period = period(config, config.health_max);
-        Probing { begun: 0, since: clock, late: Duration::ZERO, period, came: 0, readings: Vec::new() }
+        let (late, behind_until) = (Duration::ZERO, Instant::ZERO);
+        Probing { begun: 0, since: clock, late, period, factor: 1, behind_until, came: 0, readings: Vec::new() }
     }
 
     /// A member began to live here.
@@ -78,13 +85,23 @@ impl Probing {
         self.readings.push((now, self.reading(view)));
     }
 
-    /// The node has settled, having been late for so long in all.
-    pub(super) fn settled(&mut self, clock: Instant, late: Duration, view: &dyn View) -> Verdict {
+    /// The node has settled, having been late for so long in all. `behind`: so late just now, or told that datagrams were
+    /// lost.
+    pub(super) fn settled(
+        &mut self,
+        clock: Instant,
+        late: Duration,
+        behind: (Duration, bool),
+        view: &dyn View,
+    ) -> Verdict {
         let (config, begun) = (view.config(), view.stats().probes);
         let nobody = !takes_part(view.status()) || view.live() < 2;
+        self.fall_behind(clock, behind, config);
         if nobody || begun != self.begun {
             let health = if nobody { config.health_max } else { view.health() };
-            (self.begun, self.since, self.late, self.period) = (begun, clock, late, period(config, health));
+            self.stretch(begun, nobody, config);
+            (self.begun, self.since, self.late, self.period) =
+                (begun, clock, late, period(config, health) * self.factor);
             return Ok(());
         }
         let waited = clock.saturating_since(self.since).saturating_sub(late.saturating_sub(self.late));
@@ -92,6 +109,26 @@ impl Probing {
             return Ok(());
         }
         fault(Rule::L2, format!("has begun no probe for {waited:?}; a period lasts {:?} at most", self.period))
+    }
+
+    /// Whoever is late by half a stall, or has lost something, is behind for one `T'` (protocol 14.2).
+    fn fall_behind(&mut self, clock: Instant, (late, lost): (Duration, bool), config: &Config) {
+        if !config.stall_min.is_zero() && (lost || late >= config.stall_min / 2) {
+            self.behind_until = clock + config.probe_interval;
+        }
+    }
+
+    /// Periods have ended, all but the last of them just now.
+    fn stretch(&mut self, begun: u64, nobody: bool, config: &Config) {
+        if !config.adaptive_interval {
+            return;
+        }
+        let ended = begun.saturating_sub(self.begun);
+        self.factor = match self.behind_until >= self.since {
+            _ if nobody => FACTOR_MAX,
+            true => (self.factor + ended as u32).min(FACTOR_MAX),
+            false => (self.factor - 1).max(1),
+        };
     }
 
     /// A member held in this state, all of whose processes have been down since then: whether it should be suspected by

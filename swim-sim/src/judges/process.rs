@@ -5,6 +5,7 @@
 
 mod carriers;
 mod changes;
+mod claims;
 mod records;
 mod speech;
 
@@ -15,8 +16,8 @@ use std::time::Duration;
 
 use swim_proto::wire::{Alive, Dead, FrameReader, Grave, Message, Tombstone, decode};
 use swim_proto::{
-    Cause, ClusterHash, Event, Incarnation, Instant, Member, MemberEvent, NodeId, Path, State, Status, StreamId,
-    Transport,
+    Cause, ClusterHash, Config, Drops, Event, Incarnation, Instant, Member, MemberEvent, NodeId, Path, State, Status,
+    StreamId, Transport,
 };
 
 use super::Rule;
@@ -30,6 +31,7 @@ use super::mirror::{self, Held, Mirror, Told};
 use super::oneself::Course;
 use super::oracle::{Oracle, subject};
 use super::probing::Probing;
+use super::rates::{Hearing, Rates};
 use super::{events, incarnation, oneself, wire};
 use crate::observe::{Command, Input, View};
 use carriers::Carriers;
@@ -65,6 +67,7 @@ pub(super) struct Process {
     cases: IdMap<Case>,
     pub(super) evidence: Evidence,
     load: Load,
+    rates: Rates,
     standstill: Standstill,
     pub(super) probing: Probing,
     /// The most live members it ever held.
@@ -96,16 +99,24 @@ struct Turn {
     timed: bool,
     /// What it makes of the node itself.
     course: Course,
-    /// The deadline and the number of live members before it.
+    /// What was due before it, and how many members were live.
     deadline: Option<Instant>,
     live: usize,
-    /// Probes and questions that had failed before it.
+    /// Probes and questions that had failed before it, and what had been dropped.
     failed: u64,
+    drops: Drops,
+    /// Whether its bytes could be read.
+    is_read: bool,
+    /// Whether it is word that datagrams were lost.
+    is_loss: bool,
     /// Members that became live in it so far, and that ceased to be.
     came: usize,
     gone: usize,
-    /// Claims of a datagram.
+    /// Claims of a datagram, and those of an exchange, by its stream.
     claims: Vec<Claim>,
+    exchanged: Vec<(StreamId, Claim)>,
+    /// The stream of which a step of an exchange is being heard.
+    exchange: Option<StreamId>,
     /// Members that it names in any way.
     named: Vec<NodeId>,
     accusations: Vec<Accusation>,
@@ -118,6 +129,8 @@ struct Turn {
     /// Datagrams sent in answer, whether one of them was a claim alone, and bytes sent to addresses that are nobody's.
     answers: u64,
     answered: bool,
+    /// Whether the datagram being sent tells news of others.
+    tells: bool,
     to_strangers: usize,
 }
 
@@ -159,6 +172,7 @@ impl Process {
             cases: IdMap::default(),
             evidence: Evidence::default(),
             load: Load::new(clock),
+            rates: Rates::new(view.config(), clock),
             standstill: Standstill::new(clock),
             probing: Probing::new(clock, view.config()),
             live_max: view.live(),
@@ -198,6 +212,7 @@ impl Process {
     /// An input is about to be given.
     pub(super) fn input(&mut self, at: Moment<'_>, input: Input<'_>) {
         self.turn.begin(at.view);
+        self.turn.deadline = self.standstill.due(at.view.deadline(), at.clock);
         match input {
             // A node that takes none takes none in.
             Input::Datagram { .. } if at.view.config().transport == Transport::Stream => {}
@@ -205,7 +220,10 @@ impl Process {
                 self.turn.kind = Kind::Datagram;
                 self.turn.from = Some(from);
                 self.turn.bytes = bytes.len();
-                if let Ok(messages) = decode(bytes, self.cluster, DATAGRAM_MAX) {
+                if let Ok(messages) = decode(bytes, self.cluster, DATAGRAM_MAX)
+                    && speaks_its_version(bytes, at.view.config())
+                {
+                    self.turn.is_read = true;
                     messages.for_each(|message| self.hear(at, &message));
                 }
             }
@@ -215,7 +233,10 @@ impl Process {
             }
             Input::StreamMoved | Input::Resolved => self.turn.kind = Kind::Stream,
             Input::Timeout => self.turn.kind = Kind::Timeout,
-            Input::Lost => self.turn.kind = Kind::Command,
+            Input::Lost => {
+                self.turn.kind = Kind::Command;
+                self.turn.is_loss = true;
+            }
             Input::Command(command) => {
                 self.turn.kind = Kind::Command;
                 let status = at.view.status();
@@ -240,15 +261,19 @@ impl Process {
         // A broken stream stays broken: what follows is not acted upon.
         while let Ok(Some(packet)) = reader.next() {
             let Ok(messages) = decode(packet, self.cluster, FRAME_MAX) else { break };
+            if !speaks_its_version(packet, at.view.config()) {
+                break;
+            }
             self.turn.peer = self.carriers.peer(stream);
             if self.turn.peer.is_some() {
                 self.turn.carried = true;
                 self.turn.bytes += packet.len();
             }
             self.carriers.accepted(stream, messages.clone());
+            self.turn.exchange = claims::is_step(messages.clone()).then_some(stream);
             messages.for_each(|message| self.hear(at, &message));
         }
-        self.turn.peer = None;
+        (self.turn.peer, self.turn.exchange) = (None, None);
         self.reading.insert(stream, reader);
     }
 
@@ -289,10 +314,10 @@ impl Process {
                 mirror.heard = mirror.heard.max(incarnation);
             }
         }
-        if let Some(state) = gossiped(message)
-            && (self.turn.kind == Kind::Datagram || self.turn.peer.is_some())
-        {
-            self.turn.claims.push(Claim { id, incarnation, state });
+        if self.turn.kind == Kind::Datagram || self.turn.peer.is_some() {
+            self.turn.claims.extend(gossiped(message).map(|state| Claim { id, incarnation, state }));
+        } else if let (Some(stream), Some(state)) = (self.turn.exchange, claims::exchanged(message)) {
+            self.turn.exchanged.push((stream, Claim { id, incarnation, state }));
         }
     }
 
@@ -313,6 +338,8 @@ impl Process {
     pub(super) fn stream_closed(&mut self, at: Moment<'_>, stream: StreamId) {
         self.reading.remove(&stream);
         self.writing.remove(&stream);
+        // It may have broken at any message: what the rest says need not have been heard.
+        self.turn.exchanged.retain(|&(of, _)| of != stream);
         let Some(to) = self.carriers.closed((at.clock, self.standstill.ended()), stream) else { return };
         let turn = self.probing.turn(at.view);
         for id in at.oracle.ids_at(to) {
@@ -325,7 +352,7 @@ impl Process {
     /// All that followed from the input has been done.
     pub(super) fn settled(&mut self, at: Moment<'_>) -> Verdict {
         let config = at.view.config();
-        self.keep_time(at);
+        self.keep_time(at)?;
         let (status, local) = (at.view.status(), at.view.local());
         oneself::held(status, &local, self.own)?;
         oneself::departure(self.told_to_leave, status)?;
@@ -333,6 +360,10 @@ impl Process {
             let breaks = matches!(self.turn.kind, Kind::Stream | Kind::Command);
             let waited = self.turn.kind == Kind::Timeout;
             self.turn.course.judge(local.incarnation, status, breaks, waited)?;
+        }
+        if local.incarnation > self.own && self.turn.kind != Kind::Start && !at.view.changed().contains(&self.id) {
+            let what = format!("changed() did not name the node itself, which is at {} now", local.incarnation);
+            return fault_about(Rule::Contract, self.id, what);
         }
         self.own = self.own.max(local.incarnation);
         bounds::health(at.view.health(), config)?;
@@ -347,13 +378,12 @@ impl Process {
         for &id in at.view.changed() {
             self.judge_record(at, id)?;
         }
-        for index in 0..self.turn.told.len() {
-            self.judge_record(at, self.turn.told[index])?;
-        }
+        self.judge_told(at)?;
         self.judge_claims(at, status)?;
         self.judge_spoken()?;
         self.judge_answers(at)?;
-        self.probing.settled(at.clock, self.standstill.all_late(), at.view)?;
+        let late = self.turn.deadline.map_or(Duration::ZERO, |deadline| at.clock.saturating_since(deadline));
+        self.probing.settled(at.clock, self.standstill.all_late(), (late, self.turn.is_loss), at.view)?;
         let leaving = matches!(status, Status::Leaving | Status::Left);
         self.load.settled(at.clock, config, self.cases.len() as u64, self.live_max, leaving)
     }
@@ -379,10 +409,16 @@ impl Process {
         }
     }
 
-    /// Counts lateness and silence, once per input.
-    fn keep_time(&mut self, at: Moment<'_>) {
+    /// Counts lateness and silence, once per input, and what a datagram weighs.
+    fn keep_time(&mut self, at: Moment<'_>) -> Verdict {
         if std::mem::replace(&mut self.turn.timed, true) {
-            return;
+            return Ok(());
+        }
+        self.weigh(at)?;
+        if at.view.stats().drops.tombstones_full > self.turn.drops.tombstones_full {
+            // Whoever was pushed out is met anew, though it was known by its id alone.
+            self.load.forgotten();
+            self.evidence.begins_anew();
         }
         if let Some(deadline) = self.turn.deadline {
             self.standstill.late(deadline, at.clock, at.view.config().stall_min);
@@ -391,6 +427,30 @@ impl Process {
         if matches!(self.turn.kind, Kind::Datagram | Kind::Stream) && self.turn.messages > 0 {
             self.standstill.heard(at.clock, at.view.config());
         }
+        Ok(())
+    }
+
+    /// What was passed over of a datagram was not heard (protocol 14.7).
+    fn weigh(&mut self, at: Moment<'_>) -> Verdict {
+        let config = at.view.config();
+        if self.turn.kind != Kind::Datagram || config.rate_in == 0 {
+            return Ok(());
+        }
+        let (before, after) = (self.turn.drops, at.view.stats().drops);
+        let over = (after.rate_in - before.rate_in, after.rate_in_whole - before.rate_in_whole);
+        match self.rates.took((at.clock, config), self.turn.bytes, self.turn.is_read, over)? {
+            Hearing::Whole => {}
+            Hearing::Due => {
+                let own = self.id;
+                self.turn.claims.retain(|claim| claim.id == own);
+            }
+            Hearing::Nothing => {
+                self.turn.claims.clear();
+                self.turn.messages = 0;
+                self.turn.course.hears_nothing();
+            }
+        }
+        Ok(())
     }
 
     fn judge_answers(&mut self, at: Moment<'_>) -> Verdict {
@@ -426,9 +486,19 @@ impl Turn {
     }
 
     fn begin(&mut self, view: &dyn View) {
-        let Turn { course, mut claims, mut named, mut accusations, mut targets, mut spoken, mut told, .. } =
-            std::mem::take(self);
+        let Turn {
+            course,
+            mut claims,
+            mut exchanged,
+            mut named,
+            mut accusations,
+            mut targets,
+            mut spoken,
+            mut told,
+            ..
+        } = std::mem::take(self);
         claims.clear();
+        exchanged.clear();
         named.clear();
         accusations.clear();
         targets.clear();
@@ -436,10 +506,11 @@ impl Turn {
         told.clear();
         *self = Turn {
             course: course.begin(view.local().incarnation, view.status()),
-            deadline: view.deadline(),
             live: view.live(),
             failed: failures(view),
+            drops: view.stats().drops,
             claims,
+            exchanged,
             named,
             accusations,
             targets,
@@ -448,6 +519,11 @@ impl Turn {
             ..Turn::default()
         };
     }
+}
+
+/// Whether the packet is in a version that the node speaks (protocol 15.1).
+fn speaks_its_version(packet: &[u8], config: &Config) -> bool {
+    packet.get(1).is_some_and(|&version| config.versions.contain(version))
 }
 
 /// The state that a claim of gossip says.

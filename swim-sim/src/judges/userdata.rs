@@ -19,6 +19,8 @@
 //! [`Stats::rumors`](swim_proto::Stats) says so after each input; broadcasts, as long as there is one that this process was told and never
 //! told on (with `count_heard` that is no sign: others may have told it often enough).
 
+mod carried;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -28,6 +30,7 @@ use swim_proto::{ClusterHash, Event, Instant, NodeId, Path, Status};
 use super::load::rumor_limit;
 use super::{Rule, Violation};
 use crate::observe::{Command, Condition, Input, Observation, Said, Slot, Truth, View};
+use carried::Carried;
 
 /// Clusters of at most so many slots are asked whether broadcasts reach all.
 const REACHED_SLOTS_MAX: usize = 64;
@@ -58,6 +61,7 @@ pub(super) struct UserData {
 
 #[derive(Debug, Default)]
 struct Process {
+    carried: Carried,
     /// Its own.
     said: BTreeSet<BroadcastId>,
     told: BTreeSet<BroadcastId>,
@@ -114,7 +118,24 @@ impl UserData {
             }
             Observation::Said { slot, said } => self.said(now, slot, said, truth),
             Observation::Event { slot, event } => self.told(now, slot, &event, truth),
-            Observation::Transmit { slot, bytes, .. } => self.transmitted(now, slot, bytes, truth),
+            Observation::Transmit { slot, bytes, .. } => self.told_on(now, slot, bytes, truth),
+            Observation::StreamWrite { slot, stream, bytes } => {
+                let Some(view) = truth.view(slot) else { return Ok(()) };
+                let cluster = ClusterHash::of(&view.config().cluster);
+                let packets = self.process(slot).carried.written(stream, bytes, cluster);
+                packets.iter().try_for_each(|packet| self.told_on(now, slot, packet, truth))
+            }
+            Observation::Input { slot, input: Input::StreamData { stream, bytes } } => {
+                if let Some(view) = truth.view(slot) {
+                    let cluster = ClusterHash::of(&view.config().cluster);
+                    self.process(slot).carried.read(stream, bytes, cluster);
+                }
+                Ok(())
+            }
+            Observation::StreamClosed { slot, stream } => {
+                self.process(slot).carried.closed(stream);
+                Ok(())
+            }
             Observation::Settled { slot } => self.settled(now, slot, truth),
             Observation::Stopped { .. }
             | Observation::ConditionChanged { .. }
@@ -124,10 +145,7 @@ impl UserData {
                 self.reach.disturbed();
                 Ok(())
             }
-            Observation::Input { .. }
-            | Observation::StreamConnect { .. }
-            | Observation::StreamWrite { .. }
-            | Observation::StreamClosed { .. } => Ok(()),
+            Observation::Input { .. } | Observation::StreamConnect { .. } => Ok(()),
         }
     }
 
@@ -191,7 +209,8 @@ impl UserData {
         }
     }
 
-    fn transmitted(&mut self, now: Instant, slot: Slot, bytes: &[u8], truth: &dyn Truth) -> Verdict {
+    /// A process sends a datagram, or a packet by carrier.
+    fn told_on(&mut self, now: Instant, slot: Slot, bytes: &[u8], truth: &dyn Truth) -> Verdict {
         let Some(view) = truth.view(slot) else { return Ok(()) };
         let (config, own, live) = (view.config(), view.local().id, view.live());
         // What cannot be taken apart is another judge's.
@@ -205,6 +224,8 @@ impl UserData {
                 // That it is at an earlier one is an answer to its origin (protocol 12.8), and no news of a broadcast.
                 Message::Announce(m) if m.len == 0 => continue,
                 Message::Announce(m) => (m.origin, m.life, m.sequence),
+                // Above the rate, what one says of oneself goes alone (14.8).
+                Message::Alive(alive) if alive.id == own && config.rate_out > 0 => continue,
                 Message::Alive(_) | Message::Suspect(_) | Message::Dead(_) | Message::Left(_) => {
                     claims = true;
                     continue;
@@ -296,8 +317,11 @@ impl Process {
             }
         }
         let starved = self.without_claims.max(self.without_broadcasts) >= STARVED && live >= STARVED_LIVE_MIN;
-        let side = if self.without_claims > 0 { "claims" } else { "broadcasts" };
-        starved.then(|| format!("sent {STARVED} datagrams with news and none of its {side}, of which it has some"))
+        let side = match self.untold.first().filter(|_| self.without_broadcasts > 0) {
+            Some((origin, _, sequence)) => format!("broadcasts, such as the {sequence}. of member {origin}"),
+            None => "claims, of which it has some".to_owned(),
+        };
+        starved.then(|| format!("sent {STARVED} datagrams with news and none of its {side}"))
     }
 }
 
@@ -316,7 +340,13 @@ impl Reach {
         let limit = rumor_limit(config, members);
         let announced = len > usize::from(config.broadcast_inline_max);
         // Who counts what it hears tells it less often, by how much cannot be said.
-        if audience.is_empty() || config.count_heard || announced && usize::from(config.streams_max) < 4 * members {
+        // Nor whoever is held back by a rate, or passes over what it hears.
+        let limited = config.rate_in > 0 || config.rate_out > 0;
+        if audience.is_empty()
+            || config.count_heard
+            || limited
+            || announced && usize::from(config.streams_max) < 4 * members
+        {
             return;
         }
         // What each member sends for it, and what its gossip can carry of such in all.

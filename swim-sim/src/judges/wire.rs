@@ -3,11 +3,14 @@
 //!
 //! Not seen: how piggyback and payload share a datagram; that rule comes with broadcasts.
 
+use std::net::SocketAddr;
 use swim_proto::wire::{FRAME_MAX, Message, Messages, PacketWriter, decode};
+
 use swim_proto::{ClusterHash, NodeId};
 
 use super::Rule;
 use super::fault::{Fault, Verdict, fault};
+use crate::observe::View;
 
 /// Takes apart a datagram that a node sends.
 pub(super) fn datagram<'a>(
@@ -68,6 +71,21 @@ pub(super) fn in_own_name(message: &Message<'_>, own: NodeId) -> Verdict {
         return Ok(());
     }
     fault(Rule::S7, format!("sent in another's name: {message:?}"))
+}
+
+/// A datagram to a known member's address is in the highest version that both speak, one to anybody else, or to a member
+/// with whom there is none in common, in the lowest of its sender's own (protocol 15.2). `ids`: who is or was at that
+/// address, of whom several may be known there.
+pub(super) fn version(bytes: &[u8], to: SocketAddr, view: &dyn View, ids: &[NodeId]) -> Verdict {
+    let (spoken, own) = (bytes[1], view.config().versions);
+    let known = ids.iter().filter_map(|&id| view.member(id)).filter(|member| member.address == to);
+    let mut due =
+        known.map(|member| own.max.min(member.versions.max)).map(|both| if both < own.min { own.min } else { both });
+    let first = due.next();
+    if first.unwrap_or(own.min) == spoken || due.any(|due| due == spoken) {
+        return Ok(());
+    }
+    fault(Rule::S7, format!("sent {to} a datagram in version {spoken}, of {own:?}; {first:?} is due"))
 }
 
 /// To addresses that are nobody's it knows, a datagram is answered with no more bytes than it brought (protocol 1.8).

@@ -10,6 +10,8 @@ use crate::seeds::{Chance, Draw, Purpose, Seeds};
 /// The network's state.
 pub(crate) struct Links {
     network: Network,
+    /// Since when it is this one.
+    network_since: u64,
     hosts: Vec<Host>,
     cuts: Vec<Cut>,
     cuts_on: usize,
@@ -112,7 +114,15 @@ impl LinkFault {
 
 impl Links {
     pub(crate) fn new(network: Network) -> Links {
-        Links { network, hosts: Vec::new(), cuts: Vec::new(), cuts_on: 0, filter: None, traffic: Traffic::default() }
+        Links {
+            network,
+            network_since: 0,
+            hosts: Vec::new(),
+            cuts: Vec::new(),
+            cuts_on: 0,
+            filter: None,
+            traffic: Traffic::default(),
+        }
     }
 
     /// Attaches a host, and tells its number.
@@ -251,8 +261,17 @@ impl Links {
     }
 
     /// Replaces the description; cuts and faults of single links stay.
-    pub(crate) fn set_network(&mut self, network: Network) {
+    pub(crate) fn set_network(&mut self, now: u64, network: Network) {
         self.network = network;
+        self.network_since = now;
+    }
+
+    /// Since when the network has carried every datagram and segment in no more than its latency; `None` while it need
+    /// not.
+    pub(crate) fn lossless_since(&self) -> Option<u64> {
+        let network = &self.network;
+        let whole = network.datagrams && network.mtu >= 1500 && network.reorder == Chance::NEVER;
+        (network.is_lossless() && whole).then_some(self.network_since)
     }
 
     /// Replaces the filter.

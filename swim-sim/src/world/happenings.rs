@@ -120,7 +120,7 @@ impl World {
                 }
             }
             Fault::Network(network) => {
-                self.medium.links.set_network(*network);
+                self.medium.links.set_network(now, *network);
                 self.observe(Observation::LinksChanged);
             }
             Fault::Leave { slot } => self.leave(slot),
@@ -365,7 +365,7 @@ impl World {
         self.faults_stopped = true;
         self.medium.links.heal(self.medium.now);
         if let Some(network) = network {
-            self.medium.links.set_network(network);
+            self.medium.links.set_network(self.medium.now, network);
         }
         self.observe(Observation::LinksChanged);
         let lossless = self.medium.links.network().is_lossless();

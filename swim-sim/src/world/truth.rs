@@ -39,6 +39,10 @@ impl Truth for Reality<'_> {
         self.medium.links.network().datagrams
     }
 
+    fn lossless_since(&self) -> Option<Instant> {
+        self.medium.links.lossless_since().map(Instant::from_nanos)
+    }
+
     fn is_seed(&self, slot: Slot) -> bool {
         slot.0 < self.seeds
     }

@@ -160,6 +160,9 @@ impl Truth for Scene<'_> {
     fn carries_within(&self) -> Option<Duration> {
         None
     }
+    fn lossless_since(&self) -> Option<Instant> {
+        None
+    }
     fn is_seed(&self, slot: Slot) -> bool {
         slot.0 < self.seeds
     }

@@ -22,8 +22,8 @@ const TOLD_MAX: usize = 1 << 16;
 pub(super) struct Carriers {
     /// Streams that it opened.
     connects: HashMap<StreamId, Opened>,
-    /// When one to this address was last tried that it wrote nothing to, on its clock, and for how long its suspicions
-    /// had stood still by then.
+    /// When one to this address last went, or was tried and nothing written to it, on its clock, and for how long its
+    /// suspicions had stood still by then.
     tried: HashMap<SocketAddr, (Instant, Duration)>,
     /// Those that carry, and where the peer is reached.
     peers: HashMap<StreamId, SocketAddr>,
@@ -43,10 +43,12 @@ impl Carriers {
         self.connects.insert(stream, Opened { to, written: false });
     }
 
-    /// Gives where the stream was to lead, if nothing was written to it.
+    /// Gives where the stream led, or was to lead, if something may have waited for it: it carried, or nothing was
+    /// written to it yet.
     pub(super) fn closed(&mut self, (clock, still): (Instant, Duration), stream: StreamId) -> Option<SocketAddr> {
-        self.peers.remove(&stream);
-        let Opened { to, .. } = self.connects.remove(&stream).filter(|opened| !opened.written)?;
+        let carried = self.peers.remove(&stream);
+        let opened = self.connects.remove(&stream).filter(|opened| !opened.written);
+        let to = carried.or(opened.map(|opened| opened.to))?;
         if self.tried.len() >= TOLD_MAX {
             self.tried.clear();
         }

@@ -10,7 +10,7 @@ impl Process {
         if id == self.id {
             return Ok(());
         }
-        self.keep_time(at);
+        self.keep_time(at)?;
         self.turn.told.push(id);
         let mirror = self.mirrors.entry(id).or_default();
         let was = mirror.told;
@@ -136,12 +136,13 @@ impl Process {
         self.evidence.exhumed(id);
         self.cases.remove(&id);
         self.load.forgotten();
+        self.evidence.begins_anew();
         if let Some(mirror) = self.mirrors.get_mut(&id)
             && mirror.held.take().is_some()
         {
             self.held -= 1;
         }
-        let pushed_out = at.view.stats().drops.tombstones_full > 0;
+        let pushed_out = at.view.stats().drops.tombstones_full > self.turn.drops.tombstones_full;
         match burial {
             Some(burial) if at.clock + Duration::from_secs(2) < burial.until && !pushed_out => {
                 let what = format!("forgot member {id} at {:?}, to be remembered until {:?}", at.clock, burial.until);

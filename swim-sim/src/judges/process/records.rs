@@ -32,6 +32,10 @@ impl Process {
         if !self.mirrors_full {
             lattice::heard(mirror.heard, &after)?;
         }
+        if before.is_none() {
+            self.judge_suspected(at, &after)?;
+        }
+        let mirror = self.mirrors.entry(id).or_default();
         mirror.held = Some(held_after(before.as_ref(), &after, at.now, at.clock));
         self.judge_grave(at, before.as_ref(), &after)?;
         self.judge_case(at, &after)
@@ -44,7 +48,8 @@ impl Process {
             let buried_anew =
                 before.is_none_or(|before| (before.incarnation, before.state) != (after.incarnation, after.state));
             if buried_anew && after.incarnation.is_accusable() {
-                self.evidence.buried(id, after.incarnation, at.clock + at.view.config().tombstone_retention);
+                let until = at.clock + at.view.config().tombstone_retention;
+                self.evidence.buried(id, after.incarnation, until, at.view.stats().drops.tombstones_full);
             }
             return Ok(());
         }
@@ -52,7 +57,7 @@ impl Process {
             && let Some(burial) = self.evidence.burial(id)
             && after.incarnation <= burial.incarnation
             && at.clock + Duration::from_secs(2) < burial.until
-            && at.view.stats().drops.tombstones_full == 0
+            && at.view.stats().drops.tombstones_full == burial.pushed_out
         {
             let what = format!(
                 "member {id} is {} at {}, having ended at {}",
@@ -114,28 +119,6 @@ impl Process {
                 self.evidence.judge_declarer(&Accusation { id, incarnation, accuser }, self.id)
             }
         })
-    }
-
-    pub(super) fn judge_claims(&mut self, at: Moment<'_>, status: Status) -> Verdict {
-        if !oneself::takes_part(status) {
-            return Ok(());
-        }
-        for index in 0..self.turn.claims.len() {
-            let claim = self.turn.claims[index];
-            // What the shadow holds spares looking at the table: it says no more than the table does.
-            let absorbed = self.record(claim.id).is_some_and(|held| claim.is_absorbed_by(held.incarnation, held.state));
-            if absorbed || claim.id == self.id {
-                continue;
-            }
-            if let Some(member) = at.view.member(claim.id) {
-                lattice::absorbed(&claim, &member)?;
-            } else if matches!(claim.state, State::Dead | State::Left) {
-                // Known by id alone from here on (protocol 2.9).
-                let until = at.clock + at.view.config().tombstone_retention.min(bounds::ID_RETENTION);
-                self.evidence.buried(claim.id, claim.incarnation, until);
-            }
-        }
-        Ok(())
     }
 
     /// Looks at every member that the process holds. `rested` says for how long it has been able to act, on its clock.

@@ -1,5 +1,6 @@
 //! What a process says: datagram by datagram, frame by frame.
 
+use super::super::load::Purpose;
 use super::*;
 
 /// On whose accord a packet is sent, besides what answers the packet being taken in.
@@ -13,6 +14,7 @@ enum Accord {
 impl Process {
     /// The node sends a datagram.
     pub(in crate::judges) fn transmit(&mut self, at: Moment<'_>, to: SocketAddr, bytes: &[u8]) -> Verdict {
+        self.keep_time(at)?;
         if at.view.config().transport == Transport::Stream {
             return super::super::fault::fault(Rule::S7, format!("sent {to} a datagram, and is to send none"));
         }
@@ -22,13 +24,21 @@ impl Process {
                 self.turn.to_strangers += bytes.len();
             }
         }
-        oneself::speaks(at.view.status(), self.turn.kind == Kind::Datagram)?;
+        // What came by a carrier that can no longer be written to is answered by datagram (protocol 13.4).
+        oneself::speaks(at.view.status(), self.turn.answers_packets())?;
         if self.turn.kind != Kind::Datagram {
             self.pings(at, bytes);
         }
+        self.turn.tells = false;
         let accord = self.packet(at, to, bytes)?;
+        self.rates.sent((at.clock, at.view.config()), bytes.len(), self.turn.tells)?;
+        // Whoever was known when it was decided to write may have been pushed out since.
+        if at.view.stats().drops.tombstones_full == self.turn.drops.tombstones_full {
+            wire::version(bytes, to, at.view, at.oracle.ids_at(to))?;
+        }
         if !self.turn.answers_packets() && accord == Accord::Own {
-            self.load.initiated();
+            let messages = decode(bytes, self.cluster, DATAGRAM_MAX);
+            self.load.initiated(messages.map_or(Purpose::News, Purpose::of));
         }
         Ok(())
     }
@@ -54,8 +64,10 @@ impl Process {
                 nacks = true;
                 self.load.nack()?;
             }
+            self.turn.tells |= matches!(message, Message::Broadcast(_));
             if let Some(claim) = self.rumor(at, to, &message, acks) {
                 let (id, _) = subject(&message).expect("a claim has a subject");
+                self.turn.tells |= id != self.id;
                 // What the input taught counts already: it may have been an exchange with all there is.
                 let live_max = self.live_max.max(at.view.live());
                 self.load.rumor(at.clock, config, claim, id, live_max).map_err(|fault| {
@@ -120,6 +132,7 @@ impl Process {
 
     /// The node writes to a stream.
     pub(in crate::judges) fn write(&mut self, at: Moment<'_>, stream: StreamId, bytes: &[u8]) -> Verdict {
+        self.keep_time(at)?;
         self.carriers.written(stream);
         let mut writer = self.writing.remove(&stream).unwrap_or_default();
         writer.push(bytes);
