@@ -18,6 +18,7 @@
 //! waited. Nacks are bounded by the ping-reqs it took.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use swim_proto::wire::{Message, Messages};
@@ -70,6 +71,13 @@ struct Counts {
     ping_reqs: u64,
     asks: u64,
     news: u64,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { pings, ping_reqs, asks, news } = self;
+        write!(f, "{pings} datagrams with pings, {ping_reqs} with ping-reqs, {asks} with questions, {news} with news")
+    }
 }
 
 impl Counts {
@@ -252,7 +260,7 @@ impl Load {
             return Ok(());
         }
         let what = format!(
-            "sent {sent:?}, {} datagrams beyond answers and {} packets by carrier of its own accord in {elapsed:?}; {most:?} \
+            "sent {sent}, {} datagrams beyond answers and {} packets by carrier of its own accord in {elapsed:?}; {most} \
              are explained ({} suspicions, {} members exchanged)",
             window.beyond, window.carried, window.suspicions, due.exchanged
         );

@@ -1,7 +1,9 @@
 //! The judges alone: what they see, and what they let pass, with observations made by hand.
 
 mod oneself;
+mod promises;
 mod stage;
+mod table;
 
 use std::time::Duration;
 
@@ -288,7 +290,8 @@ fn a_rumor_is_sent_so_often_and_a_buddy_as_often_as_it_likes() {
 
 #[test]
 fn a_node_sends_so_much_of_its_own_accord_and_no_more() {
-    for (pings, right) in [(30, true), (100, false)] {
+    // In a second two probes may begin, each by two ways, and three be tried again, likewise; and one of the dead.
+    for (pings, right) in [(11, true), (12, false)] {
         let mut stage = Stage::new(2);
         stage.meets(1);
         stage.wakes();
@@ -557,7 +560,7 @@ fn who_knows_nobody_need_not_be_found_while_no_seed_is_there_to_ask() {
 }
 
 #[test]
-fn convergence_is_due_after_what_the_settings_allow_and_never_if_they_do_not_heal() {
+fn convergence_is_due_after_what_the_settings_allow() {
     let lan = stage::lan();
     assert_eq!(liveness::completeness_max(&lan, 2), Duration::from_secs(6 * 9 + 6 * 4 + 4 + 10 + 1));
     assert!(liveness::completeness_max(&lan, 1000) > Duration::from_secs(2000 * 9));

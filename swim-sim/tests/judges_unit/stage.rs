@@ -6,7 +6,7 @@ use std::time::Duration;
 use swim_proto::wire::{Message, PacketWriter};
 use swim_proto::{
     Cause, ClusterHash, Config, Event, Incarnation, Instant, Member, MemberEvent, NodeId, State, Stats, Status,
-    Suspicion, VERSIONS,
+    Suspicion, VERSIONS, Versions,
 };
 use swim_sim::judges::{Judges, Rule, Settings, Violation};
 use swim_sim::observe::{Condition, Input, Observation, Slot, Truth, View};
@@ -386,7 +386,8 @@ pub(crate) fn packet(messages: &[Message<'_>]) -> Vec<u8> {
 }
 
 /// The settings of these stories: those of the LAN, with the suspicion's least time at 4 s and nobody asked to confirm,
-/// so that their figures do not move with the preset.
+/// so that their figures do not move with the preset; and the version in which packets are written here.
 pub(crate) fn lan() -> Config {
-    Config { suspicion_alpha: 4.0, solicited_confirmations: 0, ..Config::lan() }
+    let versions = Versions { min: 1, max: 1 };
+    Config { suspicion_alpha: 4.0, solicited_confirmations: 0, versions, ..Config::lan() }
 }
