@@ -25,6 +25,7 @@ mod timeouts;
 mod userdata;
 mod views;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -107,7 +108,8 @@ pub struct Node {
     joins: Joins,
     /// Who is said to have our name, while it is asked.
     rival: Option<Rival>,
-    streams: BTreeMap<StreamId, Stream>,
+    /// Boxed, as carriers are: a map's leaf has room for eleven, and is kept when it is empty.
+    streams: BTreeMap<StreamId, Box<Stream>>,
     stream_count: u64,
     /// What others hold of the streams and exchanges.
     guests: Guests,
