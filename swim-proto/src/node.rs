@@ -1,13 +1,14 @@
 //! The machine: what happened goes in, what to do comes out.
 //!
 //! The files beside this one are the stimuli and what they lead to: `commands` (asked), `datagrams` (arrived),
-//! `streams`, `exchanges` and `carriers` (a stream moved), `timeouts` (time passed), `claims` (heard about a member),
+//! `streams`, `exchanges` and `carriers` (a stream moved), `timeouts` (time passed), `claims` (heard about a member) and `changing` (what follows),
 //! `probing`, `suspecting`, `joining`, `oneself`, `graves`; `paths` (by which way it goes); `limits` (not keeping up, and
 //! not being let); `actions` is what leaves, `views` what can be looked at. The leaves below
 //! (`membership`, `detection`, `dissemination`) decide and know nothing of each other; only here is anything done.
 
 mod actions;
 mod carriers;
+mod changing;
 mod claims;
 mod commands;
 mod datagrams;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::claims::Spread;
+use super::changing::Spread;
 use super::streams::Stream;
 use super::{CommandError, Node, Status, encode_profile};
 use crate::action::{SeedId, StreamId};
