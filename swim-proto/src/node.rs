@@ -1,13 +1,14 @@
 //! The machine: what happened goes in, what to do comes out.
 //!
 //! The files beside this one are the stimuli and what they lead to: `commands` (asked), `datagrams` (arrived),
-//! `streams`, `exchanges` and `carriers` (a stream moved), `timeouts` (time passed), `claims` (heard about a member),
+//! `streams`, `exchanges` and `carriers` (a stream moved), `timeouts` (time passed), `claims` (heard about a member) and `changing` (what follows),
 //! `probing`, `suspecting`, `joining`, `oneself`, `graves`; `paths` (by which way it goes); `limits` (not keeping up, and
 //! not being let); `actions` is what leaves, `views` what can be looked at. The leaves below
 //! (`membership`, `detection`, `dissemination`) decide and know nothing of each other; only here is anything done.
 
 mod actions;
 mod carriers;
+mod changing;
 mod claims;
 mod commands;
 mod datagrams;
@@ -25,6 +26,7 @@ mod timeouts;
 mod userdata;
 mod views;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -107,7 +109,8 @@ pub struct Node {
     joins: Joins,
     /// Who is said to have our name, while it is asked.
     rival: Option<Rival>,
-    streams: BTreeMap<StreamId, Stream>,
+    /// Boxed, as carriers are: a map's leaf has room for eleven, and is kept when it is empty.
+    streams: BTreeMap<StreamId, Box<Stream>>,
     stream_count: u64,
     /// What others hold of the streams and exchanges.
     guests: Guests,

@@ -457,8 +457,16 @@ fn a_stranger_is_never_answered_with_more_than_it_sent() {
         cluster.run_for(2 * SECOND);
         for address in [stranger, puppet_address(8)] {
             assert!(!known.contains(&address));
-            let answered: usize = cluster.caught(address).iter().map(Vec::len).sum();
+            // A question of the node's own, of whoever pings and is not known, is no answer (7.3).
+            let is_question = |bytes: &Vec<u8>| matches!(craft::messages("swim", bytes).next(), Some(Message::Ping(_)));
+            let (asked, answers): (Vec<_>, Vec<_>) = cluster.caught(address).into_iter().partition(is_question);
+            let answered: usize = answers.iter().map(Vec::len).sum();
             assert!(answered <= bytes.len(), "{question:?}: {} bytes answered with {answered}", bytes.len());
+            let may_ask = matches!(question, Message::Ping(ping) if ping.source == source && address == stranger);
+            assert!(
+                asked.len() <= usize::from(may_ask) && asked.iter().all(|asked| asked.len() <= 64),
+                "{question:?}: {asked:?}"
+            );
         }
     }
 }

@@ -20,6 +20,9 @@ use crate::time::Instant;
 /// Most accusers kept in one case: the first, and `K` more.
 const ACCUSERS_MAX: usize = 9;
 
+/// Above so much room for cases what a storm has left is given back once none is open, down to a quarter.
+const ROOM: usize = 8;
+
 /// One case.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
@@ -215,8 +218,16 @@ impl Cases {
     }
 
     pub(crate) fn close(&mut self, index: u32) -> Case {
+        let case = self.cases[index as usize].take().expect("a record names its case only while it is open");
         self.free.push(index);
-        self.cases[index as usize].take().expect("a record names its case only while it is open")
+        // After a storm their room is given back.
+        if self.len() == 0 && self.cases.capacity() > ROOM {
+            self.cases.clear();
+            self.cases.shrink_to(ROOM / 4);
+            self.free.clear();
+            self.free.shrink_to(ROOM / 4);
+        }
+        case
     }
 
     /// The case under this index, if one is open.

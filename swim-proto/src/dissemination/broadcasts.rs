@@ -5,18 +5,19 @@
 //! windows of receivers are not overrun; a long one, which was only announced, is kept for a while. Its place is free once it
 //! is past all that and its event was polled. Places keep their buffers: once the slab has grown nothing is allocated.
 
+mod own;
+
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use hashbrown::HashTable;
 
+use own::OwnQueue;
+
 use super::BroadcastId;
 use super::turns::Turns;
 use crate::random::mix;
 use crate::time::Instant;
-
-/// So many of our own are told at a time: half of what receivers tell apart ([`super::seen::WINDOW`]).
-pub(crate) const OWN_AT_ONCE: usize = 64;
 
 /// A free place keeps a buffer of at most so many bytes.
 const BUFFER_KEPT: usize = 512;
@@ -81,25 +82,11 @@ pub(crate) struct Broadcasts {
     turns: Turns,
     /// Kept, in the order of their ends.
     kept: VecDeque<u32>,
-    /// Our own that are told, or spent behind one that is, and then those that wait; in the order of their numbers.
-    own: VecDeque<Own>,
-    /// How many of `own` have begun to be told.
-    own_begun: usize,
-    /// Those of `own` that are not spent, and bytes of payload in them.
-    own_count: usize,
-    own_bytes: usize,
+    own: OwnQueue,
     /// Not over, and bytes of payload in them.
     count: usize,
     bytes: usize,
     told: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Own {
-    entry: u32,
-    len: usize,
-    /// Told often enough, while an earlier one is not.
-    spent: bool,
 }
 
 impl Broadcasts {
@@ -112,10 +99,7 @@ impl Broadcasts {
             index: HashTable::new(),
             turns: Turns::default(),
             kept: VecDeque::new(),
-            own: VecDeque::new(),
-            own_begun: 0,
-            own_count: 0,
-            own_bytes: 0,
+            own: OwnQueue::default(),
             count: 0,
             bytes: 0,
             told: 0,
@@ -141,11 +125,11 @@ impl Broadcasts {
 
     /// Whether one of our own of this length fits beside our own: others make room for it.
     pub(crate) fn check_own(&self, len: usize) -> Result<(), Full> {
-        if self.own_count >= self.limits.count {
-            return Err(Full { waiting: self.own_count, max: self.limits.count });
+        if self.own.count() >= self.limits.count {
+            return Err(Full { waiting: self.own.count(), max: self.limits.count });
         }
-        if self.own_bytes + len > self.limits.bytes {
-            return Err(Full { waiting: self.own_bytes, max: self.limits.bytes });
+        if self.own.bytes() + len > self.limits.bytes {
+            return Err(Full { waiting: self.own.bytes(), max: self.limits.bytes });
         }
         Ok(())
     }
@@ -155,9 +139,7 @@ impl Broadcasts {
         let (_, given_up) = self.make_room(payload.len());
         let entry = self.take_place(id, payload, true);
         self.admit(entry, Stage::Waiting);
-        self.own.push_back(Own { entry, len: payload.len(), spent: false });
-        self.own_count += 1;
-        self.own_bytes += payload.len();
+        self.own.push(entry, payload.len());
         self.begin_own();
         given_up
     }
@@ -255,8 +237,8 @@ impl Broadcasts {
 
     /// Nothing is told any more; events that are still to be polled will be.
     pub(crate) fn clear(&mut self) {
-        self.own.clear();
-        (self.own_begun, self.own_count, self.own_bytes, self.told) = (0, 0, 0, 0);
+        self.own = OwnQueue::default();
+        self.told = 0;
         self.kept.clear();
         self.turns.clear(PLACES_KEPT);
         let mut at = 0;
@@ -354,10 +336,7 @@ impl Broadcasts {
     // Our own, a few at a time.
 
     fn begin_own(&mut self) {
-        while self.own_begun < OWN_AT_ONCE
-            && let Some(&Own { entry, .. }) = self.own.get(self.own_begun)
-        {
-            self.own_begun += 1;
+        while let Some(entry) = self.own.begin_next() {
             self.begin(entry);
         }
     }
@@ -368,19 +347,11 @@ impl Broadcasts {
         self.turns.enter_last(entry);
     }
 
-    /// The next may begin once all before it have, and the oldest that is still told is not too far behind.
+    /// If it was our own, the next may begin.
     fn own_spent(&mut self, entry: u32) {
-        let Some(own) = self.own.iter_mut().take(self.own_begun).find(|own| own.entry == entry && !own.spent) else {
-            return;
-        };
-        own.spent = true;
-        self.own_count -= 1;
-        self.own_bytes -= own.len;
-        while self.own.front().is_some_and(|own| own.spent) {
-            self.own.pop_front();
-            self.own_begun -= 1;
+        if self.own.spent(entry) {
+            self.begin_own();
         }
-        self.begin_own();
     }
 }
 
@@ -392,6 +363,7 @@ fn hash(key: u64, id: BroadcastId) -> u64 {
 mod tests {
     use alloc::vec;
 
+    use super::own::OWN_AT_ONCE;
     use super::*;
     use crate::membership::NodeId;
 

@@ -4,6 +4,7 @@
 //! long as there is something to carry. What waits for it waits as a description, like any datagram, and is encoded when
 //! it is written: its news is as fresh as that of a datagram. Losing what waits is no more than losing a datagram.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -71,7 +72,7 @@ pub(super) enum ClaimWaits {
 #[derive(Default)]
 pub(super) struct Carriers {
     pub(super) claim_waits: ClaimWaits,
-    all: BTreeMap<StreamId, Carrier>,
+    all: BTreeMap<StreamId, Box<Carrier>>,
     /// The carrier that is used for this address. Older ones to it are read to their end.
     to: BTreeMap<SocketAddr, StreamId>,
 }
@@ -186,7 +187,8 @@ impl Node {
 
     fn add_carrier(&mut self, now: Instant, id: StreamId, address: SocketAddr, opener: Option<(NodeId, SocketAddr)>) {
         let (urgent, normal) = (VecDeque::new(), VecDeque::new());
-        self.carriers.all.insert(id, Carrier { address, opener, urgent, normal, used: now, heard: None, taken: now });
+        let carrier = Carrier { address, opener, urgent, normal, used: now, heard: None, taken: now };
+        self.carriers.all.insert(id, Box::new(carrier));
         if opener.is_none() {
             self.carriers.to.insert(address, id);
         }
@@ -224,7 +226,7 @@ impl Node {
     /// at once. Gives whether there was one.
     pub(super) fn displace_carrier(&mut self, now: Instant, whose: Whose) -> bool {
         let quiet_for = self.config.probe_timeout;
-        let is_quiet = |&(&id, carrier): &(&StreamId, &Carrier)| {
+        let is_quiet = |&(&id, carrier): &(&StreamId, &Box<Carrier>)| {
             let is_theirs = whose == Whose::Anybodys || carrier.opener.is_some();
             let may_go = is_theirs && carrier.waiting() == 0 && now - carrier.used >= quiet_for;
             may_go && self.streams.get(&id).is_some_and(|stream| stream.connected && stream.unwritten == 0)

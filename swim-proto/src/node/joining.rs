@@ -5,7 +5,7 @@ use core::mem;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::claims::Spread;
+use super::changing::Spread;
 use super::streams::Opening;
 use super::{Node, Status};
 use crate::action::{SeedId, StreamId};

@@ -5,7 +5,8 @@
 
 use core::net::SocketAddr;
 
-use super::claims::{Spread, Via};
+use super::changing::Spread;
+use super::claims::Via;
 use super::exchanges::HOLDER_ASKED;
 use super::{Node, Status};
 use crate::detection::probe::{Purpose, Waiting};

@@ -1,5 +1,6 @@
 //! A stream moved: opened, accepted, read, written, ended. What is said on it is `exchanges`' matter.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::mem;
@@ -286,7 +287,7 @@ impl Node {
     pub(super) fn add_stream(&mut self, now: Instant, stream: Stream) -> StreamId {
         self.stream_count += 1;
         let id = StreamId(self.stream_count);
-        self.streams.insert(id, stream);
+        self.streams.insert(id, Box::new(stream));
         self.timers.push(now + self.config.stream_timeout, Timer::Stream(id));
         id
     }
@@ -312,7 +313,7 @@ impl Node {
         }
     }
 
-    fn remove_stream(&mut self, id: StreamId) -> Option<Stream> {
+    fn remove_stream(&mut self, id: StreamId) -> Option<Box<Stream>> {
         let stream = self.streams.remove(&id)?;
         if let Some(from) = stream.guest {
             let exchanges = usize::from(stream.exchange);

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::Node;
-use super::claims::Spread;
+use super::changing::Spread;
 use super::graves::ID_ONLY_RETENTION;
 use crate::detection::probe::{Purpose, Waiting};
 use crate::detection::suspicion::Accusation;
