@@ -63,6 +63,7 @@ impl Link {
         if let Some(frame) = self.frame {
             let missing = frame.len() - self.partial.len();
             let taken = missing.min(bytes.len());
+            make_room(&mut self.partial, frame, taken);
             self.partial.extend_from_slice(&bytes[..taken]);
             if taken == missing {
                 self.whole_frame(frame)?;
@@ -136,7 +137,10 @@ impl Link {
         }
         let Some(begun) = ended? else { return Ok(at) };
         self.frame = begun;
-        self.partial = BytesMut::from(&bytes[at..]);
+        if let Some(frame) = begun {
+            make_room(&mut self.partial, frame, bytes.len() - at);
+        }
+        self.partial.extend_from_slice(&bytes[at..]);
         Ok(bytes.len())
     }
 
@@ -198,17 +202,30 @@ impl Link {
     }
 }
 
+/// Room for so many more bytes of a frame: twice what will have arrived, and never more than the frame is long.
+fn make_room(partial: &mut BytesMut, frame: Frame, more: usize) {
+    let needed = partial.len() + more;
+    if needed > partial.capacity() {
+        partial.reserve(frame.len().min(2 * needed) - partial.len());
+    }
+}
+
 /// The parts of a message, each of which keeps alive little more than itself.
 fn own(message: &Message) -> Vec<Bytes> {
-    let lens = |index| message.part_slice(index).map_or(0, <[u8]>::len);
-    let short: usize = (0..message.len()).map(lens).filter(|len| *len < SHARE_FROM).sum();
-    let mut block = BytesMut::with_capacity(short);
-    let slices = (0..message.len()).filter_map(|index| message.part_slice(index));
-    slices.filter(|part| part.len() < SHARE_FROM).for_each(|part| block.extend_from_slice(part));
+    if let (1, Some(part)) = (message.len(), message.part_slice(0).filter(|part| part.len() < SHARE_FROM)) {
+        return vec![Bytes::copy_from_slice(part)];
+    }
+    let short = |part: &&[u8]| part.len() < SHARE_FROM;
+    let slices = || (0..message.len()).filter_map(|index| message.part_slice(index));
+    let mut block = BytesMut::with_capacity(slices().filter(short).map(<[u8]>::len).sum());
+    slices().filter(short).for_each(|part| block.extend_from_slice(part));
     let mut block = block.freeze();
-    let part = |index| match lens(index) {
-        len if len < SHARE_FROM => block.split_to(len),
-        _ => message.part_bytes(index).expect("it is below the number of parts"),
+    let own = |(index, part): (usize, &[u8])| {
+        if short(&part) {
+            block.split_to(part.len())
+        } else {
+            message.part_bytes(index).expect("its slice was just there")
+        }
     };
-    (0..message.len()).map(part).collect()
+    slices().enumerate().map(own).collect()
 }
