@@ -283,6 +283,13 @@ fn timeouts_early_late_and_twice_are_harmless() {
 }
 
 #[test]
+fn a_link_may_move_between_threads() {
+    fn moves<T: Send + 'static>() {}
+    moves::<Link>();
+    moves::<swim_zmq::Dialer>();
+}
+
+#[test]
 fn configurations_that_cannot_be_are_refused() {
     let refused = |change: &dyn Fn(&mut LinkConfig)| {
         let mut config = LinkConfig::dealer("d");
