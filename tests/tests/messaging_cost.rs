@@ -27,6 +27,9 @@ enum Wish {
     Outcome,
 }
 
+/// Makes a message the so-manieth of its kind.
+type Kind = fn(&mut Outgoing, u64);
+
 struct Pair {
     ends: [Messenger; 2],
     links: [Option<LinkId>; 2],
@@ -143,7 +146,7 @@ impl Pair {
 
 #[test]
 fn in_steady_state_a_message_allocates_nothing() {
-    let kinds: [(&str, fn(&mut Outgoing, u64)); 4] = [
+    let kinds: [(&str, Kind); 4] = [
         ("unordered, delivered", |_, _| {}),
         ("ordered, delivered", |message, _| message.order = Order::Stream(1)),
         ("ordered, processed", |message, _| {

@@ -205,7 +205,7 @@ impl Stage {
             7 => Packet::Hello(self.hello(lie.liar)),
             8 => Packet::Welcome(Welcome {
                 version: VERSION,
-                source: id(if any % 9 == 0 { 0 } else { lie.liar }),
+                source: id(if any.is_multiple_of(9) { 0 } else { lie.liar }),
                 life: 1 + any % 2,
                 session: 7,
                 inbox: any % 3,
@@ -233,11 +233,11 @@ impl Stage {
         let any = self.dice.any();
         Hello {
             cluster: if any.is_multiple_of(11) { ClusterHash(5) } else { cluster() },
-            version_min: 1 + (any % 13 == 0) as u8,
+            version_min: 1 + (any.is_multiple_of(13)) as u8,
             version_max: 2,
             source: id(if any.is_multiple_of(7) { HONEST } else { liar }),
-            target: id(usize::from(any % 17 == 0)),
-            life: 1 + u64::from(any % 5 == 0),
+            target: id(usize::from(any.is_multiple_of(17))),
+            life: 1 + u64::from(any.is_multiple_of(5)),
             session: any % 3,
         }
     }
