@@ -37,13 +37,15 @@ pub struct Faults {
     pub unopened: usize,
     /// How many packets may be on their way in one direction before the link is full.
     pub room: usize,
+    /// How late timers fire.
+    pub late: Duration,
 }
 
 impl Faults {
     /// A link as it should be: 1 ms, nothing lost, room for 1,000 packets.
     pub fn none() -> Faults {
         let millis = Duration::from_millis(1);
-        Faults { latency: (millis, millis), loss: 0, repeat: 0, unopened: 0, room: 1_000 }
+        Faults { latency: (millis, millis), loss: 0, repeat: 0, unopened: 0, room: 1_000, late: Duration::ZERO }
     }
 }
 
@@ -291,7 +293,7 @@ impl Post {
         let end = self.now + time;
         loop {
             let timer = |agent: &Agent| agent.messenger.as_ref().and_then(Messenger::deadline);
-            let timer = self.agents.iter().filter_map(timer).min();
+            let timer = self.agents.iter().filter_map(timer).min().map(|at| at.max(self.now) + self.faults.late);
             let next = self.agenda.peek().map(|Reverse((at, ..))| *at);
             let Some(at) = [timer, next].into_iter().flatten().min().filter(|&at| at <= end) else { break };
             self.now = self.now.max(at);
@@ -311,6 +313,16 @@ impl Post {
             }
         }
         self.now = end;
+    }
+
+    /// Tells an agent the time, which it did not ask for.
+    pub fn wake(&mut self, agent: usize) {
+        let now = self.now;
+        if let Some(messenger) = &mut self.agents[agent].messenger {
+            messenger.handle_timeout(now);
+            messenger.handle_timeout(now);
+            self.poll(agent);
+        }
     }
 
     fn schedule(&mut self, after: Duration, happening: Happening) {
