@@ -6,6 +6,7 @@ use swim_proto::messaging::{
     Buffer, Class, Confirm, Delivery, Ending, Event, FailReason, Level, MemberInput, MessagingConfig, Order, Outgoing,
     Queue, SendError,
 };
+use swim_proto::{Cause, Event as NodeEvent, Incarnation, Instant, Member, MemberEvent, Path, State, VERSIONS};
 use swim_tests::post::{Post, Taking, endpoint, id};
 
 fn secs(secs: u64) -> Duration {
@@ -311,4 +312,42 @@ fn refusals_have_their_types() {
     post.hold(0, 2, MemberInput::Live { life: 1, address: endpoint(2), endpoint: None });
     assert_eq!(endings(&post)[1], Some((Ending::Failed(FailReason::NoEndpoint), Delivery::Never)));
     assert_eq!(post.at(0).stats().refused, 6);
+}
+
+#[test]
+fn events_of_the_node_say_who_can_be_sent_to() {
+    let mut post = Post::new(1, 1, &MessagingConfig::default());
+    let member = Member {
+        id: id(1),
+        name: "agent-1",
+        address: endpoint(1),
+        endpoint: Some(endpoint(1)),
+        metadata: &[],
+        versions: VERSIONS,
+        state: State::Alive,
+        incarnation: Incarnation::first(1),
+        since: Instant::ZERO,
+        rtt: None,
+        path: Path::Datagram,
+        suspicion: None,
+    };
+    let now = post.now;
+    let change = |state| MemberEvent { member: Member { state, ..member }, cause: Cause::Itself };
+    post.at(0).handle_event(now, &NodeEvent::Joined(change(State::Alive)));
+    post.send(0, 1, 8, |_| {}).unwrap();
+    post.at(0).handle_event(now, &NodeEvent::Suspected(change(State::Suspect)));
+    post.send(0, 1, 8, |_| {}).expect("a suspect is live");
+    post.at(0).handle_event(now, &NodeEvent::Died(change(State::Dead)));
+    assert_eq!(post.send(0, 1, 8, |_| {}), Err(SendError::NotLive(id(1))));
+    post.at(0).handle_event(now, &NodeEvent::Updated(change(State::Dead)));
+    assert_eq!(post.send(0, 1, 8, |_| {}), Err(SendError::NotLive(id(1))));
+    post.at(0).handle_event(now, &NodeEvent::Restarted(change(State::Alive)));
+    post.send(0, 1, 8, |_| {}).unwrap();
+    post.at(0).handle_event(now, &NodeEvent::Left(change(State::Left)));
+    post.at(0).handle_event(now, &NodeEvent::Reaped(change(State::Left)));
+    assert_eq!(post.send(0, 1, 8, |_| {}), Err(SendError::UnknownMember(id(1))));
+    post.poll(0);
+    let never = |reason| Some((Ending::Failed(reason), Delivery::Never));
+    assert_eq!(endings(&post), [never(FailReason::Died), never(FailReason::Died), never(FailReason::Left)]);
+    assert_eq!((post.at(0).stats().members, post.at(0).stats().peers), (0, 0), "and is forgotten");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use swim_proto::Instant;
 use swim_proto::messaging::{
-    BreakerState, Class, Confirm, Ending, Event, LinkInput, MemberInput, MessagingConfig, SendError,
+    BreakerState, Class, Confirm, Ending, Event, LinkInput, MemberInput, MessagingConfig, SendError, Trust,
 };
 use swim_tests::post::{Post, Taking, endpoint, id};
 
@@ -190,6 +190,23 @@ fn who_is_not_there_is_not_believed_and_a_stranger_learns_nothing() {
     post.send(1, 0, 8, |_| {}).unwrap();
     post.run_for(secs(1));
     assert_eq!(delivered(&post), 1);
+}
+
+#[test]
+fn where_addresses_are_translated_a_member_may_come_from_anywhere() {
+    for (trust, from, greeted) in [
+        (Trust::Anywhere, "10.9.9.9:1234", 1),
+        (Trust::Host, "10.9.9.9:1234", 0),
+        (Trust::Host, "10.0.0.2:1234", 1),
+        (Trust::Host, "[::ffff:10.0.0.2]:1234", 1),
+    ] {
+        let mut post = Post::new(1, 2, &MessagingConfig { trust, ..MessagingConfig::default() });
+        let now = post.now;
+        let link = post.at(0).accept_link(now, from.parse().unwrap()).unwrap();
+        let hello = post.hello_of(1, 0);
+        post.at(0).handle_link(now, link, LinkInput::Packet(&[hello]));
+        assert_eq!(post.at(0).stats().links_greeted, greeted, "{trust:?} {from}");
+    }
 }
 
 #[test]
