@@ -10,17 +10,19 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use swim_proto::messaging::packet::{Hello, Packet, VERSION};
 use swim_proto::messaging::{
-    Action, Event, LinkId, LinkInput, LocalPeer, MemberInput, MessageId, MessagingConfig, Messenger, Outgoing, Receipt,
-    SendError,
+    Action, Event, LinkId, LocalPeer, MemberInput, MessageId, MessagingConfig, Messenger, Outgoing, Receipt, SendError,
 };
 use swim_proto::{ClusterHash, Instant, NodeId};
 
 mod books;
 mod dice;
+mod wires;
 
 pub use books::Books;
 pub use dice::Dice;
+use wires::Wire;
 
 /// What goes wrong between the messengers.
 #[derive(Clone, Debug)]
@@ -35,13 +37,15 @@ pub struct Faults {
     pub unopened: usize,
     /// How many packets may be on their way in one direction before the link is full.
     pub room: usize,
+    /// How late timers fire.
+    pub late: Duration,
 }
 
 impl Faults {
     /// A link as it should be: 1 ms, nothing lost, room for 1,000 packets.
     pub fn none() -> Faults {
         let millis = Duration::from_millis(1);
-        Faults { latency: (millis, millis), loss: 0, repeat: 0, unopened: 0, room: 1_000 }
+        Faults { latency: (millis, millis), loss: 0, repeat: 0, unopened: 0, room: 1_000, late: Duration::ZERO }
     }
 }
 
@@ -85,21 +89,6 @@ enum Happening {
     Take { agent: usize, process: usize },
     Acknowledge { agent: usize, process: usize, receipt: Receipt, key: u64 },
     Member { at: usize, process: usize, about: usize, life: u64 },
-}
-
-/// A connection: its ends, the opener's first.
-struct Wire {
-    ends: [Option<End>; 2],
-    on_way: [usize; 2],
-    full: [bool; 2],
-    last: [Instant; 2],
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct End {
-    agent: usize,
-    process: usize,
-    link: LinkId,
 }
 
 /// The messengers and what is between them.
@@ -190,6 +179,36 @@ impl Post {
         it.messenger = Some(Messenger::new(self.now, local, it.config.clone(), seed).expect("the settings are valid"));
     }
 
+    /// Kills an agent's process and starts its next with other settings.
+    pub fn restart_with(&mut self, agent: usize, config: &MessagingConfig) {
+        self.kill(agent);
+        self.agents[agent].config = config.clone();
+        self.start(agent);
+    }
+
+    /// A Hello as this agent would say it to the other, in a session of its own.
+    pub fn hello_of(&self, agent: usize, to: usize) -> Bytes {
+        let mut header = Vec::new();
+        Packet::Hello(Hello {
+            cluster: ClusterHash::of("post"),
+            version_min: VERSION,
+            version_max: VERSION,
+            source: id(agent),
+            target: id(to),
+            life: self.agents[agent].life,
+            session: 99,
+        })
+        .encode(&mut header);
+        header.into()
+    }
+
+    /// Does what an agent wants done, where that concerns links of the test's own.
+    pub fn poll_ignoring(&mut self, agent: usize) {
+        let mut buf = std::mem::take(&mut self.buf);
+        while self.at(agent).poll_action(&mut buf).is_some() {}
+        self.buf = buf;
+    }
+
     /// Kills an agent's process: its connections end, as the others hear after a while.
     pub fn kill(&mut self, agent: usize) {
         self.agents[agent].messenger = None;
@@ -269,19 +288,12 @@ impl Post {
         }
     }
 
-    fn cut(&mut self, wire: usize) {
-        for at in 0..2 {
-            let after = Duration::from_millis(self.dice.below(20) as u64);
-            self.schedule(after, Happening::Ended { wire, at });
-        }
-    }
-
     /// Lets time pass.
     pub fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
         loop {
             let timer = |agent: &Agent| agent.messenger.as_ref().and_then(Messenger::deadline);
-            let timer = self.agents.iter().filter_map(timer).min();
+            let timer = self.agents.iter().filter_map(timer).min().map(|at| at.max(self.now) + self.faults.late);
             let next = self.agenda.peek().map(|Reverse((at, ..))| *at);
             let Some(at) = [timer, next].into_iter().flatten().min().filter(|&at| at <= end) else { break };
             self.now = self.now.max(at);
@@ -301,6 +313,16 @@ impl Post {
             }
         }
         self.now = end;
+    }
+
+    /// Tells an agent the time, which it did not ask for.
+    pub fn wake(&mut self, agent: usize) {
+        let now = self.now;
+        if let Some(messenger) = &mut self.agents[agent].messenger {
+            messenger.handle_timeout(now);
+            messenger.handle_timeout(now);
+            self.poll(agent);
+        }
     }
 
     fn schedule(&mut self, after: Duration, happening: Happening) {
@@ -349,57 +371,6 @@ impl Post {
         }
     }
 
-    fn connect(&mut self, wire: usize) {
-        let now = self.now;
-        let Some(opener) = self.wires[wire].ends[0] else { return };
-        // Who opened it said where to: the wire's second end is named by the opener's choice, kept beside it.
-        let to = self.books.dialled(wire);
-        let from = SocketAddr::from((endpoint(opener.agent).ip(), 40_000 + (wire % 20_000) as u16));
-        let accepted = self.agents[to].messenger.as_mut().and_then(|messenger| messenger.accept_link(now, from));
-        let Some(link) = accepted else { return self.end(wire, 0) };
-        let end = End { agent: to, process: self.agents[to].process, link };
-        self.wires[wire].ends[1] = Some(end);
-        self.by_link.insert((end.agent, end.process, link), wire);
-        self.input(wire, 0, LinkInput::Up);
-        self.poll(to);
-    }
-
-    /// Tells one end, if it is there, what happened to its link.
-    fn input(&mut self, wire: usize, at: usize, input: LinkInput<'_>) {
-        let now = self.now;
-        let Some(end) = self.wires[wire].ends[at] else { return };
-        let agent = &mut self.agents[end.agent];
-        if agent.process == end.process
-            && let Some(messenger) = &mut agent.messenger
-        {
-            messenger.handle_link(now, end.link, input);
-            self.poll(end.agent);
-        }
-    }
-
-    fn end(&mut self, wire: usize, at: usize) {
-        if self.wires[wire].ends[at].is_some() {
-            self.input(wire, at, LinkInput::Down);
-            self.forget(wire, at);
-        }
-    }
-
-    fn forget(&mut self, wire: usize, at: usize) {
-        if let Some(end) = self.wires[wire].ends[at].take() {
-            self.by_link.remove(&(end.agent, end.process, end.link));
-        }
-    }
-
-    fn arrive(&mut self, wire: usize, to: usize, parts: &[Bytes]) {
-        let from = 1 - to;
-        self.wires[wire].on_way[from] -= 1;
-        self.input(wire, to, LinkInput::Packet(parts));
-        if self.wires[wire].full[from] && self.wires[wire].on_way[from] <= self.faults.room / 2 {
-            self.wires[wire].full[from] = false;
-            self.input(wire, from, LinkInput::Writable);
-        }
-    }
-
     /// Does all that an agent wants done, and takes what its application takes.
     pub fn poll(&mut self, agent: usize) {
         loop {
@@ -432,59 +403,6 @@ impl Post {
                 }
             }
             self.buf = buf;
-        }
-    }
-
-    fn open(&mut self, agent: usize, process: usize, link: LinkId, to: SocketAddr) {
-        let wire = self.wires.len();
-        let end = End { agent, process, link };
-        let now = self.now;
-        self.wires.push(Wire { ends: [Some(end), None], on_way: [0; 2], full: [false; 2], last: [now; 2] });
-        self.by_link.insert((agent, process, link), wire);
-        let latency = self.latency();
-        let there = (0..self.agents.len()).find(|&agent| endpoint(agent) == to);
-        let there = there.filter(|&agent| self.agents[agent].messenger.is_some());
-        self.books.dial(there.unwrap_or(agent));
-        if there.is_some() && self.dice.below(1_000) >= self.faults.unopened {
-            self.schedule(latency * 2, Happening::Connected { wire });
-        } else if self.dice.below(4) > 0 {
-            self.schedule(latency * 2, Happening::Refused { wire });
-        }
-    }
-
-    fn close(&mut self, agent: usize, process: usize, link: LinkId) {
-        let Some(wire) = self.by_link.get(&(agent, process, link)).copied() else { return };
-        let at = usize::from(self.wires[wire].ends[0] != Some(End { agent, process, link }));
-        self.forget(wire, at);
-        let latency = self.latency();
-        // What was put on it before arrives first.
-        let when = self.wires[wire].last[at].max(self.now + latency);
-        self.schedule_at(when, Happening::Ended { wire, at: 1 - at });
-    }
-
-    fn carry(&mut self, agent: usize, process: usize, link: LinkId, parts: Vec<Bytes>) {
-        let wire = *self.by_link.get(&(agent, process, link)).expect("packets go on links that are up");
-        let from = usize::from(self.wires[wire].ends[0] != Some(End { agent, process, link }));
-        assert!(!self.wires[wire].full[from], "the link is full");
-        for part in &parts {
-            self.trace = part.iter().fold(self.trace, |sum, &byte| Dice::mix(sum ^ u64::from(byte)));
-        }
-        let copies = match self.dice.below(1_000) {
-            roll if roll < self.faults.loss => 0,
-            roll if roll < self.faults.loss + self.faults.repeat => 2,
-            _ => 1,
-        };
-        for _ in 0..copies {
-            let latency = self.latency();
-            let at = (self.now + latency).max(self.wires[wire].last[from]);
-            self.wires[wire].last[from] = at;
-            self.wires[wire].on_way[from] += 1;
-            self.schedule_at(at, Happening::Arrived { wire, to: 1 - from, parts: parts.clone() });
-        }
-        if self.wires[wire].on_way[from] >= self.faults.room {
-            self.wires[wire].full[from] = true;
-            let now = self.now;
-            self.at(agent).handle_link(now, link, LinkInput::Full);
         }
     }
 

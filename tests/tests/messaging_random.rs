@@ -60,6 +60,7 @@ fn faults(dice: &mut Dice) -> Faults {
         repeat: if bad { dice.below(60) } else { 0 },
         unopened: if bad { dice.below(400) } else { 0 },
         room: dice.one_of(&[1, 5, 1_000]),
+        late: dice.one_of(&[millis(0), millis(0), millis(3), millis(200)]),
     }
 }
 
@@ -114,6 +115,7 @@ fn run(seed: u64) -> Post {
                 post.gossip(from, to, millis(dice.below(3_000)));
             }
             88..90 => restart(&mut post, &mut dice, to),
+            90..92 => post.wake(to),
             _ => post.run_for(millis(dice.below(300))),
         }
         check(&post, &config);
@@ -230,7 +232,7 @@ fn whatever_happens_the_books_balance() {
         ends[2] += post.books.count(|ending| matches!(ending, Ending::Failed(_)));
         ends[3] += post.packets[5] as usize;
     }
-    assert!(ends.iter().all(|&times| times > count as usize), "every way to end is taken: {ends:?}");
+    assert!(ends.iter().all(|&times| times > count as usize / 2), "every way to end is taken: {ends:?}");
 }
 
 #[test]

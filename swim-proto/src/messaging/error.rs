@@ -1,4 +1,4 @@
-//! Why something was refused. The messenger is then as it was, but for its counters.
+//! Why something was refused. The messenger is then as it was, but for its counters and what it owes whom it refused.
 
 use core::time::Duration;
 

@@ -325,5 +325,4 @@ fn next_ranges(ranges: &mut Vec<Range>, to: u64) -> Vec<Range> {
 }
 
 #[cfg(test)]
-#[path = "inbox_tests.rs"]
 mod tests;

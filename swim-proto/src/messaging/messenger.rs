@@ -56,7 +56,8 @@ pub struct LocalPeer {
 ///    [`Messenger::deadline`].
 /// 2. `now` never goes back; equal is fine.
 /// 3. [`Messenger::handle_timeout`] early, late or twice is harmless; afterwards `deadline() > now`.
-/// 4. An `Err` leaves the messenger as it was (but for its counters).
+/// 4. An `Err` leaves the messenger as it was, but for its counters, and for what it owes whom it refused: a level, and an
+///    [`Event::Writable`](super::Event::Writable).
 /// 5. Same seed and same inputs: same actions, byte for byte.
 pub struct Messenger {
     config: MessagingConfig,

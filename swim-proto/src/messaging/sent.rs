@@ -385,7 +385,9 @@ mod tests {
     #[test]
     fn what_is_repeated_waits_for_credit_told_anew() {
         let mut sent = welcomed(16, 1_600);
-        (0..4).for_each(|_| drop(push(&mut sent)));
+        for number in 1..=4 {
+            assert_eq!(push(&mut sent), number);
+        }
         sent.unlink();
         sent.greet();
         sent.credit_bytes = 250;

@@ -14,7 +14,8 @@ pub struct Letter {
     pub sender: usize,
     /// Its message.
     pub id: MessageId,
-    class: Class,
+    /// Its class.
+    pub class: Class,
     order: Order,
     confirm: Confirm,
     redeliverable: bool,
@@ -103,7 +104,8 @@ impl Books {
         key
     }
 
-    pub(super) fn processed(&mut self, key: u64) {
+    /// The receiver's application is done with it.
+    pub fn processed(&mut self, key: u64) {
         self.letters.get_mut(&key).expect("it was taken").processed = true;
     }
 

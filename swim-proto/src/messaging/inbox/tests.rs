@@ -92,7 +92,7 @@ fn acks_tell_everything_once_and_a_question_tells_everything() {
         let mut processed: Vec<u64> = Vec::new();
         let mut told = (vec![false; 401], vec![false; 401]);
         let mut out = Vec::new();
-        let mut hear = |ack: &Ack, told: &mut (Vec<bool>, Vec<bool>)| {
+        let hear = |ack: &Ack, told: &mut (Vec<bool>, Vec<bool>)| {
             assert!(ack.delivered.len() <= RANGES_MAX && ack.processed.len() <= RANGES_MAX);
             let lists = [(ack.delivered_to, &ack.delivered), (ack.processed_to, &ack.processed)];
             for ((to, ranges), told) in lists.into_iter().zip([&mut told.0, &mut told.1]) {

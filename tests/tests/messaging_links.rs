@@ -1,0 +1,320 @@
+//! Messages as their rules in `docs/messaging.md` say, one by one: links, credit, pace, breakers.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use swim_proto::Instant;
+use swim_proto::messaging::{
+    BreakerState, Class, Confirm, Ending, Event, LinkInput, MemberInput, MessagingConfig, SendError, Trust,
+};
+use swim_tests::post::{Post, Taking, endpoint, id};
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn two() -> Post {
+    Post::new(1, 2, &MessagingConfig::default())
+}
+
+fn delivered(post: &Post) -> usize {
+    post.books.count(|ending| ending == Ending::Delivered)
+}
+
+#[test]
+fn a_link_cut_in_the_middle_loses_and_repeats_nothing() {
+    let mut post = two();
+    for burst in 0..40 {
+        for _ in 0..20 {
+            post.send(0, 1, 500, |_| {}).unwrap();
+        }
+        post.run_for(millis(burst % 4));
+        post.cut_all();
+        post.run_for(millis(200));
+    }
+    post.run_for(secs(5));
+    assert_eq!(delivered(&post), 800);
+    assert!(post.at(0).stats().data_repeated > 0 && post.at(0).stats().links_ready > 20);
+    post.books.close();
+}
+
+#[test]
+fn a_lost_acknowledgement_costs_a_question_and_no_repetition() {
+    let mut post = two();
+    post.send(0, 1, 8, |_| {}).unwrap();
+    post.run_for(secs(1));
+    post.send(0, 1, 8, |_| {}).unwrap();
+    // The message is on its way; what answers it is lost.
+    post.faults.loss = 1_000;
+    post.run_for(millis(500));
+    post.faults.loss = 0;
+    assert_eq!((delivered(&post), post.at(1).stats().taken), (1, 2));
+    post.run_for(secs(1));
+    let stats = post.at(0).stats();
+    assert_eq!((delivered(&post), stats.probes_out, stats.data_repeated), (2, 1, 0));
+}
+
+#[test]
+fn a_link_that_answers_nothing_is_given_up() {
+    let mut post = two();
+    post.send(0, 1, 8, |_| {}).unwrap();
+    post.run_for(secs(1));
+    post.faults.loss = 1_000;
+    post.send(0, 1, 8, |message| message.expiry = Some(secs(200))).unwrap();
+    post.run_for(secs(40));
+    assert!(post.agents[0].told.contains(&Event::Unlinked { peer: id(1) }));
+    post.faults.loss = 0;
+    post.run_for(secs(60));
+    assert_eq!(delivered(&post), 2);
+}
+
+#[test]
+fn a_slow_application_holds_its_sender_and_nothing_is_asked_for_in_vain() {
+    let config = MessagingConfig { window_messages: 16, ..MessagingConfig::default() };
+    let mut post = Post::new(1, 2, &config);
+    post.agents[1].taking = Taking::Nothing;
+    for _ in 0..100 {
+        post.send(0, 1, 8, |message| message.expiry = Some(secs(600))).unwrap();
+    }
+    post.run_for(secs(120));
+    let sent = post.packets[4];
+    assert_eq!((sent, delivered(&post)), (14, 14), "two of sixteen are the high class's");
+    assert!((5..=10).contains(&post.packets[7]), "questions go out ever later: {}", post.packets[7]);
+    post.send(0, 1, 8, |message| message.class = Class::High).unwrap();
+    post.run_for(secs(1));
+    assert_eq!(delivered(&post), 15, "the high class overtakes and uses its reserve");
+    post.agents[1].taking = Taking::Each(millis(10));
+    post.poll(1);
+    post.run_for(secs(3));
+    assert_eq!(delivered(&post), 101);
+    assert_eq!(post.at(0).stats().data_repeated, 0);
+}
+
+#[test]
+fn no_class_starves_another() {
+    let mut post = two();
+    post.agents[1].taking = Taking::Each(millis(1));
+    let mut sent = [0u32; 4];
+    for _ in 0..4_000 {
+        for class in Class::ALL {
+            let accepted = post.send(0, 1, 1_000, |message| {
+                (message.class, message.confirm, message.expiry) = (class, Confirm::Processed, Some(secs(600)));
+            });
+            sent[class as usize] += u32::from(accepted.is_ok());
+        }
+        post.run_for(millis(1));
+    }
+    let mut taken = [0u32; 4];
+    for letter in post.books.letters.values() {
+        taken[letter.class as usize] += letter.taken.len() as u32;
+    }
+    // All four always have something, and the shares of sending and of taking are 8, 4, 2 and 1.
+    let total: u32 = taken.iter().sum();
+    assert!(total > 3_000, "{taken:?}");
+    for (class, share) in [8, 4, 2, 1].into_iter().enumerate() {
+        let expected = total * share / 15;
+        assert!(taken[class].abs_diff(expected) < total / 10, "{taken:?} of {sent:?}");
+        assert!(taken[class] > 0);
+    }
+}
+
+#[test]
+fn a_dead_endpoint_opens_the_breaker_and_a_trial_closes_it() {
+    let mut post = two();
+    post.kill(1);
+    let expiry = Some(secs(600));
+    post.send(0, 1, 8, |message| message.expiry = expiry).unwrap();
+    let opened = |event: &Event| matches!(event, Event::Breaker { state: BreakerState::Open { .. }, .. });
+    while !post.agents[0].told.iter().any(opened) {
+        post.run_for(millis(10));
+    }
+    let refused = post.send(0, 1, 8, |_| {});
+    assert!(matches!(refused, Err(SendError::BreakerOpen { .. })), "{refused:?}");
+    // The process comes back in the same life: to the membership nothing happened.
+    post.agents[1].life -= 1;
+    post.start(1);
+    post.tell_of(1, 0);
+    post.run_for(secs(60));
+    assert_eq!(delivered(&post), 1, "what was accepted waited");
+    let states: Vec<_> = post.agents[0]
+        .told
+        .iter()
+        .filter_map(|event| match event {
+            Event::Breaker { state, .. } => Some(*state),
+            _ => None,
+        })
+        .collect();
+    assert!(matches!(states[0], BreakerState::Open { retry_in: Some(_) }));
+    assert_eq!(states[states.len() - 2..], [BreakerState::HalfOpen, BreakerState::Closed]);
+    post.send(0, 1, 8, |_| {}).unwrap();
+}
+
+#[test]
+fn half_open_lets_one_message_try() {
+    let mut post = two();
+    post.kill(1);
+    let trial = |post: &mut Post| post.send(0, 1, 8, |message| message.expiry = Some(secs(100)));
+    for _ in 0..5 {
+        post.send(0, 1, 8, |message| message.expiry = Some(millis(50))).unwrap();
+    }
+    post.run_for(millis(100));
+    assert!(matches!(trial(&mut post), Err(SendError::BreakerOpen { .. })));
+    post.run_for(secs(1));
+    let first = trial(&mut post).expect("half-open");
+    assert_eq!(trial(&mut post), Err(SendError::Trying));
+    assert!(post.cancel(0, first));
+    trial(&mut post).expect("the first was taken back");
+}
+
+#[test]
+fn who_is_not_there_is_not_believed_and_a_stranger_learns_nothing() {
+    let mut post = two();
+    let now = post.now;
+    // A link from another host, which says that it is agent 1.
+    let from: SocketAddr = "10.9.9.9:1234".parse().unwrap();
+    let link = post.at(0).accept_link(now, from).unwrap();
+    let hello = post.hello_of(1, 0);
+    post.at(0).handle_link(now, link, LinkInput::Packet(&[hello]));
+    let mut buf = Vec::new();
+    let actions: Vec<String> =
+        std::iter::from_fn(|| post.at(0).poll_action(&mut buf).map(|action| format!("{action:?}"))).collect();
+    assert_eq!(actions.len(), 2, "{actions:?}");
+    assert!(actions[0].contains("header: [3, 1, "), "Refuse, Unknown: {actions:?}");
+    assert!(actions[1].starts_with("Close"));
+    assert_eq!(post.at(0).stats().drops.strangers, 1);
+    // The true one has not been disturbed.
+    post.send(1, 0, 8, |_| {}).unwrap();
+    post.run_for(secs(1));
+    assert_eq!(delivered(&post), 1);
+}
+
+#[test]
+fn where_addresses_are_translated_a_member_may_come_from_anywhere() {
+    for (trust, from, greeted) in [
+        (Trust::Anywhere, "10.9.9.9:1234", 1),
+        (Trust::Host, "10.9.9.9:1234", 0),
+        (Trust::Host, "10.0.0.2:1234", 1),
+        (Trust::Host, "[::ffff:10.0.0.2]:1234", 1),
+    ] {
+        let mut post = Post::new(1, 2, &MessagingConfig { trust, ..MessagingConfig::default() });
+        let now = post.now;
+        let link = post.at(0).accept_link(now, from.parse().unwrap()).unwrap();
+        let hello = post.hello_of(1, 0);
+        post.at(0).handle_link(now, link, LinkInput::Packet(&[hello]));
+        assert_eq!(post.at(0).stats().links_greeted, greeted, "{trust:?} {from}");
+    }
+}
+
+#[test]
+fn silent_links_are_pushed_out_and_timed_out_and_disturb_nobody() {
+    let mut post = two();
+    let from: SocketAddr = "10.9.9.9:1234".parse().unwrap();
+    let config = MessagingConfig::default();
+    for _ in 0..5_000 {
+        let now = post.now;
+        assert!(post.at(0).accept_link(now, from).is_some());
+        post.poll_ignoring(0);
+    }
+    assert_eq!(post.at(0).stats().links, config.accepted_max / 4);
+    post.send(1, 0, 8, |_| {}).unwrap();
+    post.run_for(millis(100));
+    assert_eq!(delivered(&post), 1, "who says who it is, gets in");
+    post.run_for(config.link_timeout);
+    let stats = post.at(0).stats();
+    assert_eq!(stats.links, 1);
+    assert_eq!(stats.drops.pushed_out + stats.drops.silent, 5_000);
+}
+
+#[test]
+fn links_are_shared_in_turn_where_there_are_few_and_closed_when_idle() {
+    let config = MessagingConfig { links_max: 2, link_idle: secs(1), ..MessagingConfig::default() };
+    let mut post = Post::new(1, 9, &config);
+    for to in 1..9 {
+        post.send(0, to, 8, |_| {}).unwrap();
+    }
+    assert!(post.at(0).stats().links <= 2);
+    post.run_for(secs(1));
+    assert_eq!(delivered(&post), 8);
+    post.run_for(secs(2));
+    assert_eq!(post.at(0).stats().links, 0);
+}
+
+#[test]
+fn rates_hold_in_both_directions() {
+    let sides: [fn(&mut MessagingConfig); 4] = [
+        |config| config.rate_out = 10_000,
+        |config| config.rate_out_peer = 10_000,
+        |config| config.rate_in = 10_000,
+        |config| config.rate_in_peer = 10_000,
+    ];
+    for (side, set) in sides.into_iter().enumerate() {
+        let mut config = MessagingConfig { message_max: 936, rate_burst: 20_000, ..MessagingConfig::default() };
+        set(&mut config);
+        let mut post = Post::new(1, 2, &config);
+        for _ in 0..200 {
+            post.send(0, 1, 936, |message| message.expiry = Some(secs(100))).unwrap();
+        }
+        post.run_for(secs(10));
+        // 20 at once, then ten a second; for credit the eighth of the burst that waits may be missing.
+        let came = delivered(&post);
+        assert!((116..=121).contains(&came), "side {side}: {came}");
+        post.run_for(secs(10));
+        assert_eq!(delivered(&post), 200, "side {side}");
+    }
+}
+
+#[test]
+fn what_all_senders_together_may_leave_here_is_bounded() {
+    let config = MessagingConfig {
+        message_max: 936,
+        window_bytes: 100_000,
+        incoming_bytes_max: 20_000,
+        ..MessagingConfig::default()
+    };
+    let mut post = Post::new(1, 21, &config);
+    post.agents[0].taking = Taking::Nothing;
+    for from in 1..21 {
+        for _ in 0..50 {
+            post.send(from, 0, 936, |message| message.expiry = Some(secs(1_000))).unwrap();
+        }
+    }
+    for _ in 0..30 {
+        post.run_for(secs(1));
+        assert!(post.at(0).stats().incoming_bytes <= 20_000);
+    }
+    assert!(post.at(0).stats().drops.busy > 0, "not all find room");
+    assert!(post.at(0).stats().incoming >= 10);
+    post.agents[0].taking = Taking::All;
+    post.poll(0);
+    post.run_for(secs(300));
+    assert_eq!(delivered(&post), 1_000);
+}
+
+#[test]
+fn a_new_endpoint_is_gone_to_and_an_early_or_late_life_is_not_let_in() {
+    let mut post = Post::new(1, 3, &MessagingConfig::default());
+    // Where agent 1 is said to be there is agent 2, which says that it is somebody else.
+    post.hold(0, 1, MemberInput::Live { life: 1, address: endpoint(1), endpoint: Some(endpoint(2)) });
+    post.send(0, 1, 8, |_| {}).unwrap();
+    post.run_for(secs(1));
+    assert!(post.at(2).stats().drops.misdirected > 0 && delivered(&post) == 0);
+    post.tell_of(0, 1);
+    post.run_for(secs(1));
+    assert_eq!(delivered(&post), 1);
+    // A sender of whose new life the receiver has not heard yet comes back until it has.
+    post.kill(1);
+    post.start(1);
+    post.tell_of(1, 0);
+    post.send(1, 0, 8, |_| {}).unwrap();
+    post.run_for(secs(1));
+    assert!(post.at(0).stats().drops.early > 0 && delivered(&post) == 1);
+    post.tell_of(0, 1);
+    post.run_for(secs(2));
+    assert_eq!(delivered(&post), 2);
+    assert_eq!(post.at(1).peer(id(0)).expect("a peer").breaker, BreakerState::Closed);
+    assert!(post.now > Instant::ZERO);
+}
