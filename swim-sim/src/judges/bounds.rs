@@ -75,12 +75,14 @@ pub(super) struct Standstill {
     heard: Instant,
     /// Since when nothing runs, on its clock.
     resting_since: Option<Instant>,
+    /// Since when something runs again, on its clock.
+    acting_since: Instant,
 }
 
 impl Standstill {
     /// Of a process that starts now.
     pub(super) fn new(clock: Instant) -> Standstill {
-        Standstill { heard: clock, ..Standstill::default() }
+        Standstill { heard: clock, acting_since: clock, ..Standstill::default() }
     }
 
     /// Its deadline as shown after the last input, which came at this time: when it is due. One that lay in the past when
@@ -111,6 +113,7 @@ impl Standstill {
             (Some(since), false) => {
                 self.late += clock.saturating_since(since);
                 self.resting_since = None;
+                self.acting_since = clock;
             }
             (None, false) | (Some(_), true) => {}
         }
@@ -118,6 +121,11 @@ impl Standstill {
 
     pub(super) fn is_resting(&self) -> bool {
         self.resting_since.is_some()
+    }
+
+    /// For how long something has run without a rest.
+    pub(super) fn acts_for(&self, clock: Instant) -> Duration {
+        if self.is_resting() { Duration::ZERO } else { clock.saturating_since(self.acting_since) }
     }
 
     /// A packet was taken.

@@ -180,7 +180,9 @@ impl Process {
         }
         if let (Some(held), false) = (held, member.state.is_live()) {
             let kept = at.clock.saturating_since(held.since);
-            if rested > at.view.config().tombstone_retention / 8 && !self.standstill.is_resting() {
+            // Whoever departed forgets nobody until it comes back.
+            let able_for = rested.min(self.standstill.acts_for(at.clock));
+            if able_for > at.view.config().tombstone_retention / 8 {
                 bounds::retention(id, member.incarnation, kept, at.view.config())?;
             }
         }
