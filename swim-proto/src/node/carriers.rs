@@ -226,13 +226,19 @@ impl Node {
     /// at once. Gives whether there was one.
     pub(super) fn displace_carrier(&mut self, now: Instant, whose: Whose) -> bool {
         let quiet_for = self.config.probe_timeout;
-        let is_quiet = |&(&id, carrier): &(&StreamId, &Box<Carrier>)| {
+        let mut longest = None;
+        for (&id, carrier) in &self.carriers.all {
             let is_theirs = whose == Whose::Anybodys || carrier.opener.is_some();
             let may_go = is_theirs && carrier.waiting() == 0 && now - carrier.used >= quiet_for;
-            may_go && self.streams.get(&id).is_some_and(|stream| stream.connected && stream.unwritten == 0)
-        };
-        let longest = self.carriers.all.iter().filter(is_quiet).min_by_key(|&(&id, carrier)| (carrier.used, id));
-        let Some((&id, _)) = longest else { return false };
+            let is_quiet = |stream: &Stream| stream.connected && stream.unwritten == 0;
+            if may_go
+                && self.streams.get(&id).is_some_and(|stream| is_quiet(stream))
+                && longest.is_none_or(|longest| (carrier.used, id) < longest)
+            {
+                longest = Some((carrier.used, id));
+            }
+        }
+        let Some((_, id)) = longest else { return false };
         self.stats.carriers_displaced += 1;
         self.reset_stream(id);
         true

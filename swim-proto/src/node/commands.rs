@@ -1,12 +1,10 @@
 //! Asked by the application.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use super::changing::Spread;
-use super::streams::Stream;
 use super::{CommandError, Node, Status, encode_profile};
 use crate::action::{SeedId, StreamId};
 use crate::config::Config;
@@ -82,10 +80,14 @@ impl Node {
     fn ask_no_more(&mut self) {
         let asks = |body: &Body| matches!(body, Body::Ping { .. } | Body::PingReq { .. } | Body::Ask { .. });
         self.carriers.retain(|body| !asks(body));
-        let pings = |(&id, stream): (&StreamId, &Box<Stream>)| matches!(stream.step, Step::Pinged(_)).then_some(id);
-        let pinging: Vec<StreamId> = self.streams.iter().filter_map(pings).collect();
-        for stream in pinging {
-            self.reset_stream(stream);
+        let mut pinging = Vec::new();
+        for (&id, stream) in &self.streams {
+            if matches!(stream.step, Step::Pinged(_)) {
+                pinging.push(id);
+            }
+        }
+        for id in pinging {
+            self.reset_stream(id);
         }
     }
 
