@@ -62,6 +62,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Messages
+//!
+//! [`messaging`] is a second machine beside the node: messages between members that are acknowledged, ordered and
+//! flow-controlled, over links such as ZeroMQ's.
+//!
 //! # Further
 //!
 //! In the repository: `docs/embedding.md` says what a driver does with each action, and `swim-proto/examples/udp.rs` is
