@@ -4,8 +4,7 @@
 //! suspected, only suspects refute, and so on. When the node has settled, what was told must be what is held: which
 //! members there are, their state and profile; for an Alive one its life too (a suspicion at a
 //! greater life is no event of its own). Nor do the incarnations shown ever fall, whoever refutes is shown at a greater
-//! one than before, and the last that an input has a node tell of a member is what it then holds. (That whoever comes back
-//! does so at a greater one is S4.)
+//! one than before, and none is shown that is not held. (That whoever comes back does so at a greater one is S4.)
 //!
 //! The local member's own row is not replayed: no snapshot of it changes by events but by commands.
 
@@ -58,10 +57,11 @@ fn out_of_order(name: &str, change: &MemberEvent<'_>, told: Option<Told>) -> Ver
     fault_about(Rule::S6, id, format!("{name} ({now}, {:?}) was told of member {id}, which was {before}", change.cause))
 }
 
-/// What was last told of a member in an input, against what is held after it.
+/// What was last told of a member in an input, against what is held after it: no more than that, which may have risen
+/// further without an event.
 pub(super) fn shows(told: Option<Told>, held: Option<&Member<'_>>) -> Verdict {
     match (told, held) {
-        (Some(told), Some(held)) if told.incarnation != held.incarnation => {
+        (Some(told), Some(held)) if told.incarnation > held.incarnation => {
             let what =
                 format!("member {} was told to be at {} and is at {}", held.id, told.incarnation, held.incarnation);
             fault_about(Rule::S6, held.id, what)

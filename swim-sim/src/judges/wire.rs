@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use swim_proto::wire::{FRAME_MAX, Message, Messages, PacketWriter, decode};
 
-use swim_proto::{ClusterHash, NodeId};
+use swim_proto::{ClusterHash, NodeId, Versions};
 
 use super::Rule;
 use super::fault::{Fault, Verdict, fault};
@@ -75,17 +75,22 @@ pub(super) fn in_own_name(message: &Message<'_>, own: NodeId) -> Verdict {
 
 /// A datagram to a known member's address is in the highest version that both speak, one to anybody else, or to a member
 /// with whom there is none in common, in the lowest of its sender's own (protocol 15.2). `ids`: who is or was at that
-/// address, of whom several may be known there.
+/// address, of whom several may be known there; or had been when it was decided to write, before somebody changed.
 pub(super) fn version(bytes: &[u8], to: SocketAddr, view: &dyn View, ids: &[NodeId]) -> Verdict {
     let (spoken, own) = (bytes[1], view.config().versions);
     let known = ids.iter().filter_map(|&id| view.member(id)).filter(|member| member.address == to);
-    let mut due =
-        known.map(|member| own.max.min(member.versions.max)).map(|both| if both < own.min { own.min } else { both });
+    let mut due = known.map(|member| highest(own, member.versions));
     let first = due.next();
-    if first.unwrap_or(own.min) == spoken || due.any(|due| due == spoken) {
+    let was_known = first.is_none() && !view.changed().is_empty();
+    if first.unwrap_or(own.min) == spoken || was_known || due.any(|due| due == spoken) {
         return Ok(());
     }
     fault(Rule::S7, format!("sent {to} a datagram in version {spoken}, of {own:?}; {first:?} is due"))
+}
+
+fn highest(own: Versions, theirs: Versions) -> u8 {
+    let highest = own.max.min(theirs.max);
+    if highest < own.min.max(theirs.min) { own.min } else { highest }
 }
 
 /// To addresses that are nobody's it knows, a datagram is answered with no more bytes than it brought (protocol 1.8).

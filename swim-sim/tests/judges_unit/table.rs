@@ -111,15 +111,17 @@ fn what_events_show_does_not_go_back() {
 
 #[test]
 fn what_an_event_shows_is_held() {
-    let mut stage = Stage::new(2);
-    stage.puppets[1].table[0].incarnation = at(1);
-    stage.sound(Observation::Settled { slot: Slot(1) });
-    let known = profile(1);
-    stage.hears(1, &[alive(1, 1, &known)]);
-    stage.holds(Held::new(1, State::Alive, 1));
-    let shown = Held::new(1, State::Alive, 0);
-    stage.sound(Observation::Event { slot: Slot(0), event: Event::Joined(told(&shown, Cause::Itself)) });
-    stage.settles_wrongly(Rule::S6);
+    for (shown, right) in [(0, true), (1, true), (2, false)] {
+        let mut stage = Stage::new(2);
+        stage.puppets[1].table[0].incarnation = at(2);
+        stage.sound(Observation::Settled { slot: Slot(1) });
+        let known = profile(1);
+        stage.hears(1, &[alive(1, 1, &known)]);
+        stage.holds(Held::new(1, State::Alive, 1));
+        let shown = Held::new(1, State::Alive, shown);
+        stage.sound(Observation::Event { slot: Slot(0), event: Event::Joined(told(&shown, Cause::Itself)) });
+        if right { stage.settles() } else { stage.settles_wrongly(Rule::S6) }
+    }
 }
 
 #[test]

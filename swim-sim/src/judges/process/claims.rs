@@ -45,6 +45,10 @@ impl Process {
             let Some(member) = at.view.member(claim.id) else {
                 return self.unknown(at, claim, remembers, &mut passed_over);
             };
+            if !remembers && self.turn.told.contains(&claim.id) {
+                // It may have been pushed out after this claim, and met anew by the next one.
+                return Ok(());
+            }
             lattice::absorbed(claim, &member)?;
             let what = format!("changed() did not name member {}, of which it heard and which is {member:?}", claim.id);
             fault_about(Rule::Contract, claim.id, what)
@@ -61,7 +65,8 @@ impl Process {
             return Ok(());
         }
         let until = at.clock + at.view.config().tombstone_retention.min(bounds::ID_RETENTION);
-        let pushed_out = at.view.stats().drops.tombstones_full;
+        // It may have been pushed out already.
+        let pushed_out = self.turn.drops.tombstones_full;
         match state {
             State::Alive if *passed_over > 0 => *passed_over -= 1,
             State::Alive => {

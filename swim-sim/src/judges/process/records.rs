@@ -49,7 +49,7 @@ impl Process {
                 before.is_none_or(|before| (before.incarnation, before.state) != (after.incarnation, after.state));
             if buried_anew && after.incarnation.is_accusable() {
                 let until = at.clock + at.view.config().tombstone_retention;
-                self.evidence.buried(id, after.incarnation, until, at.view.stats().drops.tombstones_full);
+                self.evidence.buried(id, after.incarnation, until, self.turn.drops.tombstones_full);
             }
             return Ok(());
         }

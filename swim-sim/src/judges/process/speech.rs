@@ -32,10 +32,7 @@ impl Process {
         self.turn.tells = false;
         let accord = self.packet(at, to, bytes)?;
         self.rates.sent((at.clock, at.view.config()), bytes.len(), self.turn.tells)?;
-        // Whoever was known when it was decided to write may have been pushed out since.
-        if at.view.stats().drops.tombstones_full == self.turn.drops.tombstones_full {
-            wire::version(bytes, to, at.view, at.oracle.ids_at(to))?;
-        }
+        wire::version(bytes, to, at.view, at.oracle.ids_at(to))?;
         if !self.turn.answers_packets() && accord == Accord::Own {
             let messages = decode(bytes, self.cluster, DATAGRAM_MAX);
             self.load.initiated(messages.map_or(Purpose::News, Purpose::of));
