@@ -133,8 +133,8 @@ pub struct Config {
     /// afterwards.
     pub adaptive_interval: bool,
 
-    /// The versions of the wire format that this node speaks, within [`VERSIONS`]: told to all, and each peer is spoken
-    /// to in the highest that both know.
+    /// The versions of the wire format that this node speaks, within [`VERSIONS`](crate::VERSIONS): told to all, and each
+    /// peer is spoken to in the highest that both know.
     pub versions: Versions,
     /// The longest broadcast that is gossiped whole, in bytes. A longer one is announced by its number, and fetched over a
     /// stream by whoever lacks it. At most 512.

@@ -35,7 +35,7 @@ const GRIEF: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often [`Flaw::Pesters`] sends a ping.
-const PESTERING: u32 = 20;
+const PESTERING: u32 = 40;
 
 /// What no node is given, and [`Flaw::Improvises`] draws from all the same.
 static OUTSIDE: AtomicU64 = AtomicU64::new(1);
