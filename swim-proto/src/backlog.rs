@@ -108,8 +108,9 @@ impl Backlog {
     }
 
     fn keep(&mut self, bytes: Vec<u8>) {
-        // After an onslaught its memory is given back, but for some.
-        if self.spare.len() < SPARE_MAX {
+        // After an onslaught its memory is given back, but for some. What a long one had would hold short ones later, which
+        // are counted by their bytes.
+        if self.spare.len() < SPARE_MAX && bytes.capacity() <= SPARE_LEN_MAX {
             self.spare.push(bytes);
         }
     }
@@ -117,6 +118,9 @@ impl Backlog {
 
 /// Memory of so many datagrams is kept.
 const SPARE_MAX: usize = 64;
+
+/// Of those that are at most so long.
+const SPARE_LEN_MAX: usize = 2_048;
 
 /// Whether somebody waits for this, or for the answer to it: it begins with a message of probing. A look, no check.
 fn is_urgent(datagram: &[u8]) -> bool {
@@ -156,6 +160,19 @@ mod tests {
             popped.push(datagram.clone());
         }
         popped
+    }
+
+    #[test]
+    fn long_datagrams_leave_no_memory_behind_for_short_ones() {
+        let (mut backlog, mut datagram) = (Backlog::new(1_024, 1 << 20), Vec::new());
+        for _ in 0..100 {
+            (0..8).for_each(|_| backlog.push(from(), &[0; 65_507]));
+            while backlog.pop(&mut datagram).is_some() {}
+            (0..10).for_each(|number| backlog.push(from(), &left(number)));
+        }
+        let held: usize = backlog.news.iter().map(|waiting| waiting.bytes.capacity()).sum();
+        assert!(backlog.len() >= 10 && held <= backlog.len() * SPARE_LEN_MAX, "{held} bytes for {}", backlog.len());
+        assert!(backlog.spare.iter().all(|bytes| bytes.capacity() <= SPARE_LEN_MAX));
     }
 
     #[test]

@@ -144,6 +144,7 @@ impl Node {
             if self.table.others().len() == 1 {
                 self.broadcasts.drop_told(entry);
             }
+            walk.skip();
             return;
         }
         let payload = self.broadcasts.payload(entry);
