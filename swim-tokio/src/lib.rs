@@ -59,6 +59,7 @@ mod handle;
 mod inputs;
 mod losses;
 mod member;
+mod messaging;
 mod notice;
 mod options;
 mod request;
@@ -69,6 +70,12 @@ mod streams;
 
 pub use handle::{Closed, Handle, RequestError};
 pub use member::{MemberInfo, SuspicionInfo};
+pub use messaging::{
+    BreakerState, Buffer, Class, Confirm, Delivery, Drops, Ending, FailReason, Incoming, Level, LinkCounts, MessageEvent,
+    MessageEvents, MessageEventsError, MessageId, MessagingConfig, MessagingOptions, MessagingStats, Order, Outcome,
+    PeerView, Pending, Port, Queue, Received, Refusal, SendError, SendOptions, Trust, Unacknowledged, UnknownMessage,
+    UnknownReceipt,
+};
 pub use notice::{Cause, Change, Event, Events, EventsError, Notice};
 pub use options::{Options, StartError};
 pub use seeds::SeedError;
