@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use swim_proto::{Backlog, DatagramError, Instant, Node, SeedId, Status, StreamId, StreamInput};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{Instrument, debug, trace, warn};
@@ -27,7 +27,7 @@ use crate::accept::accept;
 use crate::clock::{Alarm, Clock};
 use crate::inputs::{INPUTS_MAX, Input, Moved};
 use crate::losses::Losses;
-use crate::messaging::{Keeper, MessagingOptions, Post};
+use crate::messaging::{Keeper, Listening, MessagingOptions, Post};
 use crate::notice::Notice;
 use crate::request::{REQUESTS_MAX, Request};
 use crate::seeds::{Seeds, Unresolved};
@@ -112,7 +112,7 @@ pub(crate) struct Ends {
 /// What moves messages, ready to be kept.
 pub(crate) struct Messages {
     pub(crate) post: Arc<Post>,
-    pub(crate) listener: TcpListener,
+    pub(crate) listening: Listening,
     pub(crate) options: MessagingOptions,
 }
 
@@ -151,7 +151,13 @@ enum Wake {
 }
 
 impl Driver {
-    pub(crate) fn new(node: Node, clock: Clock, sockets: Sockets, limits: &Limits, messages: Option<Messages>) -> (Driver, Ends) {
+    pub(crate) fn new(
+        node: Node,
+        clock: Clock,
+        sockets: Sockets,
+        limits: &Limits,
+        messages: Option<Messages>,
+    ) -> (Driver, Ends) {
         let Sockets { udp, tcp, bound } = sockets;
         let (input, inputs) = mpsc::channel(INPUTS_MAX);
         let (request, requests) = mpsc::channel(REQUESTS_MAX);
@@ -162,17 +168,15 @@ impl Driver {
         let reach = Reach::of(bound);
         let mut keeper = JoinSet::new();
         let (post, drain_timeout) = match messages {
-            Some(Messages { post, listener, options }) => {
+            Some(Messages { post, listening, options }) => {
                 let identity = node.local().id.to_string();
-                let listener = (listener, bound);
-                let kept = Keeper::new(post.clone(), clock, listener, &options, &identity, input.clone());
+                let kept = Keeper::new(post.clone(), clock, (listening, bound), &options, &identity, input.clone());
                 keeper.spawn(kept.run().in_current_span());
                 (Some(post), options.drain_timeout)
             }
             None => (None, Duration::ZERO),
         };
-        let ends =
-            Ends { requests: request, notices: notices.downgrade(), status: status_seen, post: post.clone() };
+        let ends = Ends { requests: request, notices: notices.downgrade(), status: status_seen, post: post.clone() };
         let driver = Driver {
             clock,
             reach,
@@ -218,7 +222,9 @@ impl Driver {
 
     async fn wait(&mut self) -> Wake {
         let deadline = match self.phase {
-            Phase::Draining { until } | Phase::Leaving { until } => self.node.deadline().map_or(Some(until), |deadline| Some(deadline.min(until))),
+            Phase::Draining { until } | Phase::Leaving { until } => {
+                self.node.deadline().map_or(Some(until), |deadline| Some(deadline.min(until)))
+            }
             Phase::Running | Phase::Flushing | Phase::Aborting => self.node.deadline(),
         };
         if !self.backlog.is_empty() {

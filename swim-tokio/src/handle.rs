@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use crate::driver::Ends;
 use crate::member::MemberInfo;
 use crate::messaging::{
-    Incoming, MessageEvents, MessageId, Pending, PeerView, Post, SendError, SendOptions, UnknownMessage,
+    Incoming, MessageEvents, MessageId, PeerView, Pending, Post, SendError, SendOptions, UnknownMessage,
 };
 use crate::notice::{Events, Notice};
 use crate::request::{Reply, Request};
@@ -39,6 +39,7 @@ pub(crate) struct Identity {
     pub(crate) id: NodeId,
     pub(crate) address: SocketAddr,
     pub(crate) bound: SocketAddr,
+    pub(crate) endpoint: Option<SocketAddr>,
 }
 
 /// The node is no more: it was shut down, or every task of its runtime was.
@@ -82,6 +83,11 @@ impl Handle {
         self.identity.bound
     }
 
+    /// Where others are told that this node accepts messages, if it does.
+    pub fn endpoint(&self) -> Option<SocketAddr> {
+        self.identity.endpoint
+    }
+
     /// The cluster's name.
     pub fn cluster(&self) -> &str {
         &self.identity.cluster
@@ -122,7 +128,9 @@ impl Handle {
 
     /// The counters.
     pub async fn stats(&self) -> Result<Stats, Closed> {
-        self.ask(Request::Stats).await
+        let stats = self.ask(Request::Stats).await?;
+        // Not by the node's task, which does not wait for messages.
+        Ok(Stats { messaging: self.post.as_ref().map(|post| post.stats()), ..stats })
     }
 
     /// Waits until some seed let this node in, or some member contacted it. Returns at once if that is so already: after

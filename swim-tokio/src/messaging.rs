@@ -7,7 +7,7 @@
 //! and hears of the members. Each `link` is served by a task of its own, which moves bytes between its connection and
 //! its pipe: a peer that reads slowly, or floods, or is silent holds up its own task only.
 //!
-//! The membership protocol takes no part in any of this, and never waits for the lock: news of members is left in a
+//! The membership protocol takes no part in any of this, and does not wait for the lock while it runs: news of members is left in a
 //! `letterbox`, where the newest of each member replaces the one before.
 
 mod counts;
@@ -22,11 +22,13 @@ mod options;
 mod outcome;
 mod pipe;
 mod post;
+#[cfg(feature = "zeromq")]
+mod zeromq_crate;
 
 pub use counts::LinkCounts;
 pub use events::{MessageEvents, MessageEventsError};
 pub use incoming::{Incoming, Received, Unacknowledged};
-pub use options::{MessagingOptions, Port, SendOptions};
+pub use options::{Backend, MessagingOptions, Port, SendOptions};
 pub use outcome::{Outcome, Pending, SendError};
 pub use swim_proto::messaging::{
     BreakerState, Buffer, Class, Confirm, Delivery, Drops, Ending, Event as MessageEvent, FailReason, Level, MessageId,
@@ -34,5 +36,5 @@ pub use swim_proto::messaging::{
     UnknownReceipt,
 };
 
-pub(crate) use keeper::Keeper;
+pub(crate) use keeper::{Keeper, Listening};
 pub(crate) use post::Post;

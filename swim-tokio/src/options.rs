@@ -9,15 +9,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use swim_proto::messaging::{LocalPeer, Messenger};
 use swim_proto::{ClusterHash, CommandError, Config, ConfigError, LocalMember, Node, NodeId, Transport};
-use tokio::net::TcpListener;
 use tracing::Instrument;
 
 use crate::clock::{Clock, wall_millis};
 use crate::driver::{Driver, Limits, Messages};
 use crate::handle::{Handle, Identity};
+#[cfg(feature = "zeromq")]
+use crate::messaging::Backend;
+use crate::messaging::{Listening, MessagingOptions, Port, Post};
 use crate::seeds::{SeedError, SeedName};
-use crate::messaging::{MessagingOptions, Port, Post};
-use crate::sockets::{self, Reach, Sockets};
+use crate::sockets::{Reach, Sockets};
 
 /// How a node is to be run. Begin with [`Options::new`], end with [`Options::start`].
 ///
@@ -183,28 +184,28 @@ impl Options {
 
         let mut local = LocalMember::new(address, self.life.unwrap_or_else(wall_millis)).with_metadata(self.metadata);
         let router = match &self.messaging {
-            Some(messaging) => Some(bind_router(messaging.port, bind, bound)?),
+            Some(messaging) => Some(bind_router(messaging, bind, bound).await?),
             None => None,
         };
-        let accepts_at = |router: &TcpListener| router.local_addr().map(|at| SocketAddr::new(address.ip(), at.port()));
+        let accepts_at = |router: &Listening| router.address().map(|at| SocketAddr::new(address.ip(), at.port()));
         local.endpoint = self.endpoint.or(router.as_ref().and_then(|router| accepts_at(router).ok()));
         if let Some(name) = self.name {
             local.name = name;
         }
+        let endpoint = local.endpoint;
         let (cluster, name) = (self.config.cluster.clone(), local.name.clone());
         let id = NodeId::of(&cluster, &name);
         let clock = Clock::start();
         let randomness = self.randomness.unwrap_or_else(random);
         let node = Node::new(clock.now(), local, self.config, randomness)?;
         let messages = match self.messaging.zip(router) {
-            Some((options, listener)) => {
+            Some((options, listening)) => {
                 let member = node.local();
-                let local =
-                    LocalPeer { id, life: member.incarnation.life, cluster: ClusterHash::of(&cluster) };
+                let local = LocalPeer { id, life: member.incarnation.life, cluster: ClusterHash::of(&cluster) };
                 // Not the session of an earlier process, whatever was asked of the protocol's randomness.
                 let messenger = Messenger::new(clock.now(), local, options.config.clone(), random())?;
                 let post = Arc::new(Post::new(messenger, clock, options.events_max));
-                Some(Messages { post, listener, options })
+                Some(Messages { post, listening, options })
             }
             None => None,
         };
@@ -227,15 +228,25 @@ impl Options {
             Ok::<_, StartError>((driver, ends))
         })?;
         tokio::spawn(driver.run().instrument(span));
-        Ok(Handle::new(Identity { cluster, name, id, address, bound }, ends))
+        Ok(Handle::new(Identity { cluster, name, id, address, bound, endpoint }, ends))
     }
 }
 
 /// Binds the port where messages' links are accepted, beside that of the membership.
-fn bind_router(port: Port, wanted: SocketAddr, bound: SocketAddr) -> Result<TcpListener, StartError> {
-    let address =
-        port.beside(wanted, bound).ok_or(StartError::MessagingPort { gossip: bound.port(), port })?;
-    sockets::bind_tcp(address).map_err(|source| StartError::BindMessaging { address, source })
+async fn bind_router(
+    messaging: &MessagingOptions,
+    wanted: SocketAddr,
+    bound: SocketAddr,
+) -> Result<Listening, StartError> {
+    #[cfg(feature = "zeromq")]
+    if messaging.backend == Backend::ZeromqCrate
+        && tokio::runtime::Handle::current().runtime_flavor() != tokio::runtime::RuntimeFlavor::MultiThread
+    {
+        return Err(StartError::Runtime);
+    }
+    let port = messaging.port;
+    let address = port.beside(wanted, bound).ok_or(StartError::MessagingPort { gossip: bound.port(), port })?;
+    Listening::at(messaging.backend, address).await.map_err(|source| StartError::BindMessaging { address, source })
 }
 
 /// An IPv4 address spelt as IPv6, as what it is; others as they are, with their scope.
@@ -262,13 +273,19 @@ pub enum StartError {
         source: io::Error,
     },
     /// The port for messages could not be bound.
-    #[error("cannot bind {address} for messages: {source}; choose another MessagingOptions::port, or do without_messaging")]
+    #[error(
+        "cannot bind {address} for messages: {source}; choose another MessagingOptions::port, or do without_messaging"
+    )]
     BindMessaging {
         /// The address that was asked for.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
     },
+    /// [`Backend::ZeromqCrate`] hangs on a runtime of one thread when a peer stops reading.
+    #[cfg(feature = "zeromq")]
+    #[error("the zeromq crate needs a runtime of several threads: use one, or Backend::Links")]
+    Runtime,
     /// There is no port so far above the membership's.
     #[error(
         "messages would need a port {port:?} {gossip}, and there is none beyond 65535: choose another \

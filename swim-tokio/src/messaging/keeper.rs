@@ -16,8 +16,10 @@ use tracing::{Instrument, debug, error, warn};
 
 use super::desk::{Open, Stage};
 use super::link::Line;
-use super::options::MessagingOptions;
+use super::options::{Backend, MessagingOptions};
 use super::post::Post;
+#[cfg(feature = "zeromq")]
+use super::zeromq_crate;
 use crate::accept::{BACK_OFF, is_about_one_connection};
 use crate::clock::{Alarm, Clock};
 use crate::inputs::{Input, Inputs};
@@ -26,12 +28,42 @@ use crate::sockets::{self, Reach};
 /// How long the end waits for links to write what was put on them.
 const FLUSH_MAX: Duration = Duration::from_millis(500);
 
+/// Where others' links are accepted.
+pub(crate) enum Listening {
+    Links(TcpListener),
+    #[cfg(feature = "zeromq")]
+    ZeromqCrate(zeromq_crate::Router),
+}
+
+impl Listening {
+    pub(crate) async fn at(backend: Backend, address: SocketAddr) -> io::Result<Listening> {
+        match backend {
+            Backend::Links => Ok(Listening::Links(sockets::bind_tcp(address)?)),
+            #[cfg(feature = "zeromq")]
+            Backend::ZeromqCrate => {
+                zeromq_crate::Router::bind(address).await.map(Listening::ZeromqCrate).map_err(io::Error::other)
+            }
+        }
+    }
+
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Listening::Links(listener) => listener.local_addr(),
+            #[cfg(feature = "zeromq")]
+            Listening::ZeromqCrate(router) => Ok(router.at),
+        }
+    }
+}
+
 /// Owns the links' tasks. Dropping it ends everything at once.
 pub(crate) struct Keeper {
     post: Arc<Post>,
     clock: Clock,
-    listener: TcpListener,
+    /// `None`: others' links come another way.
+    listener: Option<TcpListener>,
     bound: SocketAddr,
+    #[cfg(feature = "zeromq")]
+    backend: Backend,
     links: JoinSet<()>,
     config: LinkConfig,
     connect_timeout: Duration,
@@ -47,16 +79,18 @@ impl Keeper {
     pub(crate) fn new(
         post: Arc<Post>,
         clock: Clock,
-        (listener, bound): (TcpListener, SocketAddr),
+        (listening, bound): (Listening, SocketAddr),
         options: &MessagingOptions,
         identity: &str,
         inputs: Inputs,
     ) -> Keeper {
-        Keeper {
+        let mut keeper = Keeper {
             post,
             clock,
-            listener,
+            listener: None,
             bound,
+            #[cfg(feature = "zeromq")]
+            backend: options.backend,
             links: JoinSet::new(),
             config: link_config(&options.config, identity),
             connect_timeout: options.config.link_timeout,
@@ -64,7 +98,16 @@ impl Keeper {
             inputs,
             is_drained: false,
             accepts_from: None,
+        };
+        match listening {
+            Listening::Links(listener) => keeper.listener = Some(listener),
+            #[cfg(feature = "zeromq")]
+            Listening::ZeromqCrate(router) => {
+                let route = zeromq_crate::route(router, keeper.post.clone());
+                keeper.links.spawn(route.in_current_span());
+            }
         }
+        keeper
     }
 
     /// Runs until the post is closed.
@@ -92,9 +135,15 @@ impl Keeper {
             tokio::select! {
                 () = self.post.called() => {}
                 () = alarm.rings() => {}
-                accepted = accept(&self.listener, self.accepts_from) => self.take(accepted),
+                accepted = accept(self.listener.as_ref(), self.accepts_from) => self.take(accepted),
                 Some(ended) = self.links.join_next() => self.reap(ended),
             }
+        }
+        #[cfg(feature = "zeromq")]
+        if self.backend == Backend::ZeromqCrate {
+            // Its receiver never ends by itself, and its own queues take a moment.
+            tokio::time::sleep(FLUSH_MAX / 5).await;
+            return self.links.shutdown().await;
         }
         // What was put on links, the last words included, goes out.
         let flushed = async { while self.links.join_next().await.is_some() {} };
@@ -114,10 +163,17 @@ impl Keeper {
         let (bound, limit, config) = (self.bound, self.connect_timeout, self.config.clone());
         let (post, clock) = (self.post.clone(), self.clock);
         self.post.count(|counts| counts.connects += 1);
+        #[cfg(feature = "zeromq")]
+        if self.backend == Backend::ZeromqCrate {
+            self.links.spawn(zeromq_crate::dial(to, (link, pipe), limit, post).in_current_span());
+            return;
+        }
         let task = async move {
             match connect(bound, to, limit).await {
                 Ok(tcp) => {
-                    let config = LinkConfig { role: swim_zmq::Role::Dealer, ..config };
+                    // Its own for each link, so that no ROUTER takes it for the one before.
+                    let identity = [&config.identity[..], format!("-{}", link.0).as_bytes()].concat().into();
+                    let config = LinkConfig { role: swim_zmq::Role::Dealer, identity, ..config };
                     Line::ours(tcp, to, (link, pipe), config, (post, clock)).serve().await;
                 }
                 Err(error) => {
@@ -173,7 +229,8 @@ impl Drop for Keeper {
     }
 }
 
-async fn accept(listener: &TcpListener, from: Option<TokioInstant>) -> io::Result<(TcpStream, SocketAddr)> {
+async fn accept(listener: Option<&TcpListener>, from: Option<TokioInstant>) -> io::Result<(TcpStream, SocketAddr)> {
+    let Some(listener) = listener else { return std::future::pending().await };
     if let Some(from) = from {
         sleep_until(from).await;
     }

@@ -1,6 +1,7 @@
 //! News of members on its way from the membership to the messenger. Neither waits for the other.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use swim_proto::messaging::MemberInput;
@@ -11,6 +12,7 @@ use swim_proto::{Member, NodeId, State};
 #[derive(Debug, Default)]
 pub(super) struct Letterbox {
     inside: Mutex<Letters>,
+    has_news: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -23,11 +25,9 @@ pub(super) struct Letters {
 /// What the messenger hears of a member.
 pub(super) fn standing(member: &Member<'_>) -> MemberInput {
     match member.state {
-        State::Alive | State::Suspect => MemberInput::Live {
-            life: member.incarnation.life,
-            address: member.address,
-            endpoint: member.endpoint,
-        },
+        State::Alive | State::Suspect => {
+            MemberInput::Live { life: member.incarnation.life, address: member.address, endpoint: member.endpoint }
+        }
         State::Dead => MemberInput::Dead,
         State::Left => MemberInput::Left,
     }
@@ -36,14 +36,17 @@ pub(super) fn standing(member: &Member<'_>) -> MemberInput {
 impl Letterbox {
     pub(super) fn member(&self, id: NodeId, input: MemberInput) {
         self.open().members.insert(id, input);
+        self.has_news.store(true, Ordering::Release);
     }
 
     pub(super) fn life(&self, life: u64) {
         self.open().life = Some(life);
+        self.has_news.store(true, Ordering::Release);
     }
 
-    pub(super) fn take(&self) -> Letters {
-        std::mem::take(&mut self.open())
+    /// What is in it, if there is anything. What was put in before something else was told is seen by whoever was told.
+    pub(super) fn take(&self) -> Option<Letters> {
+        self.has_news.swap(false, Ordering::AcqRel).then(|| std::mem::take(&mut *self.open()))
     }
 
     fn open(&self) -> std::sync::MutexGuard<'_, Letters> {

@@ -108,14 +108,7 @@ impl Line {
         Line::new(tcp, peer, Stage::Guest(guest), config, post, clock)
     }
 
-    fn new(
-        tcp: TcpStream,
-        peer: SocketAddr,
-        stage: Stage,
-        config: LinkConfig,
-        post: Arc<Post>,
-        clock: Clock,
-    ) -> Line {
+    fn new(tcp: TcpStream, peer: SocketAddr, stage: Stage, config: LinkConfig, post: Arc<Post>, clock: Clock) -> Line {
         // Packets are written together already; to wait for more would only delay them.
         let _ = tcp.set_nodelay(true);
         let link = Link::new(clock.now(), config).expect("the limits were checked when the node was started");

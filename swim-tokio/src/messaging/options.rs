@@ -13,6 +13,8 @@ pub struct MessagingOptions {
     pub config: MessagingConfig,
     /// Where links are accepted.
     pub port: Port,
+    /// What moves the bytes of links.
+    pub backend: Backend,
     /// Most connections that have not finished ZeroMQ's handshake, which takes 5 s at most. For one more, the oldest
     /// goes of the host that has the most of them. 1 at least; 256 by default.
     pub handshakes_max: usize,
@@ -29,6 +31,7 @@ impl Default for MessagingOptions {
         MessagingOptions {
             config: MessagingConfig::default(),
             port: Port::default(),
+            backend: Backend::default(),
             handshakes_max: 256,
             drain_timeout: Duration::from_secs(2),
             events_max: 1024,
@@ -48,6 +51,19 @@ impl MessagingOptions {
     pub fn with_port(self, port: Port) -> MessagingOptions {
         MessagingOptions { port, ..self }
     }
+}
+
+/// What moves the bytes of links. Nodes of either kind talk to each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Backend {
+    /// This project's link machine, which bounds what a stranger can cost.
+    #[default]
+    Links,
+    /// The `zeromq` crate, for networks where everybody who can connect is trusted: a stranger can end the process. Needs
+    /// a runtime of several threads, and `handshakes_max` does not count.
+    #[cfg(feature = "zeromq")]
+    ZeromqCrate,
 }
 
 /// On which port links are accepted, at the node's own address.

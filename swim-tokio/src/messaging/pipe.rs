@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+#[cfg(feature = "zeromq")]
+use std::task::Poll;
 use std::task::{Context, Waker};
 
 use bytes::{Bytes, BytesMut};
@@ -110,6 +112,21 @@ impl Pipe {
         }
         inside.is_watched_by(cx);
         Ok(Standing { has_room_again, is_closed, is_empty })
+    }
+
+    /// The parts of the next packet, none once the pipe is closed; and whether it was full and has room again.
+    #[cfg(feature = "zeromq")]
+    pub(super) fn poll_packet(&self, cx: &Context<'_>) -> Poll<(Option<Vec<Bytes>>, bool)> {
+        let mut inside = self.lock();
+        let Some(packet) = inside.packets.pop_front() else {
+            inside.is_watched_by(cx);
+            return if inside.is_closed { Poll::Ready((None, false)) } else { Poll::Pending };
+        };
+        inside.bytes -= packet.len();
+        let has_room_again = inside.is_full && inside.bytes <= FULL_BYTES / 2;
+        inside.is_full &= !has_room_again;
+        let parts = [Some(packet.header), packet.payload].into_iter().flatten().collect();
+        Poll::Ready((Some(parts), has_room_again))
     }
 
     /// Whether nothing more comes. From now on this task is woken when that, or anything else, is new.

@@ -52,7 +52,12 @@ impl Post {
         }
     }
 
-    pub(crate) fn try_send(self: &Arc<Self>, to: NodeId, payload: Bytes, how: SendOptions) -> Result<Pending, SendError> {
+    pub(crate) fn try_send(
+        self: &Arc<Self>,
+        to: NodeId,
+        payload: Bytes,
+        how: SendOptions,
+    ) -> Result<Pending, SendError> {
         let (tell, outcome) = oneshot::channel();
         let id = self.work(|desk, now| desk.send(now, outgoing(to, payload, how), tell))?;
         Ok(Pending { id, to, outcome, post: self.clone() })
@@ -196,10 +201,9 @@ impl Post {
     /// News, time, and what follows from them: links to open, how far the end is, when to come back, and whether all that
     /// was to be drained is done.
     pub(super) fn keep(&self) -> (Vec<Open>, Stage, Option<Instant>, bool) {
-        let letters = self.letterbox.take();
         let mut desk = self.desk();
         let now = desk.clock.now();
-        desk.news(now, letters);
+        self.read_letters(&mut desk, now);
         if desk.messenger.deadline().is_some_and(|deadline| deadline <= now) {
             desk.messenger.handle_timeout(now);
         }
@@ -241,6 +245,17 @@ impl Post {
         self.work(|desk, now| {
             desk.guests.remove(from.ip(), id);
             let accepted = if desk.stage == Stage::Closed { None } else { desk.accept(now, from) };
+            desk.counts.refused += u64::from(accepted.is_none());
+            accepted
+        })
+    }
+
+    /// A link of somebody else's that is up from the beginning. `None`: there is no room for it.
+    #[cfg(feature = "zeromq")]
+    pub(super) fn accept_up(&self, from: SocketAddr) -> Option<(LinkId, Arc<Pipe>)> {
+        self.work(|desk, now| {
+            let accepted = if desk.stage == Stage::Closed { None } else { desk.accept(now, from) };
+            desk.counts.accepts += 1;
             desk.counts.refused += u64::from(accepted.is_none());
             accepted
         })
@@ -301,11 +316,19 @@ impl Post {
     fn work<T>(&self, work: impl FnOnce(&mut Desk, Instant) -> T) -> T {
         let mut desk = self.desk();
         let now = desk.clock.now();
+        // First: whoever has just been told of a member may write to it.
+        self.read_letters(&mut desk, now);
         let done = work(&mut desk, now);
         let wakes = desk.act(now);
         drop(desk);
         self.wake(wakes);
         done
+    }
+
+    fn read_letters(&self, desk: &mut Desk, now: Instant) {
+        if let Some(letters) = self.letterbox.take() {
+            desk.news(now, letters);
+        }
     }
 
     fn wake(&self, wakes: Wakes) {

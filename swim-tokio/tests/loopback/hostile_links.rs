@@ -144,10 +144,7 @@ async fn two_thousand_silent_connections_cost_little_and_disturb_nobody() {
     assert_eq!(&next(&mut incoming).await.payload[..], b"back");
     assert!(soon("an outcome", back).await.is_success());
     // In the end nobody is left of them.
-    eventually("none is left", async || {
-        nodes[1].stats().await.unwrap().messaging.unwrap().1.handshakes == 0
-    })
-    .await;
+    eventually("none is left", async || nodes[1].stats().await.unwrap().messaging.unwrap().1.handshakes == 0).await;
 }
 
 #[tokio::test]

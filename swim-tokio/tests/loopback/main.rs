@@ -2,6 +2,8 @@
 
 mod addresses;
 mod cluster;
+#[cfg(feature = "zeromq")]
+mod crate_links;
 mod events;
 mod hostile;
 mod hostile_links;

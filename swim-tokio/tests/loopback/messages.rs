@@ -10,7 +10,6 @@ use tokio::time::{sleep, timeout};
 
 use crate::cluster::{PATIENCE, all_alive, cluster, eventually, holds, loopback, options, quick, restart, soon, start};
 
-
 pub(crate) async fn next(incoming: &mut Incoming) -> Received {
     soon("a message", incoming.recv()).await.expect("the node runs")
 }
@@ -153,10 +152,7 @@ async fn a_receiver_that_was_started_anew_is_given_what_may_be_given_twice_and_n
 
     let again = restart(&name, at, left).await;
     let outcome = soon("an outcome", lost).await;
-    assert!(
-        matches!(outcome.ending, Ending::Failed(FailReason::Restarted | FailReason::Died)),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome.ending, Ending::Failed(FailReason::Restarted | FailReason::Died)), "{outcome:?}");
     assert_ne!(outcome.delivery, Delivery::Never);
     let mut incoming = again.incoming();
     // Held dead in between, the member fails that one as well.
@@ -364,4 +360,15 @@ async fn a_node_tells_where_its_links_are_accepted() {
         None => assert!(node.unwrap_err().to_string().contains("65535")),
     }
     sleep(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_hears_of_a_member_may_write_to_it_at_once() {
+    let first = start("first", &[]).await;
+    for index in 0..20 {
+        let node = start(&format!("node-{index}"), &[&first]).await;
+        soon("the join", node.joined()).await.unwrap();
+        let sent = node.try_send(first.id(), "hello", SendOptions::default()).expect("it is known");
+        assert!(soon("an outcome", sent).await.is_success());
+    }
 }
