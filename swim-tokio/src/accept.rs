@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use crate::inputs::{Input, Inputs};
 
 /// How long to wait after an error that the next attempt would only meet again (too many open files).
-const BACK_OFF: Duration = Duration::from_millis(100);
+pub(crate) const BACK_OFF: Duration = Duration::from_millis(100);
 
 pub(crate) async fn accept(listener: TcpListener, inputs: Inputs) {
     loop {
@@ -23,7 +23,7 @@ pub(crate) async fn accept(listener: TcpListener, inputs: Inputs) {
     }
 }
 
-fn is_about_one_connection(error: &io::Error) -> bool {
+pub(crate) fn is_about_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }

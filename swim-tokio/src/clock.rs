@@ -1,6 +1,8 @@
 //! The driver's clock: tokio's monotonic clock, told to the core as nanoseconds since the node was started.
 
+use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use swim_proto::Instant;
@@ -57,13 +59,28 @@ impl Alarm {
         }
     }
 
+    /// The same, but what it is set for already may come first: who is woken too early sets it again.
+    pub(crate) fn set_at_most(&mut self, at: Option<Instant>, clock: &Clock) {
+        if let Some(at) = at
+            && self.at.is_none_or(|set| at < set)
+        {
+            self.set(Some(at), clock);
+        }
+    }
+
+    /// Ready once it has rung; it is unset then. Pending for ever, while it is unset.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.at.is_none() {
+            return Poll::Pending;
+        }
+        ready!(self.sleep.as_mut().poll(cx));
+        self.at = None;
+        Poll::Ready(())
+    }
+
     /// Never, while it is unset. Having rung, it is. Safe to cancel.
     pub(crate) async fn rings(&mut self) {
-        if self.at.is_none() {
-            std::future::pending::<()>().await;
-        }
-        self.sleep.as_mut().await;
-        self.at = None;
+        std::future::poll_fn(|cx| self.poll(cx)).await;
     }
 }
 

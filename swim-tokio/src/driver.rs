@@ -27,6 +27,7 @@ use crate::accept::accept;
 use crate::clock::{Alarm, Clock};
 use crate::inputs::{INPUTS_MAX, Input, Moved};
 use crate::losses::Losses;
+use crate::messaging::{Keeper, Listening, MessagingOptions, Post};
 use crate::notice::Notice;
 use crate::request::{REQUESTS_MAX, Request};
 use crate::seeds::{Seeds, Unresolved};
@@ -55,6 +56,9 @@ const FLUSH_MAX: Duration = Duration::from_millis(500);
 /// How long beyond the protocol's own limit a shutdown waits for the departure.
 const LEAVE_GRACE: Duration = Duration::from_secs(1);
 
+/// How long beyond its own limit a shutdown waits to be told that messages are drained.
+const DRAIN_GRACE: Duration = Duration::from_millis(500);
+
 /// The node, and everything that serves it.
 pub(crate) struct Driver {
     node: Node,
@@ -72,6 +76,12 @@ pub(crate) struct Driver {
     acceptor: JoinSet<()>,
     inputs: mpsc::Receiver<Input>,
     requests: mpsc::Receiver<Request>,
+    /// The messages' side, where there is one, and the one task that keeps it.
+    post: Option<Arc<Post>>,
+    keeper: JoinSet<()>,
+    drain_timeout: Duration,
+    /// Our life as messages were told of it.
+    life: u64,
     notices: broadcast::Sender<Arc<Notice>>,
     status: watch::Sender<Status>,
     stats: DriverStats,
@@ -96,6 +106,14 @@ pub(crate) struct Ends {
     pub(crate) requests: mpsc::Sender<Request>,
     pub(crate) notices: broadcast::WeakSender<Arc<Notice>>,
     pub(crate) status: watch::Receiver<Status>,
+    pub(crate) post: Option<Arc<Post>>,
+}
+
+/// What moves messages, ready to be kept.
+pub(crate) struct Messages {
+    pub(crate) post: Arc<Post>,
+    pub(crate) listening: Listening,
+    pub(crate) options: MessagingOptions,
 }
 
 /// What a driver is to know beyond its node and sockets.
@@ -109,7 +127,11 @@ pub(crate) struct Limits {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// Asked to shut down; the departure is being spread, until then at most.
+    /// Asked to shut down; messages that are under way have until then at most.
+    Draining {
+        until: Instant,
+    },
+    /// The departure is being spread, until then at most.
     Leaving {
         until: Instant,
     },
@@ -129,7 +151,13 @@ enum Wake {
 }
 
 impl Driver {
-    pub(crate) fn new(node: Node, clock: Clock, sockets: Sockets, limits: &Limits) -> (Driver, Ends) {
+    pub(crate) fn new(
+        node: Node,
+        clock: Clock,
+        sockets: Sockets,
+        limits: &Limits,
+        messages: Option<Messages>,
+    ) -> (Driver, Ends) {
         let Sockets { udp, tcp, bound } = sockets;
         let (input, inputs) = mpsc::channel(INPUTS_MAX);
         let (request, requests) = mpsc::channel(REQUESTS_MAX);
@@ -138,9 +166,18 @@ impl Driver {
         let mut acceptor = JoinSet::new();
         acceptor.spawn(accept(tcp, input.clone()).in_current_span());
         let reach = Reach::of(bound);
-        let ends = Ends { requests: request, notices: notices.downgrade(), status: status_seen };
+        let mut keeper = JoinSet::new();
+        let (post, drain_timeout) = match messages {
+            Some(Messages { post, listening, options }) => {
+                let identity = node.local().id.to_string();
+                let kept = Keeper::new(post.clone(), clock, (listening, bound), &options, &identity, input.clone());
+                keeper.spawn(kept.run().in_current_span());
+                (Some(post), options.drain_timeout)
+            }
+            None => (None, Duration::ZERO),
+        };
+        let ends = Ends { requests: request, notices: notices.downgrade(), status: status_seen, post: post.clone() };
         let driver = Driver {
-            node,
             clock,
             reach,
             streams: Streams::new(bound, limits.connect_timeout, input.clone()),
@@ -151,6 +188,10 @@ impl Driver {
             acceptor,
             inputs,
             requests,
+            post,
+            keeper,
+            drain_timeout,
+            life: node.local().incarnation.life,
             notices,
             status,
             stats: udp.as_ref().map(buffers).unwrap_or_default(),
@@ -163,6 +204,7 @@ impl Driver {
             handed: Vec::new(),
             losses: Losses::of(bound),
             action: Vec::with_capacity(DATAGRAM_MAX),
+            node,
         };
         (driver, ends)
     }
@@ -170,7 +212,7 @@ impl Driver {
     /// Runs the node until it is shut down or the last handle is dropped.
     pub(crate) async fn run(mut self) {
         debug!("started");
-        while matches!(self.phase, Phase::Running | Phase::Leaving { .. }) {
+        while matches!(self.phase, Phase::Running | Phase::Draining { .. } | Phase::Leaving { .. }) {
             let wake = self.wait().await;
             self.turn(wake).await;
         }
@@ -180,7 +222,9 @@ impl Driver {
 
     async fn wait(&mut self) -> Wake {
         let deadline = match self.phase {
-            Phase::Leaving { until } => self.node.deadline().map_or(Some(until), |deadline| Some(deadline.min(until))),
+            Phase::Draining { until } | Phase::Leaving { until } => {
+                self.node.deadline().map_or(Some(until), |deadline| Some(deadline.min(until)))
+            }
             Phase::Running | Phase::Flushing | Phase::Aborting => self.node.deadline(),
         };
         if !self.backlog.is_empty() {
@@ -221,6 +265,7 @@ impl Driver {
         for stream in self.streams.reap() {
             self.take_input(Input::Stream(stream, Moved::Failed));
         }
+        self.tell_life();
         self.look_to_the_end();
         if is_full {
             // More is waiting, and so are others.
@@ -307,6 +352,11 @@ impl Driver {
                 }
             }
             Input::Resolved(seed, outcome) => self.take_resolved(seed, outcome),
+            Input::Drained => {
+                if let Phase::Draining { .. } = self.phase {
+                    self.depart(now);
+                }
+            }
         }
         self.act();
     }
@@ -364,7 +414,22 @@ impl Driver {
         }
     }
 
+    /// Our life may be raised while we run, and others are to know whose messages they get.
+    fn tell_life(&mut self) {
+        if let Some(post) = &self.post {
+            let life = self.node.local().incarnation.life;
+            if std::mem::replace(&mut self.life, life) != life {
+                post.life(life);
+            }
+        }
+    }
+
     fn look_to_the_end(&mut self) {
+        if let Phase::Draining { until } = self.phase
+            && (self.node.status() == Status::Superseded || self.clock.now() >= until)
+        {
+            self.depart(self.clock.now());
+        }
         if let Phase::Leaving { until } = self.phase
             && (self.node.status() != Status::Leaving || self.clock.now() >= until)
         {
@@ -375,7 +440,14 @@ impl Driver {
     /// Closes everything. The request queue is last, because handles take its end for the end of all.
     async fn close(self) {
         let Driver { phase, udp, mut streams, mut seeds, mut acceptor, inputs, requests, notices, status, .. } = self;
+        let (post, mut keeper) = (self.post, self.keeper);
         drop(inputs);
+        if let Some(post) = post.filter(|_| phase == Phase::Flushing) {
+            post.close();
+            while keeper.join_next().await.is_some() {}
+        }
+        // Dropped before its end, the keeper closes everything, and leaves nothing unsaid.
+        keeper.shutdown().await;
         acceptor.shutdown().await;
         seeds.abort().await;
         if phase == Phase::Flushing {

@@ -9,6 +9,9 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::driver::Ends;
 use crate::member::MemberInfo;
+use crate::messaging::{
+    Incoming, MessageEvents, MessageId, PeerView, Pending, Post, SendError, SendOptions, UnknownMessage,
+};
 use crate::notice::{Events, Notice};
 use crate::request::{Reply, Request};
 use crate::seeds::{SeedError, SeedName};
@@ -23,6 +26,7 @@ pub struct Handle {
     identity: Arc<Identity>,
     requests: mpsc::Sender<Request>,
     status: watch::Receiver<Status>,
+    post: Option<Arc<Post>>,
     /// Weak, so that receivers learn of the task's end while handles remain.
     notices: broadcast::WeakSender<Arc<Notice>>,
 }
@@ -35,6 +39,7 @@ pub(crate) struct Identity {
     pub(crate) id: NodeId,
     pub(crate) address: SocketAddr,
     pub(crate) bound: SocketAddr,
+    pub(crate) endpoint: Option<SocketAddr>,
 }
 
 /// The node is no more: it was shut down, or every task of its runtime was.
@@ -78,6 +83,11 @@ impl Handle {
         self.identity.bound
     }
 
+    /// Where others are told that this node accepts messages, if it does.
+    pub fn endpoint(&self) -> Option<SocketAddr> {
+        self.identity.endpoint
+    }
+
     /// The cluster's name.
     pub fn cluster(&self) -> &str {
         &self.identity.cluster
@@ -118,7 +128,9 @@ impl Handle {
 
     /// The counters.
     pub async fn stats(&self) -> Result<Stats, Closed> {
-        self.ask(Request::Stats).await
+        let stats = self.ask(Request::Stats).await?;
+        // Not by the node's task, which does not wait for messages.
+        Ok(Stats { messaging: self.post.as_ref().map(|post| post.stats()), ..stats })
     }
 
     /// Waits until some seed let this node in, or some member contacted it. Returns at once if that is so already: after
@@ -241,10 +253,82 @@ impl Handle {
     }
 }
 
+/// Reliable messages: acknowledged, in order where wanted, and flow-controlled. `docs/messaging.md` of the repository has
+/// the rules, `docs/tokio.md` what to do when.
+///
+/// Unlike the commands above these do not go by way of the node's task, and may be called from any thread.
+impl Handle {
+    /// Sends a message to a live member. Waits for room where the queue to it is full; when it returns, the message is
+    /// accepted, and what it returns is its outcome, to be awaited, kept or dropped. Dropped before it returns, nothing
+    /// was sent.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use swim_tokio::{Ending, Options, SendOptions};
+    ///
+    /// let any = "127.0.0.1:0".parse()?;
+    /// let web = Options::new(any).with_name("web").start().await?;
+    /// let db = Options::new(any).with_name("db").with_seeds([web.address().to_string()]).start().await?;
+    /// db.joined().await?;
+    ///
+    /// let pending = db.send(web.id(), "resize 17", SendOptions::default().until_processed()).await?;
+    /// let message = web.incoming().recv().await.expect("the node runs");
+    /// assert_eq!((message.from, &message.payload[..]), (db.id(), &b"resize 17"[..]));
+    /// assert_eq!(pending.await.ending, Ending::Processed);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The message goes nowhere, and the error says what would be right.
+    pub async fn send(
+        &self,
+        to: NodeId,
+        payload: impl Into<Bytes>,
+        options: SendOptions,
+    ) -> Result<Pending, SendError> {
+        self.post.as_ref().ok_or(SendError::Off)?.send(to, payload.into(), options).await
+    }
+
+    /// The same without waiting: a full queue is the error
+    /// [`Refusal::QueueFull`](crate::Refusal::QueueFull), and
+    /// [`MessageEvent::Writable`](crate::MessageEvent::Writable) tells when there is room.
+    ///
+    /// # Errors
+    /// The message goes nowhere, and the error says what would be right.
+    pub fn try_send(&self, to: NodeId, payload: impl Into<Bytes>, options: SendOptions) -> Result<Pending, SendError> {
+        self.post.as_ref().ok_or(SendError::Off)?.try_send(to, payload.into(), options)
+    }
+
+    /// Ends a message that is not done, as [`Pending::cancel`] does.
+    ///
+    /// # Errors
+    /// It has had its outcome.
+    pub fn cancel(&self, id: MessageId) -> Result<(), UnknownMessage> {
+        self.post.as_ref().ok_or(UnknownMessage(id))?.cancel(id)
+    }
+
+    /// Messages that come. All receivers of a node take from one queue.
+    pub fn incoming(&self) -> Incoming {
+        Incoming::of(self.post.clone())
+    }
+
+    /// What happens from now on around messages: room, levels, breakers, links.
+    pub fn message_events(&self) -> MessageEvents {
+        self.post.as_ref().map_or_else(MessageEvents::none, |post| post.events())
+    }
+
+    /// How things stand with a member, if messages are, or were lately, exchanged with it.
+    pub fn peer(&self, id: NodeId) -> Option<PeerView> {
+        self.post.as_ref()?.peer(id)
+    }
+}
+
 impl Handle {
     pub(crate) fn new(identity: Identity, ends: Ends) -> Handle {
-        let Ends { requests, notices, status } = ends;
-        Handle { identity: Arc::new(identity), requests, status, notices }
+        let Ends { requests, notices, status, post } = ends;
+        Handle { identity: Arc::new(identity), requests, status, post, notices }
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Closed> {

@@ -23,6 +23,8 @@ pub(crate) enum Input {
     Accepted(io::Result<(TcpStream, SocketAddr)>),
     /// A seed was looked up.
     Resolved(SeedId, Result<Vec<SocketAddr>, Unresolved>),
+    /// The messages that were under way are done, or had their time.
+    Drained,
 }
 
 /// What happened to a stream: the core's [`StreamInput`](swim_proto::StreamInput) with bytes of its own.

@@ -28,6 +28,9 @@
 //! a bounded ring behind it: whoever reads too slowly is told [`EventsError::Lagged`] and begins anew with
 //! [`Handle::follow`]. The protocol waits for nobody: not for a subscriber, a peer that does not read, or a name server.
 //!
+//! [`Handle::send`] delivers messages to other members, [`Handle::incoming`] receives them: acknowledged, in order where
+//! wanted, flow-controlled, over ZeroMQ links that never hold up the membership.
+//!
 //! # What it costs at most
 //!
 //! | what | bound |
@@ -38,6 +41,7 @@
 //! | requests waiting | 64; whoever asks one more waits |
 //! | notices kept for slow receivers | [`Options::events_max`], about 1 KiB each at most, and the payload of a broadcast or a message |
 //! | a turn | 64 datagrams, 64 inputs of streams, 16 requests, then timers |
+//! | reliable messages and their links | `docs/tokio.md` of the repository, "Messages" |
 //! | lookups of seeds at once | 8, on threads of their own; 32 with those of replaced seeds that still hang |
 //!
 //! A datagram that the socket does not take at once is dropped and counted ([`DriverStats`]); the protocol expects loss.
@@ -59,6 +63,7 @@ mod handle;
 mod inputs;
 mod losses;
 mod member;
+mod messaging;
 mod notice;
 mod options;
 mod request;
@@ -69,6 +74,12 @@ mod streams;
 
 pub use handle::{Closed, Handle, RequestError};
 pub use member::{MemberInfo, SuspicionInfo};
+pub use messaging::{
+    Backend, BreakerState, Buffer, Class, Confirm, Delivery, Drops, Ending, FailReason, Incoming, Level, LinkCounts,
+    MessageEvent, MessageEvents, MessageEventsError, MessageId, MessagingConfig, MessagingOptions, MessagingStats,
+    Order, Outcome, PeerView, Pending, Port, Queue, Received, Refusal, SendError, SendOptions, Trust, Unacknowledged,
+    UnknownMessage, UnknownReceipt,
+};
 pub use notice::{Cause, Change, Event, Events, EventsError, Notice};
 pub use options::{Options, StartError};
 pub use seeds::SeedError;

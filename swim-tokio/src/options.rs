@@ -3,15 +3,20 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use swim_proto::{CommandError, Config, ConfigError, LocalMember, Node, NodeId, Transport};
+use swim_proto::messaging::{LocalPeer, Messenger};
+use swim_proto::{ClusterHash, CommandError, Config, ConfigError, LocalMember, Node, NodeId, Transport};
 use tracing::Instrument;
 
 use crate::clock::{Clock, wall_millis};
-use crate::driver::{Driver, Limits};
+use crate::driver::{Driver, Limits, Messages};
 use crate::handle::{Handle, Identity};
+#[cfg(feature = "zeromq")]
+use crate::messaging::Backend;
+use crate::messaging::{Listening, MessagingOptions, Port, Post};
 use crate::seeds::{SeedError, SeedName};
 use crate::sockets::{Reach, Sockets};
 
@@ -43,8 +48,12 @@ pub struct Options {
     pub name: Option<String>,
     /// The application's own bytes about the member, at most 512.
     pub metadata: Bytes,
-    /// Where the member accepts application messages, if it does.
+    /// Where others are told that the member accepts application messages, if that is not where it does: an address that
+    /// is translated, or, without `messaging`, one at which the application itself listens.
     pub endpoint: Option<SocketAddr>,
+    /// How reliable messages are sent and received; `None`: not at all. By default on, on the port 1,000 above the
+    /// membership's.
+    pub messaging: Option<MessagingOptions>,
     /// Members to join by, each `host:port`, looked up anew at each attempt. None: the first member of a new cluster,
     /// or one that calls [`Handle::join`] later.
     pub seeds: Vec<String>,
@@ -80,6 +89,7 @@ impl Options {
             name: None,
             metadata: Bytes::new(),
             endpoint: None,
+            messaging: Some(MessagingOptions::default()),
             seeds: Vec::new(),
             config: Config::lan(),
             life: None,
@@ -125,6 +135,18 @@ impl Options {
         Options { config, ..self }
     }
 
+    /// The same with messages moved in this way.
+    #[must_use]
+    pub fn with_messaging(self, messaging: MessagingOptions) -> Options {
+        Options { messaging: Some(messaging), ..self }
+    }
+
+    /// The same without messages: nothing is bound for them, and [`Handle::send`] refuses.
+    #[must_use]
+    pub fn without_messaging(self) -> Options {
+        Options { messaging: None, ..self }
+    }
+
     /// Binds the sockets and starts the node, on a task of the runtime this is called in. With seeds, it is joining
     /// when this returns; [`Handle::joined`] waits for its success.
     ///
@@ -133,6 +155,9 @@ impl Options {
     /// Outside a tokio runtime with I/O and time enabled.
     pub async fn start(self) -> Result<Handle, StartError> {
         self.config.validate()?;
+        if let Some(messaging) = &self.messaging {
+            messaging.config.validate()?;
+        }
         if self.connect_timeout.is_zero() {
             return Err(StartError::ConnectTimeout);
         }
@@ -158,14 +183,32 @@ impl Options {
         }
 
         let mut local = LocalMember::new(address, self.life.unwrap_or_else(wall_millis)).with_metadata(self.metadata);
-        local.endpoint = self.endpoint;
+        let router = match &self.messaging {
+            Some(messaging) => Some(bind_router(messaging, bind, bound).await?),
+            None => None,
+        };
+        let accepts_at = |router: &Listening| router.address().map(|at| SocketAddr::new(address.ip(), at.port()));
+        local.endpoint = self.endpoint.or(router.as_ref().and_then(|router| accepts_at(router).ok()));
         if let Some(name) = self.name {
             local.name = name;
         }
+        let endpoint = local.endpoint;
         let (cluster, name) = (self.config.cluster.clone(), local.name.clone());
         let id = NodeId::of(&cluster, &name);
         let clock = Clock::start();
-        let node = Node::new(clock.now(), local, self.config, self.randomness.unwrap_or_else(random))?;
+        let randomness = self.randomness.unwrap_or_else(random);
+        let node = Node::new(clock.now(), local, self.config, randomness)?;
+        let messages = match self.messaging.zip(router) {
+            Some((options, listening)) => {
+                let member = node.local();
+                let local = LocalPeer { id, life: member.incarnation.life, cluster: ClusterHash::of(&cluster) };
+                // Not the session of an earlier process, whatever was asked of the protocol's randomness.
+                let messenger = Messenger::new(clock.now(), local, options.config.clone(), random())?;
+                let post = Arc::new(Post::new(messenger, clock, options.events_max));
+                Some(Messages { post, listening, options })
+            }
+            None => None,
+        };
 
         // Until the system has said so once, the runtime takes the socket for one that cannot send.
         if let Some(udp) = &sockets.udp {
@@ -178,15 +221,32 @@ impl Options {
         };
         let span = tracing::debug_span!("node", name);
         let (driver, ends) = span.in_scope(|| {
-            let (mut driver, ends) = Driver::new(node, clock, sockets, &limits);
+            let (mut driver, ends) = Driver::new(node, clock, sockets, &limits, messages);
             if !seeds.is_empty() {
                 driver.join(seeds)?;
             }
             Ok::<_, StartError>((driver, ends))
         })?;
         tokio::spawn(driver.run().instrument(span));
-        Ok(Handle::new(Identity { cluster, name, id, address, bound }, ends))
+        Ok(Handle::new(Identity { cluster, name, id, address, bound, endpoint }, ends))
     }
+}
+
+/// Binds the port where messages' links are accepted, beside that of the membership.
+async fn bind_router(
+    messaging: &MessagingOptions,
+    wanted: SocketAddr,
+    bound: SocketAddr,
+) -> Result<Listening, StartError> {
+    #[cfg(feature = "zeromq")]
+    if messaging.backend == Backend::ZeromqCrate
+        && tokio::runtime::Handle::current().runtime_flavor() != tokio::runtime::RuntimeFlavor::MultiThread
+    {
+        return Err(StartError::Runtime);
+    }
+    let port = messaging.port;
+    let address = port.beside(wanted, bound).ok_or(StartError::MessagingPort { gossip: bound.port(), port })?;
+    Listening::at(messaging.backend, address).await.map_err(|source| StartError::BindMessaging { address, source })
 }
 
 /// An IPv4 address spelt as IPv6, as what it is; others as they are, with their scope.
@@ -211,6 +271,31 @@ pub enum StartError {
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
+    },
+    /// The port for messages could not be bound.
+    #[error(
+        "cannot bind {address} for messages: {source}; choose another MessagingOptions::port, or do without_messaging"
+    )]
+    BindMessaging {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// [`Backend::ZeromqCrate`] hangs on a runtime of one thread when a peer stops reading.
+    #[cfg(feature = "zeromq")]
+    #[error("the zeromq crate needs a runtime of several threads: use one, or Backend::Links")]
+    Runtime,
+    /// There is no port so far above the membership's.
+    #[error(
+        "messages would need a port {port:?} {gossip}, and there is none beyond 65535: choose another \
+         MessagingOptions::port, or do without_messaging"
+    )]
+    MessagingPort {
+        /// The membership's port.
+        gossip: u16,
+        /// What was asked for.
+        port: Port,
     },
     /// Others would be told an unspecified address: the one to advertise, or, where none is given, the one to bind.
     #[error(

@@ -47,7 +47,8 @@ impl Sockets {
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+/// Binds one TCP port.
+pub(crate) fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
     // A restarted node takes its port back although streams of its past linger. (Elsewhere the option means more.)
     #[cfg(unix)]

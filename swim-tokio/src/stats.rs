@@ -1,5 +1,7 @@
 //! What was counted: by the core, and by the driver.
 
+use crate::messaging::{LinkCounts, MessagingStats};
+
 /// A snapshot of all counters of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -8,6 +10,8 @@ pub struct Stats {
     pub node: swim_proto::Stats,
     /// What the driver counted.
     pub driver: DriverStats,
+    /// What was counted of messages and their links, where the node moves any.
+    pub messaging: Option<(MessagingStats, LinkCounts)>,
 }
 
 /// What the driver counted. All counters start at zero and only grow; the last ones say what holds now.

@@ -1,8 +1,9 @@
 //! The protocol's settings as people write them: one table that drives the agent's file, environment, `--set`, help and
 //! docs, and the simulator's `--set` and `--vary`.
 //!
-//! Each row is a field of [`Config`] under the field's own name. A test takes the fields' names from `Config` itself
-//! and fails when one of them has no row here.
+//! Each row is a field of [`Config`] under the field's own name, or of [`MessagingConfig`], whose rows stand in a table
+//! of their own ([`MESSAGING`]) because some names are in both. A test takes the fields' names from these types
+//! themselves and fails when one of them has no row here.
 //!
 //! ```
 //! let mut config = swim_proto::Config::lan();
@@ -14,43 +15,80 @@
 
 use std::time::Duration;
 
+use swim_proto::messaging::MessagingConfig;
 use swim_proto::{Config, ConfigError, Transport, VERSIONS, Versions};
 
-/// A field of [`Config`] that can be set from outside.
-pub struct Setting {
+mod messaging;
+
+pub use messaging::{MESSAGING, MESSAGING_PREFIX, find_messaging};
+
+/// What settings are of: [`Config`] or [`MessagingConfig`].
+pub trait Settings: Clone + 'static {
+    /// With every setting at the value it has if nothing else is said.
+    fn usual() -> Self;
+    /// Whether everything is within its bounds.
+    fn check(&self) -> Result<(), ConfigError>;
+}
+
+impl Settings for Config {
+    fn usual() -> Config {
+        Config::lan()
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        self.validate()
+    }
+}
+
+impl Settings for MessagingConfig {
+    fn usual() -> MessagingConfig {
+        MessagingConfig::default()
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        self.validate()
+    }
+}
+
+/// A field of a configuration that can be set from outside.
+pub struct Setting<C: Settings = Config> {
     /// The field's name: the key in the file and in `--set`; in capitals after `SWIM_`, the variable.
     pub key: &'static str,
     /// What kind of value it takes, and where it is kept.
-    pub field: Field,
+    pub field: Field<C>,
     /// What it does, in one sentence.
     pub meaning: &'static str,
 }
 
 /// Where a setting is kept, by the kind of its value.
-pub enum Field {
+pub enum Field<C: Settings = Config> {
     /// One of these words: how it is shown, and how it is set, if it is one.
-    Word(&'static [&'static str], fn(&Config) -> &'static str, fn(&mut Config, &str) -> bool),
+    Word(&'static [&'static str], fn(&C) -> &'static str, fn(&mut C, &str) -> bool),
     /// Any text.
-    Text(fn(&mut Config) -> &mut String),
+    Text(fn(&mut C) -> &mut String),
     /// On or off.
-    Switch(fn(&mut Config) -> &mut bool),
+    Switch(fn(&mut C) -> &mut bool),
     /// A duration with its unit.
-    Time(fn(&mut Config) -> &mut Duration),
+    Time(fn(&mut C) -> &mut Duration),
     /// A number with decimals.
-    Factor(fn(&mut Config) -> &mut f64),
+    Factor(fn(&mut C) -> &mut f64),
     /// A small count.
-    Count8(fn(&mut Config) -> &mut u8),
+    Count8(fn(&mut C) -> &mut u8),
     /// A count.
-    Count16(fn(&mut Config) -> &mut u16),
+    Count16(fn(&mut C) -> &mut u16),
     /// A large count.
-    Count32(fn(&mut Config) -> &mut u32),
+    Count32(fn(&mut C) -> &mut u32),
+    /// A very large one.
+    Count64(fn(&mut C) -> &mut u64),
+    /// Four shares: `8,4,2,1`.
+    Shares(fn(&mut C) -> &mut [u8; 4]),
     /// The least and the greatest of some numbers: `1..2`, or `1` for both.
-    Span(fn(&mut Config) -> &mut Versions),
+    Span(fn(&mut C) -> &mut Versions),
 }
 
-use Field::{Count8, Count16, Count32, Factor, Span, Switch, Text, Time, Word};
+use Field::{Count8, Count16, Count32, Count64, Factor, Shares, Span, Switch, Text, Time, Word};
 
-const fn row(key: &'static str, field: Field, meaning: &'static str) -> Setting {
+const fn row<C: Settings>(key: &'static str, field: Field<C>, meaning: &'static str) -> Setting<C> {
     Setting { key, field, meaning }
 }
 
@@ -253,10 +291,10 @@ pub fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
-impl Setting {
+impl<C: Settings> Setting<C> {
     /// Sets it in `config` from its text, whose form it checks; as an error, the end of "it must be …". The bounds of
     /// what has the right form are [`Config::validate`]'s.
-    pub fn set(&self, config: &mut Config, text: &str) -> Result<(), String> {
+    pub fn set(&self, config: &mut C, text: &str) -> Result<(), String> {
         fn put<T: std::str::FromStr>(field: &mut T, text: &str) -> Option<()> {
             *field = text.parse().ok()?;
             Some(())
@@ -269,6 +307,8 @@ impl Setting {
             Count8(field) => put(field(config), text),
             Count16(field) => put(field(config), text),
             Count32(field) => put(field(config), text),
+            Count64(field) => put(field(config), text),
+            Shares(field) => parse_shares(text).map(|shares| *field(config) = shares),
             Span(field) => parse_span(text).map(|span| *field(config) = span),
             Time(field) => humantime::parse_duration(text).ok().map(|duration| *field(config) = duration),
         };
@@ -279,12 +319,13 @@ impl Setting {
             Time(_) => "a duration with its unit, such as 500ms, 10s or 72h".to_owned(),
             Span(_) => format!("one number or two with .. between, such as 1..2, from {}", self.bounds()),
             Factor(_) => format!("a number from {}", self.bounds()),
-            Count8(_) | Count16(_) | Count32(_) => format!("a whole number from {}", self.bounds()),
+            Shares(_) => format!("four whole numbers such as 8,4,2,1, each from {}", self.bounds()),
+            Count8(_) | Count16(_) | Count32(_) | Count64(_) => format!("a whole number from {}", self.bounds()),
         })
     }
 
     /// Its value in `config`, as [`Setting::set`] would take it.
-    pub fn show(&self, config: &Config) -> String {
+    pub fn show(&self, config: &C) -> String {
         let config = &mut config.clone();
         match self.field {
             Word(_, show, _) => show(config).to_owned(),
@@ -295,6 +336,8 @@ impl Setting {
             Count8(field) => field(config).to_string(),
             Count16(field) => field(config).to_string(),
             Count32(field) => field(config).to_string(),
+            Count64(field) => field(config).to_string(),
+            Shares(field) => field(config).map(|share| share.to_string()).join(","),
             Span(field) => {
                 let Versions { min, max } = *field(config);
                 format!("{min}..{max}")
@@ -313,24 +356,28 @@ impl Setting {
     /// Its bounds in words, asked of [`Config::validate`] itself: a value beyond them is refused with them.
     pub fn bounds(&self) -> String {
         const BEYOND: f64 = 1e12;
-        let extremes = |config: &mut Config, greatest: bool| match self.field {
+        let extremes = |config: &mut C, end: End| match self.field {
             Word(..) | Text(_) | Switch(_) | Span(_) => {}
-            Time(field) => *field(config) = if greatest { Duration::from_secs(BEYOND as u64) } else { Duration::ZERO },
-            Factor(field) => *field(config) = if greatest { BEYOND } else { -BEYOND },
-            Count8(field) => *field(config) = if greatest { u8::MAX } else { 0 },
-            Count16(field) => *field(config) = if greatest { u16::MAX } else { 0 },
-            Count32(field) => *field(config) = if greatest { u32::MAX } else { 0 },
+            Time(field) => *field(config) = Duration::from_secs(end.of(BEYOND as u64)),
+            Factor(field) => *field(config) = if end == End::Greatest { BEYOND } else { -BEYOND },
+            Count8(field) => *field(config) = end.of(u8::MAX),
+            Count16(field) => *field(config) = end.of(u16::MAX),
+            Count32(field) => *field(config) = end.of(u32::MAX),
+            Count64(field) => *field(config) = end.of(u64::MAX),
+            Shares(field) => *field(config) = [end.of(u8::MAX); 4],
         };
-        // The least end first: that of join_retry_max would otherwise be told as whatever join_retry_min is.
-        for greatest in [false, true] {
-            let mut config = Config::lan();
-            extremes(&mut config, greatest);
-            if let Err(ConfigError::OutOfRange { setting, min, max, .. }) = config.validate()
+        // The least end first: that of join_retry_max would otherwise be told as whatever join_retry_min is. Where neither
+        // is refused, 0 means something of its own, and 1 is too little.
+        for end in [End::Least, End::Greatest, End::One] {
+            let mut config = C::usual();
+            extremes(&mut config, end);
+            if let Err(ConfigError::OutOfRange { setting, min, max, .. }) = config.check()
                 && setting == self.key
             {
-                return format!("{} to {}", self.show_number(min), self.show_number(max));
+                let or_none = if end == End::One { "0, or " } else { "" };
+                return format!("{or_none}{} to {}", self.show_number(min), self.show_number(max));
             }
-            if let Err(ConfigError::ZeroOrRange { setting, min, max, .. }) = config.validate()
+            if let Err(ConfigError::ZeroOrRange { setting, min, max, .. }) = config.check()
                 && setting == self.key
             {
                 return format!("0s, or {} to {}", self.show_number(min), self.show_number(max));
@@ -340,9 +387,34 @@ impl Setting {
             Word(words, ..) => one_of(words),
             Text(_) => "1 to 255 bytes".to_owned(),
             Span(_) => format!("{} to {}", VERSIONS.min, VERSIONS.max),
+            // All that the type holds.
+            Count8(_) => format!("{} to {}", u8::MIN, u8::MAX),
             _ => "true or false".to_owned(),
         }
     }
+}
+
+/// A value that may be beyond a setting's bounds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Least,
+    Greatest,
+    One,
+}
+
+impl End {
+    fn of<N: From<u8>>(self, greatest: N) -> N {
+        match self {
+            End::Least => N::from(0),
+            End::Greatest => greatest,
+            End::One => N::from(1),
+        }
+    }
+}
+
+fn parse_shares(text: &str) -> Option<[u8; 4]> {
+    let shares: Vec<u8> = text.split(',').map(|share| share.trim().parse().ok()).collect::<Option<_>>()?;
+    shares.try_into().ok()
 }
 
 fn parse_span(text: &str) -> Option<Versions> {
@@ -381,20 +453,36 @@ pub fn show_duration(duration: Duration) -> String {
 mod tests {
     use super::*;
 
-    /// The names of `Config`'s fields, as its own `Debug` tells them.
-    fn fields_of_config() -> Vec<String> {
-        let debug = format!("{:#?}", Config::lan());
+    /// The names of a configuration's fields, as its own `Debug` tells them.
+    pub(super) fn fields_of(config: &impl std::fmt::Debug) -> Vec<String> {
+        let debug = format!("{config:#?}");
         let fields = debug.lines().filter_map(|line| line.strip_prefix("    "));
         fields
-            .filter(|line| !line.starts_with([' ', '}']))
+            .filter(|line| !line.starts_with([' ', '}', ']']))
             .map(|line| line.split(':').next().unwrap().to_owned())
             .collect()
+    }
+
+    /// Compares, or replaces, what stands in the operators' manual between `head` and the next end of settings.
+    pub(super) fn documented_as(head: &str, table: &str) {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
+        // Two tests write to it.
+        static MANUAL: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        let _alone = MANUAL.lock();
+        let manual = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = manual.split_once(head).unwrap();
+        let (found, after) = rest.split_once("<!-- settings end -->").unwrap();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, format!("{before}{head}{table}<!-- settings end -->{after}")).unwrap();
+        } else {
+            assert_eq!(found, table, "UPDATE_DOCS=1 writes it anew");
+        }
     }
 
     #[test]
     fn every_field_of_config_can_be_set_and_no_other() {
         let keys: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
-        assert_eq!(keys, fields_of_config());
+        assert_eq!(keys, fields_of(&Config::lan()));
         assert!(keys.len() > 30, "the fields' names were found: {keys:?}");
     }
 
@@ -408,7 +496,8 @@ mod tests {
                 Switch(_) => ["true", "false"][usize::from(setting.show(&config) == "true")],
                 Time(_) => "4711ms",
                 Factor(_) => "7.25",
-                Count8(_) | Count16(_) | Count32(_) => "77",
+                Count8(_) | Count16(_) | Count32(_) | Count64(_) => "77",
+                Shares(_) => "7,5,3,2",
                 Span(_) => "1..1",
             };
             setting.set(&mut config, other).unwrap();
@@ -462,16 +551,7 @@ mod tests {
 
     #[test]
     fn the_operators_manual_lists_every_setting_as_it_is() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
-        let manual = std::fs::read_to_string(path).unwrap();
-        let (before, rest) = manual.split_once("cargo test -p swim-settings -->\n").unwrap();
-        let (table, after) = rest.split_once("<!-- settings end -->").unwrap();
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            let head = "cargo test -p swim-settings -->\n";
-            std::fs::write(path, format!("{before}{head}{}<!-- settings end -->{after}", documented())).unwrap();
-        } else {
-            assert_eq!(table, documented(), "UPDATE_DOCS=1 writes it anew");
-        }
+        documented_as("<!-- settings: generated; UPDATE_DOCS=1 cargo test -p swim-settings -->\n", &documented());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tracing::trace;
 
 use super::Driver;
 use crate::clock::Clock;
+use crate::messaging::Post;
 use crate::notice::Notice;
 use crate::sockets::Reach;
 use crate::stats::DriverStats;
@@ -26,6 +27,13 @@ impl Driver {
         }
         let status = self.node.status();
         let is_new = self.status.send_if_modified(|seen| std::mem::replace(seen, status) != status);
+        if is_new
+            && status == Status::Superseded
+            && let Some(post) = &self.post
+        {
+            // Another process has our name, and the messages to it.
+            post.close();
+        }
         if is_new && status != Status::Joining {
             self.joining.settled(status);
         }
@@ -64,6 +72,9 @@ impl Driver {
                     if let Event::NameTaken { holder } = event {
                         self.joining.name_taken(holder);
                     }
+                    if let Some(post) = &self.post {
+                        inform(post, &event);
+                    }
                     notify(&self.notices, &event, &self.node, &self.clock);
                 }
             }
@@ -87,6 +98,21 @@ fn send(udp: Option<&UdpSocket>, reach: Reach, to: SocketAddr, datagram: &[u8], 
         }
     }
     true
+}
+
+/// Messages go to members as the membership has them.
+fn inform(post: &Post, event: &Event<'_>) {
+    match event {
+        Event::Joined(told)
+        | Event::Updated(told)
+        | Event::Suspected(told)
+        | Event::Refuted(told)
+        | Event::Died(told)
+        | Event::Left(told)
+        | Event::Restarted(told) => post.member(&told.member),
+        Event::Reaped(told) => post.forgotten(told.member.id),
+        _ => {}
+    }
 }
 
 fn notify(notices: &broadcast::Sender<Arc<Notice>>, event: &swim_proto::Event<'_>, node: &Node, clock: &Clock) {

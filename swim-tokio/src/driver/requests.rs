@@ -6,7 +6,7 @@ use swim_proto::{CommandError, Instant};
 use tokio::sync::mpsc::error::TryRecvError;
 
 use super::joining::Joining;
-use super::{Driver, LEAVE_GRACE, Phase};
+use super::{DRAIN_GRACE, Driver, LEAVE_GRACE, Phase};
 use crate::member::MemberInfo;
 use crate::notice::Events;
 use crate::request::{Reply, Request};
@@ -103,7 +103,7 @@ impl Driver {
             subscribers: self.notices.receiver_count() as u32,
             ..self.stats
         };
-        Stats { node: self.node.stats(), driver }
+        Stats { node: self.node.stats(), driver, messaging: None }
     }
 
     pub(crate) fn join(&mut self, seeds: Vec<SeedName>) -> Result<(), CommandError> {
@@ -115,7 +115,15 @@ impl Driver {
     }
 
     fn shutdown(&mut self, now: Instant) {
-        if self.phase == Phase::Running {
+        let Some(post) = self.post.as_ref().filter(|_| self.phase == Phase::Running) else { return self.depart(now) };
+        // What was accepted still goes out, and is acknowledged, while we are a member.
+        post.drain(self.drain_timeout);
+        self.phase = Phase::Draining { until: now + self.drain_timeout + DRAIN_GRACE };
+    }
+
+    /// Says goodbye.
+    pub(super) fn depart(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Running | Phase::Draining { .. }) {
             // A refusal means that it has departed already, or is about to.
             let _ = self.node.leave(now);
             self.phase = Phase::Leaving { until: now + self.node.config().leave_timeout + LEAVE_GRACE };
@@ -147,6 +155,7 @@ mod tests {
             clock,
             sockets,
             &Limits { connect_timeout: a_while, resolve_timeout: a_while, events_max: 16 },
+            None,
         )
     }
 

@@ -7,8 +7,11 @@ mod summary;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use swim_tokio::{Event, Events, EventsError, Handle, MemberInfo, Notice, Options, Status};
-use tokio::task::JoinHandle;
+use swim_tokio::{
+    Event, Events, EventsError, Handle, Incoming, MemberInfo, MessagingOptions, Notice, Options, Outcome, Port,
+    Received, Status,
+};
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use self::departure::Departure;
@@ -84,9 +87,26 @@ async fn serve(config: AgentConfig, args: &AgentArgs, lines: &Lines) -> Result<E
     let reload = Reload::start(node.clone(), args.clone(), config.clone());
     let leave_timeout = config.protocol.leave_timeout;
     let form = Form::new(config.json);
-    let mut agent = Agent { node, form, signals, lines, console, reload, leave_timeout, leaving: None };
+    let (incoming, outcomes) = (node.incoming(), JoinSet::new());
+    let has_messages = config.zmq_port_offset.is_some();
+    let mut agent = Agent {
+        node,
+        form,
+        signals,
+        lines,
+        console,
+        reload,
+        incoming,
+        has_messages,
+        outcomes,
+        leave_timeout,
+        leaving: None,
+    };
     lines.room().await.put(agent.form.started(&agent.node, &config));
     let exit = agent.follow().await;
+    if !matches!(exit, Exit::Signal(_)) {
+        agent.tell_outcomes().await;
+    }
     // A second signal waits for nothing.
     let departure = if let Exit::Signal(_) = exit { None } else { agent.departed().await };
     let exit = match (exit, departure, agent.node.status()) {
@@ -122,6 +142,9 @@ async fn start(config: &AgentConfig) -> Result<Handle, String> {
         .with_seeds(config.seeds.clone());
     options.connect_timeout = config.connect_timeout;
     options.resolve_timeout = config.resolve_timeout;
+    options.messaging = config
+        .zmq_port_offset
+        .map(|offset| MessagingOptions::default().with_config(config.messaging.clone()).with_port(Port::Above(offset)));
     if let Some(advertise) = &config.advertise {
         let is_of_its_family = |address: &SocketAddr| bind.is_ipv6() == address.is_ipv6();
         options = options.with_advertise(look_up("--advertise", advertise, is_of_its_family).await?);
@@ -149,6 +172,12 @@ async fn start(config: &AgentConfig) -> Result<Handle, String> {
         {
             format!("--addr {address}: no interface here has this address; choose one of this host's, or 0.0.0.0 with --advertise")
         }
+        swim_tokio::StartError::BindMessaging { address, source } => format!(
+            "--zmq-port-offset: {address} cannot be had for messages: {source}; choose another offset, or --no-zmq"
+        ),
+        swim_tokio::StartError::MessagingPort { gossip, .. } => format!(
+            "--zmq-port-offset: there is no port so far above {gossip}; choose a smaller offset, or --no-zmq"
+        ),
         error => format!("cannot start: {error}"),
     })?;
     let seeds = config.seeds.join(" ");
@@ -176,6 +205,11 @@ struct Agent<'a> {
     lines: &'a Lines,
     console: Console,
     reload: Reload,
+    incoming: Incoming,
+    /// Whether messages can come.
+    has_messages: bool,
+    /// Messages that were sent from stdin, and wait for their outcome.
+    outcomes: JoinSet<Outcome>,
     leave_timeout: Duration,
     /// Why it is on its way out, if it is, and what becomes of the goodbye.
     leaving: Option<(Exit, JoinHandle<Departure>)>,
@@ -191,7 +225,9 @@ impl Agent<'_> {
             self.lines.room().await.put(self.form.joined(member));
         }
         loop {
-            let (lines, console) = (self.lines, &mut self.console);
+            let (lines, console, incoming) = (self.lines, &mut self.console, &mut self.incoming);
+            let waits = !self.outcomes.is_empty();
+            let outcomes = &mut self.outcomes;
             // In any order: commands without end hold up neither signals nor events.
             let (room, next) = tokio::select! {
                 signal = self.signals.next() => match self.heed(signal) {
@@ -203,8 +239,32 @@ impl Agent<'_> {
                     // By a node that is no more nothing is answered; the events say that it is.
                     let Ok(answer) = console::obey(&self.node, line).await else { continue };
                     room.put(self.form.answer(&answer));
+                    if let Answer::Done(Done::Deliver { pending, .. }) = answer {
+                        self.outcomes.spawn(pending);
+                        continue;
+                    }
                     if matches!(answer, Answer::Done(Done::Leave)) && self.leave(Exit::Done) {
                         info!("leaving, as asked for on stdin");
+                    }
+                    continue;
+                }
+                // Nobody reading, none is taken, and their senders wait.
+                (room, received) = async { let room = lines.room().await; (room, incoming.recv().await) },
+                    if self.has_messages => match received {
+                        Some(received) => {
+                            let name = name_of(&self.node, received.from).await;
+                            room.put(self.form.received(&received, name.as_deref()));
+                            continue;
+                        }
+                        None => {
+                            self.has_messages = false;
+                            continue;
+                        }
+                    },
+                (room, done) = async { let room = lines.room().await; (room, outcomes.join_next().await) }, if waits => {
+                    if let Some(Ok(outcome)) = done {
+                        let name = name_of(&self.node, outcome.to).await;
+                        room.put(self.form.outcome(&outcome, name.as_deref()));
                     }
                     continue;
                 }
@@ -266,6 +326,18 @@ impl Agent<'_> {
         begins
     }
 
+    /// The outcomes that are left: with the node's end they all come.
+    async fn tell_outcomes(&mut self) {
+        let all = async {
+            while let Some(done) = self.outcomes.join_next().await {
+                if let Ok(outcome) = done {
+                    self.lines.room().await.put(self.form.outcome(&outcome, None));
+                }
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, all).await;
+    }
+
     /// The node is no more: because it was told to go, or else because something is wrong with it.
     fn end(&self) -> Exit {
         self.leaving.as_ref().map_or(Exit::Failed, |(exit, _)| *exit)
@@ -276,6 +348,11 @@ impl Agent<'_> {
         let (_, departure) = self.leaving.take()?;
         tokio::time::timeout(PATIENCE, departure).await.ok()?.ok()
     }
+}
+
+/// A member's name, if it is known still.
+async fn name_of(node: &Handle, id: swim_tokio::NodeId) -> Option<String> {
+    Some(node.member(id).await.ok()??.name)
 }
 
 /// Waits until the node is no more and its last events have had their time to be told.
@@ -320,6 +397,20 @@ impl Form {
         match self {
             Form::Text(columns) => columns.answer(answer),
             Form::Json => json::answer(answer),
+        }
+    }
+
+    fn received(&mut self, received: &Received, name: Option<&str>) -> String {
+        match self {
+            Form::Text(columns) => columns.received(received, name),
+            Form::Json => json::received(received, name),
+        }
+    }
+
+    fn outcome(&mut self, outcome: &Outcome, name: Option<&str>) -> String {
+        match self {
+            Form::Text(columns) => columns.outcome(outcome, name),
+            Form::Json => json::outcome(outcome, name),
         }
     }
 
@@ -394,7 +485,10 @@ mod tests {
             form: Form::new(true),
             signals: Signals::listen().unwrap(),
             lines,
-            reload: Reload::start(node, args(), config),
+            reload: Reload::start(node.clone(), args(), config),
+            incoming: node.incoming(),
+            has_messages: false,
+            outcomes: JoinSet::new(),
             leave_timeout: Duration::from_secs(1),
             leaving: None,
         }

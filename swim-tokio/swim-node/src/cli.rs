@@ -13,7 +13,8 @@ use swim_proto::Config;
 
 use crate::config::Profile;
 use crate::given::{Given, Key, Origin, parse_set};
-use swim_settings::SETTINGS;
+use swim_proto::messaging::MessagingConfig;
+use swim_settings::{MESSAGING, SETTINGS};
 
 /// What was asked for.
 #[derive(Parser, Debug)]
@@ -86,7 +87,13 @@ pub(crate) struct AgentArgs {
     /// By which paths members are reached: udp, tcp or hybrid [SWIM_TRANSPORT, default: hybrid]
     #[arg(long, value_name = "PATHS")]
     transport: Option<String>,
-    /// A protocol setting; repeatable (all of them: --help) [SWIM_KEY]
+    /// Port for messages' ZeroMQ links, so far above the one of --addr [SWIM_ZMQ_PORT_OFFSET, default: 1000]
+    #[arg(long, value_name = "N")]
+    zmq_port_offset: Option<String>,
+    /// Neither send nor receive messages; nothing listens for links [SWIM_NO_ZMQ]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    no_zmq: Option<String>,
+    /// A setting of the protocol, or messaging.KEY=VALUE; repeatable (all of them: --help) [SWIM_KEY]
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Logs on stderr: off, error, warn, info, debug or trace [SWIM_LOG_LEVEL, default: info]
@@ -95,7 +102,7 @@ pub(crate) struct AgentArgs {
     /// Events on stdout and logs on stderr as JSON, one object a line [SWIM_JSON_LOGGING]
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     json_logging: Option<String>,
-    /// Take commands from stdin, a line each: broadcast TEXT, send NAME TEXT, force-leave NAME, metadata KEY=VALUE ...,
+    /// Take commands from stdin, a line each: broadcast TEXT, send NAME TEXT, deliver NAME TEXT, force-leave NAME, metadata KEY=VALUE ...,
     /// members, leave [SWIM_STDIN_COMMANDS]
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     stdin_commands: Option<String>,
@@ -131,6 +138,8 @@ impl AgentArgs {
         given.extend(self.log_level.iter().map(|text| one(Key::LogLevel, "--log-level", text)));
         given.extend(self.json_logging.iter().map(|text| one(Key::JsonLogging, "--json-logging", text)));
         given.extend(self.stdin_commands.iter().map(|text| one(Key::StdinCommands, "--stdin-commands", text)));
+        given.extend(self.zmq_port_offset.iter().map(|text| one(Key::ZmqPortOffset, "--zmq-port-offset", text)));
+        given.extend(self.no_zmq.iter().map(|text| one(Key::NoZmq, "--no-zmq", text)));
         given.extend(self.transport.iter().filter_map(|text| {
             let setting = swim_settings::find("transport")?;
             Some(one(Key::Protocol(setting), "--transport", text))
@@ -155,6 +164,16 @@ fn settings_help() -> String {
     for setting in SETTINGS {
         let [lan, wan, local] = [Config::lan(), Config::wan(), Config::local()].map(|config| setting.show(&config));
         let _ = writeln!(help, "  {:<30} {lan:<9} {wan:<9} {local:<9} {}", setting.key, setting.bounds());
+        let _ = writeln!(help, "      {}", setting.meaning);
+    }
+    help.push_str(
+        "\nSettings of messages: each by --set messaging.KEY=VALUE, as SWIM_MESSAGING_KEY in capitals, or in the file below\n\
+         a line [messaging].\n\n",
+    );
+    let _ = writeln!(help, "  {:<30} {:<11} bounds", "key", "default");
+    for setting in MESSAGING {
+        let value = setting.show(&MessagingConfig::default());
+        let _ = writeln!(help, "  {:<30} {value:<11} {}", setting.key, setting.bounds());
         let _ = writeln!(help, "      {}", setting.meaning);
     }
     help.push_str(
@@ -186,6 +205,10 @@ mod tests {
     fn the_help_lists_every_setting() {
         let help = settings_help();
         for setting in SETTINGS {
+            assert!(help.contains(&format!("  {} ", setting.key)), "{}", setting.key);
+        }
+        let (_, help) = help.split_once("Settings of messages").unwrap();
+        for setting in MESSAGING {
             assert!(help.contains(&format!("  {} ", setting.key)), "{}", setting.key);
         }
     }

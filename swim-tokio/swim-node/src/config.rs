@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use swim_proto::messaging::MessagingConfig;
 use swim_proto::{Config, ConfigError, NAME_MAX};
 use tracing::level_filters::LevelFilter;
 
@@ -45,6 +46,10 @@ pub(crate) struct AgentConfig {
     pub(crate) json: bool,
     /// Commands are taken from stdin.
     pub(crate) stdin_commands: bool,
+    /// How far above the membership's port that for messages is; none: no messages.
+    pub(crate) zmq_port_offset: Option<u16>,
+    /// The settings of messages.
+    pub(crate) messaging: MessagingConfig,
 }
 
 impl AgentConfig {
@@ -65,6 +70,8 @@ impl AgentConfig {
             log_level,
             json,
             stdin_commands,
+            zmq_port_offset,
+            messaging,
         } = self;
         let options = [
             ("addr", *addr != other.addr),
@@ -77,11 +84,14 @@ impl AgentConfig {
             ("log_level", *log_level != other.log_level),
             ("json_logging", *json != other.json),
             ("stdin_commands", *stdin_commands != other.stdin_commands),
+            ("zmq_port_offset", *zmq_port_offset != other.zmq_port_offset),
         ];
         let options = options.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key);
         let settings =
             settings::SETTINGS.iter().filter(|setting| setting.show(protocol) != setting.show(&other.protocol));
-        options.chain(settings.map(|setting| setting.key)).collect()
+        let of_messages =
+            settings::MESSAGING.iter().filter(|setting| setting.show(messaging) != setting.show(&other.messaging));
+        options.chain(settings.map(|setting| setting.key)).chain(of_messages.map(|setting| setting.key)).collect()
     }
 }
 
@@ -166,6 +176,9 @@ struct Said {
     log_level: Option<LevelFilter>,
     json: bool,
     stdin_commands: bool,
+    zmq_port_offset: Option<u16>,
+    no_zmq: bool,
+    messaging: BTreeMap<&'static str, (&'static Setting<MessagingConfig>, String, Origin)>,
     protocol: BTreeMap<&'static str, (&'static Setting, String, Origin)>,
     problems: Vec<String>,
 }
@@ -212,6 +225,13 @@ impl Said {
             Key::LogLevel => self.log_level = Some(parse_level(text)?),
             Key::JsonLogging => self.json = parse_switch(text)?,
             Key::StdinCommands => self.stdin_commands = parse_switch(text)?,
+            Key::ZmqPortOffset => self.zmq_port_offset = Some(parse_offset(text)?),
+            Key::NoZmq => self.no_zmq = parse_switch(text)?,
+            Key::Messaging(setting) => {
+                let wanted = |wanted| format!("{text:?} must be {wanted}");
+                setting.set(&mut MessagingConfig::default(), text).map_err(wanted)?;
+                self.messaging.insert(setting.key, (setting, text.to_owned(), given.origin.clone()));
+            }
             Key::Protocol(setting) => {
                 let wanted = |wanted| format!("{text:?} must be {wanted}");
                 setting.set(&mut Config::lan(), text).map_err(wanted)?;
@@ -228,6 +248,7 @@ impl Said {
             let what = match given.key {
                 Key::Tag => given.text.split('=').next().map(|key| format!("the tag {:?}", key.trim())),
                 Key::Protocol(setting) => Some(setting.key.to_owned()),
+                Key::Messaging(setting) => Some(format!("{}{}", settings::MESSAGING_PREFIX, setting.key)),
                 _ => None,
             };
             let Some(what) = what else { continue };
@@ -253,7 +274,9 @@ impl Said {
             Vec::new()
         });
         let protocol = self.settings();
-        let changed = self.protocol.values();
+        let messaging = self.messages();
+        let changed = self.protocol.values().map(|(setting, text, origin)| (setting.key, text, origin));
+        let changed = changed.chain(self.messaging.values().map(|(setting, text, origin)| (setting.key, text, origin)));
         AgentConfig {
             addr,
             advertise: self.advertise.take(),
@@ -263,11 +286,13 @@ impl Said {
             connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(5)),
             resolve_timeout: self.resolve_timeout.unwrap_or(Duration::from_secs(20)),
             profile: self.profile,
-            changed: changed.map(|(setting, text, origin)| format!("{} = {text} ({origin})", setting.key)).collect(),
+            changed: changed.map(|(key, text, origin)| format!("{key} = {text} ({origin})")).collect(),
             protocol,
             log_level: self.log_level.unwrap_or(LevelFilter::INFO),
             json: self.json,
             stdin_commands: self.stdin_commands,
+            zmq_port_offset: (!self.no_zmq).then_some(self.zmq_port_offset.unwrap_or(1000)),
+            messaging,
         }
     }
 
@@ -279,6 +304,33 @@ impl Said {
         }
         if let Err(error) = config.validate() {
             let problem = self.blame(&error);
+            self.problems.push(problem);
+        }
+        config
+    }
+
+    fn messages(&mut self) -> MessagingConfig {
+        let mut config = MessagingConfig::default();
+        for (setting, text, _) in self.messaging.values() {
+            // Its form was checked when it was taken.
+            let _ = setting.set(&mut config, text);
+        }
+        if let Err(error) = config.validate() {
+            let problem = match &error {
+                ConfigError::OutOfRange { setting: key, value, min, max } => {
+                    let show = |value: f64| {
+                        settings::find_messaging(key)
+                            .map_or_else(|| value.to_string(), |setting| setting.show_number(value))
+                    };
+                    // It may be another that moved its bounds.
+                    let at = self.messaging.get(key).map(|(.., origin)| origin);
+                    let at = at.or(self.messaging.values().map(|(.., origin)| origin).next());
+                    let at = at.map(|origin| format!("{origin}: ")).unwrap_or_default();
+                    let (value, min, max) = (show(*value), show(*min), show(*max));
+                    format!("{at}{}{key} would be {value}; it must be from {min} to {max}", settings::MESSAGING_PREFIX)
+                }
+                other => other.to_string(),
+            };
             self.problems.push(problem);
         }
         config
@@ -322,6 +374,11 @@ impl Said {
             other => other.to_string(),
         }
     }
+}
+
+fn parse_offset(text: &str) -> Result<u16, String> {
+    let offset = text.parse().ok().filter(|offset| *offset > 0);
+    offset.ok_or_else(|| format!("{text:?} must be a whole number from 1 to 65535"))
 }
 
 fn check_name(name: &str) -> Result<String, String> {

@@ -6,7 +6,10 @@
 use std::io::{BufRead as _, Read as _};
 use std::sync::Arc;
 
-use swim_tokio::{Closed, CommandError, Handle, MemberInfo, NodeId, PAYLOAD_MAX, RequestError, Way};
+use swim_tokio::{
+    Closed, CommandError, Handle, MemberInfo, NodeId, PAYLOAD_MAX, Pending, Refusal, RequestError, SendError,
+    SendOptions, Status, Way,
+};
 use tokio::sync::mpsc;
 
 use crate::suggest;
@@ -19,9 +22,10 @@ const LINE_MAX: usize = PAYLOAD_MAX + 512;
 const LINES_MAX: usize = 16;
 
 /// The commands, as they are shown to whoever gives another.
-const COMMANDS: [(&str, &str); 6] = [
+const COMMANDS: [(&str, &str); 7] = [
     ("broadcast", "broadcast TEXT"),
     ("send", "send NAME TEXT"),
+    ("deliver", "deliver NAME TEXT"),
     ("force-leave", "force-leave NAME"),
     ("metadata", "metadata [KEY=VALUE ...]"),
     ("members", "members"),
@@ -35,6 +39,8 @@ pub(crate) enum Command {
     Broadcast(String),
     /// Say this to one member, by name or id.
     Send { to: String, text: String },
+    /// Say this to one member, and tell what became of it.
+    Deliver { to: String, text: String },
     /// Declare a member departed.
     ForceLeave(String),
     /// Replace our tags.
@@ -66,6 +72,8 @@ pub(crate) enum Done {
     Broadcast { sequence: u64 },
     /// To this member.
     Send { to: String },
+    /// To this member; its outcome will be told.
+    Deliver { to: String, pending: Pending },
     /// Of this member.
     ForceLeave { member: String },
     /// With these tags.
@@ -82,6 +90,7 @@ impl Done {
         match self {
             Done::Broadcast { .. } => "broadcast",
             Done::Send { .. } => "send",
+            Done::Deliver { .. } => "deliver",
             Done::ForceLeave { .. } => "force-leave",
             Done::Metadata(_) => "metadata",
             Done::Members(_) => "members",
@@ -175,8 +184,9 @@ fn parse(line: &str) -> Result<Command, (Option<&'static str>, String)> {
     match command {
         "broadcast" if rest.is_empty() => Err(wrong("there is no text")),
         "broadcast" => Ok(Command::Broadcast(rest.to_owned())),
-        "send" if name.is_empty() => Err(wrong("there is no name")),
-        "send" if text.is_empty() => Err(wrong("there is no text")),
+        "send" | "deliver" if name.is_empty() => Err(wrong("there is no name")),
+        "send" | "deliver" if text.is_empty() => Err(wrong("there is no text")),
+        "deliver" => Ok(Command::Deliver { to: name.to_owned(), text: text.to_owned() }),
         "send" => Ok(Command::Send { to: name.to_owned(), text: text.to_owned() }),
         "force-leave" if name.is_empty() => Err(wrong("there is no name")),
         "force-leave" if !text.trim().is_empty() => Err(wrong("one name is enough")),
@@ -208,6 +218,10 @@ pub(crate) async fn obey(node: &Handle, line: Result<String, String>) -> Result<
             ("broadcast", node.broadcast(text).await.map(|sequence| Done::Broadcast { sequence }))
         }
         Command::Send { to, text } => ("send", send(node, to, text).await),
+        Command::Deliver { to, text } => match deliver(node, to, text).await? {
+            Ok(done) => ("deliver", Ok(done)),
+            Err(error) => return Ok(Answer::Refused { command: Some("deliver"), error }),
+        },
         Command::ForceLeave(member) => ("force-leave", force_leave(node, member).await),
         Command::Metadata(tags) => match tags::encode(&tags) {
             Ok(metadata) => ("metadata", node.set_metadata(metadata).await.map(|()| Done::Metadata(tags))),
@@ -231,6 +245,21 @@ async fn send(node: &Handle, to: String, text: String) -> Result<Done, RequestEr
     Ok(Done::Send { to })
 }
 
+async fn deliver(node: &Handle, to: String, text: String) -> Result<Result<Done, String>, Closed> {
+    let id = match id_of(node, &to).await {
+        Ok(id) => id,
+        Err(RequestError::Closed(closed)) => return Err(closed),
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    Ok(match node.try_send(id, text, SendOptions::default().until_processed()) {
+        Ok(pending) => Ok(Done::Deliver { to, pending }),
+        Err(SendError::Closed) if node.status() != Status::Superseded => return Err(Closed),
+        Err(SendError::Refused(Refusal::UnknownMember(_))) => Err(known(node).await?),
+        Err(SendError::Off) => Err("messages are switched off; start without --no-zmq".to_owned()),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
 async fn force_leave(node: &Handle, member: String) -> Result<Done, RequestError> {
     node.force_leave(id_of(node, &member).await?).await?;
     Ok(Done::ForceLeave { member })
@@ -251,6 +280,11 @@ async fn id_of(node: &Handle, name: &str) -> Result<NodeId, RequestError> {
 /// The error with what would help: whom one could have meant.
 async fn explain(node: &Handle, error: RequestError) -> Result<String, Closed> {
     let RequestError::Refused(CommandError::UnknownMember(_)) = error else { return Ok(error.to_string()) };
+    known(node).await
+}
+
+/// Whom one could have meant.
+async fn known(node: &Handle) -> Result<String, Closed> {
     let members = node.members().await?;
     let names: Vec<&str> = members.iter().filter(|m| m.id != node.id()).map(|m| m.name.as_str()).take(8).collect();
     let known = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
@@ -306,6 +340,7 @@ mod tests {
             ("broadcast", "there is no text; write: broadcast TEXT"),
             ("send", "there is no name; write: send NAME TEXT"),
             ("send web-1", "there is no text"),
+            ("deliver web-1", "there is no text; write: deliver NAME TEXT"),
             ("force-leave", "there is no name"),
             ("force-leave a b", "one name is enough"),
             ("metadata role", "write key=value"),

@@ -12,6 +12,8 @@ use crate::suggest;
 use swim_settings::SETTINGS;
 
 const PREFIX: &str = "SWIM_";
+/// Stands, in capitals, between that and the name of a setting of messages.
+const MESSAGING: &str = "messaging_";
 
 /// What the environment says.
 #[derive(Default)]
@@ -73,14 +75,17 @@ fn keys_of(name: &str) -> Option<Key> {
     }
     let name = name.to_ascii_lowercase();
     let option = OPTIONS.iter().find(|(option, _)| *option == name).map(|(_, key)| *key);
-    option.or_else(|| swim_settings::find(&name).map(Key::Protocol))
+    let of_messages = || swim_settings::find_messaging(name.strip_prefix(MESSAGING)?).map(Key::Messaging);
+    option.or_else(|| swim_settings::find(&name).map(Key::Protocol)).or_else(of_messages)
 }
 
 /// Every name understood, without its prefix.
 fn names() -> Vec<String> {
     let options = OPTIONS.iter().map(|(option, _)| *option);
     let settings = SETTINGS.iter().map(|setting| setting.key);
-    options.chain(settings).chain(["tags", "config"]).map(str::to_ascii_uppercase).collect()
+    let names = options.chain(settings).chain(["tags", "config"]).map(str::to_ascii_uppercase);
+    let of_messages = swim_settings::MESSAGING.iter().map(|setting| format!("{MESSAGING}{}", setting.key));
+    names.chain(of_messages.map(|name| name.to_ascii_uppercase())).collect()
 }
 
 /// Whether Kubernetes or Docker would set a variable of this name for a service whose own name begins with "swim".

@@ -21,7 +21,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::given::{Given, Key, OPTIONS, Origin};
 use crate::suggest;
-use swim_settings::{self as settings, Field, SETTINGS};
+use swim_settings::{self as settings, Field, MESSAGING, SETTINGS};
 
 /// Reads the file that `named_by`, a flag or a variable, names. What is wrong with it is added to `problems`.
 pub(crate) fn read(path: &Path, named_by: &str, problems: &mut Vec<String>) -> Vec<Given> {
@@ -74,7 +74,8 @@ impl Reader<'_> {
                 (_, _, Some((_, key))) => self.read_value(name, line, *key, value.get_ref()),
                 ("tags", DeValue::Table(tags), _) => self.read_tags(tags),
                 ("protocol", DeValue::Table(protocol), _) => self.read_protocol(protocol),
-                ("tags" | "protocol", other, _) => {
+                ("messaging", DeValue::Table(messaging), _) => self.read_messaging(messaging),
+                ("tags" | "protocol" | "messaging", other, _) => {
                     let kind = kind_of(other);
                     self.problem(line, format!("{name} is {kind}; it must be a table, begun by a line [{name}]"));
                 }
@@ -82,7 +83,7 @@ impl Reader<'_> {
                     self.problem(line, format!("{name} is a protocol setting; it belongs below a line [protocol]"));
                 }
                 _ => {
-                    let known = OPTIONS.iter().map(|(option, _)| *option).chain(["tags", "protocol"]);
+                    let known = OPTIONS.iter().map(|(option, _)| *option).chain(["tags", "protocol", "messaging"]);
                     let known = known.chain(SETTINGS.iter().map(|setting| setting.key));
                     let hint = suggest::did_you_mean(name, known);
                     self.problem(line, format!("there is no key {name:?}{hint}"));
@@ -116,6 +117,24 @@ impl Reader<'_> {
                 None => {
                     let hint = suggest::did_you_mean(name, SETTINGS.iter().map(|setting| setting.key));
                     self.problem(line, format!("there is no protocol setting {name:?}{hint}"));
+                }
+            }
+        }
+    }
+
+    fn read_messaging(&mut self, table: &DeTable<'_>) {
+        for (name, line, value) in self.entries(table) {
+            match settings::find_messaging(name) {
+                Some(setting) => self.read_value(name, line, Key::Messaging(setting), value.get_ref()),
+                None if OPTIONS.iter().any(|(option, _)| *option == name) => {
+                    self.problem(
+                        line,
+                        format!("{name} is no setting of messages; it belongs above the line [messaging]"),
+                    );
+                }
+                None => {
+                    let hint = suggest::did_you_mean(name, MESSAGING.iter().map(|setting| setting.key));
+                    self.problem(line, format!("there is no setting of messages {name:?}{hint}"));
                 }
             }
         }
@@ -190,15 +209,24 @@ fn wanted(key: Key) -> Wanted {
         Key::ConnectTimeout | Key::ResolveTimeout => Wanted::Text("\"500ms\" or \"10s\""),
         Key::Seeds => Wanted::List,
         Key::JsonLogging | Key::StdinCommands => Wanted::Switch,
-        Key::Protocol(setting) => match setting.field {
-            Field::Text(_) => Wanted::Text("\"production\""),
-            Field::Span(_) => Wanted::Text("\"1..2\""),
-            Field::Word(..) => Wanted::Text("\"hybrid\""),
-            Field::Switch(_) => Wanted::Switch,
-            Field::Time(_) => Wanted::Text("\"500ms\" or \"10s\""),
-            Field::Factor(_) => Wanted::Factor,
-            Field::Count8(_) | Field::Count16(_) | Field::Count32(_) => Wanted::Count,
-        },
+        Key::ZmqPortOffset => Wanted::Count,
+        Key::NoZmq => Wanted::Switch,
+        Key::Protocol(setting) => wanted_by(&setting.field),
+        Key::Messaging(setting) => wanted_by(&setting.field),
+    }
+}
+
+fn wanted_by<C: settings::Settings>(field: &Field<C>) -> Wanted {
+    match field {
+        Field::Text(_) => Wanted::Text("\"production\""),
+        Field::Span(_) => Wanted::Text("\"1..2\""),
+        Field::Word([word, ..], ..) if *word == "host" => Wanted::Text("\"host\""),
+        Field::Word(..) => Wanted::Text("\"hybrid\""),
+        Field::Shares(_) => Wanted::Text("\"8,4,2,1\""),
+        Field::Switch(_) => Wanted::Switch,
+        Field::Time(_) => Wanted::Text("\"500ms\" or \"10s\""),
+        Field::Factor(_) => Wanted::Factor,
+        Field::Count8(_) | Field::Count16(_) | Field::Count32(_) | Field::Count64(_) => Wanted::Count,
     }
 }
 
@@ -236,6 +264,9 @@ mod tests {
             indirect_probes = 0x2
             suspicion_alpha = 2.5
             suspicion_beta = 1_0
+            [messaging]
+            class_weights = "8,4,2,1"
+            rate_out = 65536
         "#;
         let mut problems = Vec::new();
         let given = parse(Path::new("swim.toml"), text, &mut problems);
@@ -252,6 +283,8 @@ mod tests {
                 "swim.toml:9: indirect_probes = 2",
                 "swim.toml:10: suspicion_alpha = 2.5",
                 "swim.toml:11: suspicion_beta = 10",
+                "swim.toml:13: class_weights = 8,4,2,1",
+                "swim.toml:14: rate_out = 65536",
             ]
         );
     }

@@ -7,7 +7,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::suggest;
-use swim_settings::{SETTINGS, Setting};
+use swim_proto::messaging::MessagingConfig;
+use swim_settings::{MESSAGING, MESSAGING_PREFIX, SETTINGS, Setting};
 
 /// Something that can be said.
 #[derive(Clone, Copy)]
@@ -34,12 +35,18 @@ pub(crate) enum Key {
     JsonLogging,
     /// Commands from stdin.
     StdinCommands,
+    /// How far above the membership's port that for messages is.
+    ZmqPortOffset,
+    /// No messages.
+    NoZmq,
     /// A protocol setting.
     Protocol(&'static Setting),
+    /// A setting of messages.
+    Messaging(&'static Setting<MessagingConfig>),
 }
 
 /// The agent's own options by their names in file and environment. Tags are told apart: `[tags]` and `SWIM_TAGS`.
-pub(crate) const OPTIONS: [(&str, Key); 10] = [
+pub(crate) const OPTIONS: [(&str, Key); 12] = [
     ("addr", Key::Addr),
     ("advertise", Key::Advertise),
     ("seeds", Key::Seeds),
@@ -50,6 +57,8 @@ pub(crate) const OPTIONS: [(&str, Key); 10] = [
     ("log_level", Key::LogLevel),
     ("json_logging", Key::JsonLogging),
     ("stdin_commands", Key::StdinCommands),
+    ("zmq_port_offset", Key::ZmqPortOffset),
+    ("no_zmq", Key::NoZmq),
 ];
 
 /// One thing said.
@@ -105,6 +114,13 @@ pub(crate) fn parse_set(text: &str) -> Result<Given, String> {
         return Err(format!("{flag}: write key=value, such as --set probe_interval=500ms"));
     };
     let name = key.trim().replace('-', "_");
+    if let Some(name) = name.strip_prefix(MESSAGING_PREFIX) {
+        let Some(setting) = swim_settings::find_messaging(name) else {
+            let hint = suggest::did_you_mean(name, MESSAGING.iter().map(|setting| setting.key));
+            return Err(format!("{flag}: there is no setting of messages {name:?}{hint}"));
+        };
+        return Ok(Given { key: Key::Messaging(setting), text: value.trim().to_owned(), origin: Origin::Flag(flag) });
+    }
     match swim_settings::find(&name) {
         Some(setting) => {
             Ok(Given { key: Key::Protocol(setting), text: value.trim().to_owned(), origin: Origin::Flag(flag) })
@@ -114,6 +130,11 @@ pub(crate) fn parse_set(text: &str) -> Result<Given, String> {
             Err(format!("{flag}: {name} is not a protocol setting but a flag of its own; write --{option} {value}"))
         }
         None => {
+            if swim_settings::find_messaging(&name).is_some() {
+                return Err(format!(
+                    "{flag}: {name} is a setting of messages; write --set {MESSAGING_PREFIX}{name}={value}"
+                ));
+            }
             let hint = suggest::did_you_mean(&name, SETTINGS.iter().map(|setting| setting.key));
             Err(format!("{flag}: there is no setting {key:?}{hint}"))
         }

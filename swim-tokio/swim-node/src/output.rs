@@ -7,6 +7,7 @@
 pub(crate) mod json;
 pub(crate) mod log;
 pub(crate) mod text;
+mod words;
 
 use std::io::{self, IsTerminal as _};
 use std::sync::mpsc as thread;

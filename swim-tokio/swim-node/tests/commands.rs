@@ -96,3 +96,58 @@ fn sighup_puts_the_files_tags_in_place_of_those_that_a_command_gave() {
     agent.signal("HUP");
     agent.wait_for_log("the tags are as they were");
 }
+
+#[test]
+fn a_message_is_delivered_and_its_outcome_told() {
+    let (mut one, mut to_one) = start("one", None);
+    let started = one.wait_for("started", |event| event["event"] == "started");
+    assert!(started["endpoint"].as_str().is_some_and(|endpoint| endpoint.contains(':')), "{started}");
+    let (mut two, mut to_two) = start("two", Some(&one));
+    one.wait_for_member(&["joined"], two.address);
+    two.wait_for_member(&["joined"], one.address);
+
+    let done = ask(&mut one, &mut to_one, "deliver two resize  17");
+    assert_eq!((&done["event"], &done["command"]), (&json!("done"), &json!("deliver")));
+    let received = two.wait_for("the message", |event| event["event"] == "received");
+    assert_eq!((&received["text"], &received["from"]["name"]), (&json!("resize  17"), &json!("one")));
+    assert_eq!((&received["class"], &received["repeated"]), (&json!("normal"), &json!(false)));
+    let outcome = one.wait_for("its outcome", |event| event["event"] == "outcome");
+    assert_eq!((&outcome["ending"], &outcome["delivery"]), (&json!("processed"), &json!("certain")));
+    assert_eq!((&outcome["message"], &outcome["to"]["name"]), (&done["message"], &json!("two")));
+
+    for (line, part) in
+        [("deliver three x", "known are: two"), ("deliver one x", "itself"), ("deliver two", "there is no text")]
+    {
+        let refused = ask(&mut one, &mut to_one, line);
+        assert!(refused["error"].as_str().is_some_and(|error| error.contains(part)), "{line}: {refused}");
+    }
+    one.signal("USR1");
+    one.wait_for_log("done_processed=1");
+
+    // Of what is under way when the receiver goes, something is told as well.
+    assert_eq!(ask(&mut two, &mut to_two, "leave")["event"], "done");
+    two.wait();
+}
+
+#[test]
+fn without_zeromq_nothing_is_sent_and_the_port_may_be_chosen() {
+    let address = free_address();
+    let mut command = swim_node();
+    command.args(["--addr", &address.to_string(), "--json-logging", "--stdin-commands", "--no-zmq"]);
+    command.stdin(Stdio::piped());
+    let mut agent = Agent::spawn(command, address);
+    let started = agent.wait_for("started", |event| event["event"] == "started");
+    assert_eq!(started["endpoint"], Value::Null);
+    let mut stdin = agent.child.stdin.take().expect("stdin is a pipe");
+    let refused = ask(&mut agent, &mut stdin, "deliver x y");
+    assert!(refused["error"].as_str().is_some_and(|error| error.contains("--no-zmq")), "{refused}");
+
+    let address = free_address();
+    let mut command = swim_node();
+    let offset = if address.port() > 60_000 { 17 } else { 2_017 };
+    command.args(["--addr", &address.to_string(), "--json-logging", "--zmq-port-offset", &offset.to_string()]);
+    let mut agent = Agent::spawn(command, address);
+    let started = agent.wait_for("started", |event| event["event"] == "started");
+    let endpoint = std::net::SocketAddr::new(address.ip(), address.port() + offset);
+    assert_eq!(started["endpoint"], json!(endpoint.to_string()));
+}

@@ -2,9 +2,13 @@
 
 mod addresses;
 mod cluster;
+#[cfg(feature = "zeromq")]
+mod crate_links;
 mod events;
 mod hostile;
+mod hostile_links;
 mod lifetime;
 mod membership;
+mod messages;
 mod paths;
 mod userdata;

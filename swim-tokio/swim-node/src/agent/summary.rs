@@ -14,6 +14,10 @@ pub(super) async fn log(node: Handle) {
     let of = |state: State| members.iter().filter(move |member| member.state == state);
     let counters = compact(&format!("{:?}", stats.node));
     let driver = compact(&format!("{:?}", stats.driver));
+    let messaging = stats.messaging.map(|(messages, links)| {
+        format!("{} {}", compact(&format!("{messages:?}")), compact(&format!("{links:?}"))).trim().to_owned()
+    });
+    let messaging = messaging.unwrap_or_else(|| "off".to_owned());
     info!(
         status = ?node.status(),
         health = stats.node.health,
@@ -25,6 +29,7 @@ pub(super) async fn log(node: Handle) {
         lost = names(of(State::Dead)),
         counters,
         driver,
+        messaging,
         "summary"
     );
 }
@@ -60,7 +65,7 @@ fn compact(debug: &str) -> String {
             closed += 1;
         }
         if let Some((field, value)) = word.split_once(": ")
-            && !matches!(value, "0" | "0ns" | "false")
+            && !matches!(value, "0" | "0ns" | "false" | "None")
         {
             let place: String = path.iter().filter(|name| !name.is_empty()).map(|name| format!("{name}.")).collect();
             shown.push(format!("{place}{field}={value}"));

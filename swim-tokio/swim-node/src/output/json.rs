@@ -3,9 +3,10 @@
 use std::time::{Instant, SystemTime};
 
 use serde::Serialize;
-use swim_tokio::{Cause, Event, Handle, Incarnation, MemberInfo, Notice};
+use swim_tokio::{Cause, Ending, Event, Handle, Incarnation, MemberInfo, Notice, Order, Outcome, Received};
 
 use crate::console::{Answer, Done};
+use crate::output::words;
 use crate::tags::{self, Tags};
 
 /// The first line.
@@ -19,6 +20,8 @@ pub(crate) fn started(node: &Handle, profile: &'static str, metadata: &[u8]) -> 
         version: &'static str,
         id: String,
         bound: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        endpoint: Option<String>,
         cluster: &'a str,
         profile: &'static str,
         tags: Tags,
@@ -32,6 +35,7 @@ pub(crate) fn started(node: &Handle, profile: &'static str, metadata: &[u8]) -> 
         version: env!("CARGO_PKG_VERSION"),
         id: node.id().to_string(),
         bound: node.bound().to_string(),
+        endpoint: node.endpoint().map(|endpoint| endpoint.to_string()),
         cluster: node.cluster(),
         profile,
         tags: tags::decode(metadata).unwrap_or_default(),
@@ -154,6 +158,8 @@ pub(crate) fn answer(answer: &Answer) -> String {
         #[serde(skip_serializing_if = "Option::is_none")]
         sequence: Option<u64>,
         #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         members: Option<Vec<MemberView<'a>>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<&'a str>,
@@ -167,12 +173,77 @@ pub(crate) fn answer(answer: &Answer) -> String {
                 Done::Members(members) => Some(members.iter().map(MemberView::of).collect()),
                 _ => None,
             };
-            Answered { event: "done", command: Some(done.command()), sequence, members, error: None, time }
+            let message = match done {
+                Done::Deliver { pending, .. } => Some(format!("{:016x}", pending.id().as_u64())),
+                _ => None,
+            };
+            Answered { event: "done", command: Some(done.command()), sequence, message, members, error: None, time }
         }
         Answer::Refused { command, error } => {
             let command = *command;
-            Answered { event: "refused", command, sequence: None, members: None, error: Some(error), time }
+            Answered {
+                event: "refused",
+                command,
+                sequence: None,
+                message: None,
+                members: None,
+                error: Some(error),
+                time,
+            }
         }
+    })
+}
+
+/// A message that came.
+pub(crate) fn received(received: &Received, name: Option<&str>) -> String {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        event: &'static str,
+        from: Sayer<'a>,
+        life: u64,
+        class: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stream: Option<u64>,
+        repeated: bool,
+        #[serde(flatten)]
+        payload: Payload,
+        time: String,
+    }
+    line(&Line {
+        event: "received",
+        from: Sayer { id: received.from.to_string(), name },
+        life: received.life,
+        class: words::class(received.class),
+        stream: if let Order::Stream(stream) = received.order { Some(stream) } else { None },
+        repeated: received.repeated,
+        payload: Payload::of(&received.payload),
+        time: time(SystemTime::now()),
+    })
+}
+
+/// What became of a message.
+pub(crate) fn outcome(outcome: &Outcome, name: Option<&str>) -> String {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        event: &'static str,
+        message: String,
+        to: Sayer<'a>,
+        ending: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'static str>,
+        delivery: &'static str,
+        took_ms: f64,
+        time: String,
+    }
+    line(&Line {
+        event: "outcome",
+        message: format!("{:016x}", outcome.id.as_u64()),
+        to: Sayer { id: outcome.to.to_string(), name },
+        ending: words::ending(outcome.ending),
+        reason: if let Ending::Failed(reason) = outcome.ending { Some(words::reason(reason)) } else { None },
+        delivery: words::delivery(outcome.delivery),
+        took_ms: seconds(outcome.took.as_secs_f64() * 1e3),
+        time: time(SystemTime::now()),
     })
 }
 

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use swim_tokio::{Cause, Event, Handle, MemberInfo, Notice};
+use swim_tokio::{Cause, Ending, Event, Handle, MemberInfo, Notice, Outcome, Received};
 
 use crate::console::{Answer, Done};
+use crate::output::words;
 use crate::tags::{self, Tags};
 
 /// Colours of the terminal, or none.
@@ -124,6 +125,28 @@ impl Columns {
         }
     }
 
+    /// A message that came.
+    pub(crate) fn received(&mut self, received: &Received, name: Option<&str>) -> String {
+        let who = who_said(&received.from, &name.map(str::to_owned));
+        self.line(SystemTime::now(), "received", Tone::News, &who, &show_payload(&received.payload))
+    }
+
+    /// What became of a message.
+    pub(crate) fn outcome(&mut self, outcome: &Outcome, name: Option<&str>) -> String {
+        let who = who_said(&outcome.to, &name.map(str::to_owned));
+        let mut why = format!("message {:016x} ", outcome.id.as_u64());
+        let _ = match outcome.ending {
+            Ending::Failed(reason) => write!(why, "failed: {}", words::reason(reason)),
+            ending => write!(why, "{}", words::ending(ending)),
+        };
+        let _ = write!(why, " after {}", show_seconds(outcome.took));
+        if !outcome.is_success() {
+            let _ = write!(why, "; delivered: {}", words::delivery(outcome.delivery));
+        }
+        let tone = if outcome.is_success() { Tone::Good } else { Tone::Bad };
+        self.line(SystemTime::now(), "outcome", tone, &who, &why)
+    }
+
     /// Events were lost; here is everyone as they are now.
     pub(crate) fn lagged(&mut self, missed: u64, members: &[MemberInfo]) -> String {
         let why = format!("{missed} events were lost because nobody read them; the members now:");
@@ -170,6 +193,9 @@ fn show_done(done: &Done) -> String {
     match done {
         Done::Broadcast { sequence } => format!("broadcast {sequence} is being told"),
         Done::Send { to } => format!("sent to {}", plain(to)),
+        Done::Deliver { to, pending } => {
+            format!("message {:016x} to {} is on its way", pending.id().as_u64(), plain(to))
+        }
         Done::ForceLeave { member } => format!("{} is declared departed", plain(member)),
         Done::Metadata(tags) if tags.is_empty() => "this node has no tags now".to_owned(),
         Done::Metadata(tags) => format!("this node's tags are {}", show_pairs(tags)),

@@ -1,0 +1,268 @@
+//! The task beside the desk: opens and accepts links, keeps time, passes on what is new of members, and sees to the end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use swim_proto::messaging::MessagingConfig;
+use swim_proto::messaging::packet::HEADER_MAX;
+use swim_zmq::{Limits, LinkConfig};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant as TokioInstant, sleep_until, timeout};
+use tracing::{Instrument, debug, error, warn};
+
+use super::desk::{Open, Stage};
+use super::link::Line;
+use super::options::{Backend, MessagingOptions};
+use super::post::Post;
+#[cfg(feature = "zeromq")]
+use super::zeromq_crate;
+use crate::accept::{BACK_OFF, is_about_one_connection};
+use crate::clock::{Alarm, Clock};
+use crate::inputs::{Input, Inputs};
+use crate::sockets::{self, Reach};
+
+/// How long the end waits for links to write what was put on them.
+const FLUSH_MAX: Duration = Duration::from_millis(500);
+
+/// Where others' links are accepted.
+pub(crate) enum Listening {
+    Links(TcpListener),
+    #[cfg(feature = "zeromq")]
+    ZeromqCrate(zeromq_crate::Router),
+}
+
+impl Listening {
+    pub(crate) async fn at(backend: Backend, address: SocketAddr) -> io::Result<Listening> {
+        match backend {
+            Backend::Links => Ok(Listening::Links(sockets::bind_tcp(address)?)),
+            #[cfg(feature = "zeromq")]
+            Backend::ZeromqCrate => {
+                zeromq_crate::Router::bind(address).await.map(Listening::ZeromqCrate).map_err(io::Error::other)
+            }
+        }
+    }
+
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Listening::Links(listener) => listener.local_addr(),
+            #[cfg(feature = "zeromq")]
+            Listening::ZeromqCrate(router) => Ok(router.at),
+        }
+    }
+}
+
+/// Owns the links' tasks. Dropping it ends everything at once.
+pub(crate) struct Keeper {
+    post: Arc<Post>,
+    clock: Clock,
+    /// `None`: others' links come another way.
+    listener: Option<TcpListener>,
+    bound: SocketAddr,
+    #[cfg(feature = "zeromq")]
+    backend: Backend,
+    links: JoinSet<()>,
+    config: LinkConfig,
+    connect_timeout: Duration,
+    handshakes_max: usize,
+    /// Who is told when all is drained.
+    inputs: Inputs,
+    is_drained: bool,
+    /// After an error of accepting, not before then.
+    accepts_from: Option<TokioInstant>,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        post: Arc<Post>,
+        clock: Clock,
+        (listening, bound): (Listening, SocketAddr),
+        options: &MessagingOptions,
+        identity: &str,
+        inputs: Inputs,
+    ) -> Keeper {
+        let mut keeper = Keeper {
+            post,
+            clock,
+            listener: None,
+            bound,
+            #[cfg(feature = "zeromq")]
+            backend: options.backend,
+            links: JoinSet::new(),
+            config: link_config(&options.config, identity),
+            connect_timeout: options.config.link_timeout,
+            handshakes_max: options.handshakes_max,
+            inputs,
+            is_drained: false,
+            accepts_from: None,
+        };
+        match listening {
+            Listening::Links(listener) => keeper.listener = Some(listener),
+            #[cfg(feature = "zeromq")]
+            Listening::ZeromqCrate(router) => {
+                let route = zeromq_crate::route(router, keeper.post.clone());
+                keeper.links.spawn(route.in_current_span());
+            }
+        }
+        keeper
+    }
+
+    /// Runs until the post is closed.
+    pub(crate) async fn run(mut self) {
+        let mut alarm = Alarm::unset();
+        loop {
+            let (opens, stage, deadline, is_done) = self.post.keep();
+            for open in opens {
+                self.open(open);
+            }
+            let until = match stage {
+                Stage::Closed => break,
+                Stage::Draining { until } if is_done || until <= self.clock.now() => {
+                    self.drained().await;
+                    None
+                }
+                Stage::Draining { until } => Some(until),
+                Stage::Open => None,
+            };
+            let deadline = match until {
+                Some(until) if !self.is_drained => deadline.map_or(Some(until), |deadline| Some(deadline.min(until))),
+                _ => deadline,
+            };
+            alarm.set(deadline, &self.clock);
+            tokio::select! {
+                () = self.post.called() => {}
+                () = alarm.rings() => {}
+                accepted = accept(self.listener.as_ref(), self.accepts_from) => self.take(accepted),
+                Some(ended) = self.links.join_next() => self.reap(ended),
+            }
+        }
+        #[cfg(feature = "zeromq")]
+        if self.backend == Backend::ZeromqCrate {
+            // Its receiver never ends by itself, and its own queues take a moment.
+            tokio::time::sleep(FLUSH_MAX / 5).await;
+            return self.links.shutdown().await;
+        }
+        // What was put on links, the last words included, goes out.
+        let flushed = async { while self.links.join_next().await.is_some() {} };
+        let _ = timeout(FLUSH_MAX, flushed).await;
+        self.links.shutdown().await;
+    }
+
+    async fn drained(&mut self) {
+        if !std::mem::replace(&mut self.is_drained, true) {
+            // A refusal means that the driver waits no more.
+            let _ = self.inputs.send(Input::Drained).await;
+        }
+    }
+
+    fn open(&mut self, open: Open) {
+        let Open { link, to, pipe } = open;
+        let (bound, limit, config) = (self.bound, self.connect_timeout, self.config.clone());
+        let (post, clock) = (self.post.clone(), self.clock);
+        self.post.count(|counts| counts.connects += 1);
+        #[cfg(feature = "zeromq")]
+        if self.backend == Backend::ZeromqCrate {
+            self.links.spawn(zeromq_crate::dial(to, (link, pipe), limit, post).in_current_span());
+            return;
+        }
+        let task = async move {
+            match connect(bound, to, limit).await {
+                Ok(tcp) => {
+                    // Its own for each link, so that no ROUTER takes it for the one before.
+                    let identity = [&config.identity[..], format!("-{}", link.0).as_bytes()].concat().into();
+                    let config = LinkConfig { role: swim_zmq::Role::Dealer, identity, ..config };
+                    Line::ours(tcp, to, (link, pipe), config, (post, clock)).serve().await;
+                }
+                Err(error) => {
+                    debug!(%to, %error, "cannot open a link");
+                    post.down(link, false, (0, 0));
+                }
+            }
+        };
+        self.links.spawn(task.in_current_span());
+    }
+
+    fn take(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
+        self.accepts_from = None;
+        match accepted {
+            Ok((tcp, from)) => {
+                let from = Reach::inward(from);
+                let guest = self.post.admit(from.ip(), self.handshakes_max);
+                let line = Line::theirs(tcp, from, guest, self.config.clone(), (self.post.clone(), self.clock));
+                let task = self.links.spawn(line.serve().in_current_span());
+                self.post.served_by(from.ip(), guest, task);
+            }
+            Err(error) => {
+                let mut errors = 0;
+                self.post.count(|counts| {
+                    counts.accept_errors += 1;
+                    errors = counts.accept_errors;
+                });
+                // Such errors come in rows; the log need not.
+                if errors.is_power_of_two() {
+                    warn!(%error, errors, "cannot accept links for messages");
+                }
+                if !is_about_one_connection(&error) {
+                    self.accepts_from = Some(TokioInstant::now() + BACK_OFF);
+                }
+            }
+        }
+    }
+
+    fn reap(&self, ended: Result<(), tokio::task::JoinError>) {
+        // The desk has heard of the link's end when the task dropped it.
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            error!(%error, "the task of a link for messages failed; please report this");
+        }
+    }
+}
+
+impl Drop for Keeper {
+    /// However it ends, whoever sent something learns what became of it.
+    fn drop(&mut self) {
+        self.post.close();
+    }
+}
+
+async fn accept(listener: Option<&TcpListener>, from: Option<TokioInstant>) -> io::Result<(TcpStream, SocketAddr)> {
+    let Some(listener) = listener else { return std::future::pending().await };
+    if let Some(from) = from {
+        sleep_until(from).await;
+    }
+    listener.accept().await
+}
+
+async fn connect(bound: SocketAddr, to: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    let (socket, to) = sockets::outgoing(bound, to)?;
+    let tcp = timeout(limit, socket.connect(to)).await??;
+    // On one host, a connection to a port that nobody listens on may meet itself.
+    if tcp.local_addr()? == tcp.peer_addr()? {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Ok(tcp)
+}
+
+/// What a link may keep, for messages that are as long as they may be. Its role is for whoever uses it.
+fn link_config(config: &MessagingConfig, identity: &str) -> LinkConfig {
+    let part_bytes_max = (config.message_max as usize).max(HEADER_MAX);
+    let message_bytes_max = part_bytes_max + HEADER_MAX;
+    LinkConfig {
+        limits: Limits {
+            part_bytes_max,
+            // One more than there are, so that the messenger, who counts what is wrong, sees it.
+            parts_max: 3,
+            message_bytes_max,
+            // A pipe gives a link little more than it writes at once, so this is never reached.
+            send_bytes_max: 2 * message_bytes_max + (1 << 20),
+            send_messages_max: 1 << 20,
+            received_bytes_max: 1 << 20,
+            received_messages_max: 1024,
+        },
+        ..LinkConfig::router(Bytes::copy_from_slice(identity.as_bytes()))
+    }
+}

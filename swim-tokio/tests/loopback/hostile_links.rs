@@ -1,0 +1,216 @@
+//! Links that are killed, and strangers on the port for messages.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use swim_tokio::{Ending, Handle, MessagingConfig, MessagingOptions, SendOptions, Trust};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+
+use crate::cluster::{all_alive, cluster, eventually, loopback, options, soon};
+use crate::messages::{next, number, send_numbered};
+
+/// Stands before an endpoint, and cuts whatever goes through it when told to.
+struct Proxy {
+    at: SocketAddr,
+    cut: broadcast::Sender<()>,
+    links: Arc<AtomicU64>,
+    _tasks: JoinSet<()>,
+}
+
+impl Proxy {
+    async fn before(endpoint: SocketAddr) -> Proxy {
+        let listener = TcpListener::bind(loopback()).await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let cut = broadcast::Sender::new(1);
+        let links = Arc::new(AtomicU64::new(0));
+        let (cuts, counted, mut tasks) = (cut.clone(), links.clone(), JoinSet::new());
+        tasks.spawn(async move {
+            let mut open = JoinSet::new();
+            loop {
+                let (mut near, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::Relaxed);
+                let mut cut = cuts.subscribe();
+                open.spawn(async move {
+                    let Ok(mut far) = TcpStream::connect(endpoint).await else { return };
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        _ = cut.recv() => {
+                            let _ = near.set_zero_linger();
+                            let _ = far.set_zero_linger();
+                        }
+                    }
+                });
+            }
+        });
+        Proxy { at, cut, links, _tasks: tasks }
+    }
+}
+
+/// Two nodes; links to the second go by way of the proxy.
+async fn through_a_proxy() -> (Handle, Handle, Proxy) {
+    let config = MessagingConfig {
+        trust: Trust::Anywhere,
+        link_retry_min: Duration::from_millis(10),
+        link_retry_max: Duration::from_millis(50),
+        breaker_failures: 0,
+        ..MessagingConfig::default()
+    };
+    let messaging = MessagingOptions::default().with_config(config);
+    let left = options("left").with_messaging(messaging.clone()).start().await.unwrap();
+    // Its port is known only once it runs, so a port is chosen for it.
+    let here = loopback();
+    let free = std::net::TcpListener::bind(here).unwrap().local_addr().unwrap();
+    let proxy = Proxy::before(free).await;
+    let mut right = options("right").with_seeds([left.address().to_string()]);
+    right.bind = here;
+    right.endpoint = Some(proxy.at);
+    right.messaging = Some(messaging.with_port(swim_tokio::Port::At(free.port())));
+    let right = right.start().await.unwrap();
+    for node in [&left, &right] {
+        all_alive(node, 2).await;
+    }
+    (left, right, proxy)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_that_are_killed_lose_nothing_and_repeat_nothing() {
+    const MESSAGES: u32 = 20_000;
+    let (left, right, proxy) = through_a_proxy().await;
+    let mut incoming = right.incoming();
+    let reader = tokio::spawn(async move {
+        for expected in 0..MESSAGES {
+            assert_eq!(number(&next(&mut incoming).await), expected);
+            if expected % 2_000 == 1_000 {
+                // A refusal means that the link is between two lives.
+                let _ = proxy.cut.send(());
+            }
+        }
+        (incoming, proxy)
+    });
+    for sent in send_numbered(&left, &right, MESSAGES).await {
+        assert_eq!(soon("an outcome", sent).await.ending, Ending::Processed);
+    }
+    let (mut incoming, proxy) = reader.await.unwrap();
+    assert_eq!(incoming.try_recv(), None);
+    let links = proxy.links.load(Ordering::Relaxed);
+    assert!(links > 1, "{links} links were opened");
+    let (stats, counts) = left.stats().await.unwrap().messaging.unwrap();
+    assert_eq!((stats.done_processed, stats.outgoing), (MESSAGES.into(), 0));
+    assert!(counts.broken > 0, "{counts:?}");
+}
+
+/// Sends to and fro, and looks whether everybody is held alive.
+async fn all_is_well(nodes: &[Handle]) {
+    let mut incoming = nodes[1].incoming();
+    let reader = tokio::spawn(async move {
+        for expected in 0..200 {
+            assert_eq!(number(&next(&mut incoming).await), expected);
+        }
+    });
+    for sent in send_numbered(&nodes[0], &nodes[1], 200).await {
+        assert_eq!(soon("an outcome", sent).await.ending, Ending::Processed);
+    }
+    reader.await.unwrap();
+    for node in nodes {
+        all_alive(node, nodes.len()).await;
+    }
+}
+
+#[tokio::test]
+async fn two_thousand_silent_connections_cost_little_and_disturb_nobody() {
+    let nodes = cluster(2).await;
+    let target = nodes[1].local().await.unwrap().endpoint.unwrap();
+    all_is_well(&nodes).await;
+    let mut silent = Vec::new();
+    for _ in 0..2_000 {
+        silent.push(soon("a connection", TcpStream::connect(target)).await.unwrap());
+    }
+    all_is_well(&nodes).await;
+    let (_, counts) = nodes[1].stats().await.unwrap().messaging.unwrap();
+    assert!(counts.handshakes <= 256, "{counts:?}");
+    eventually("all have been looked at", async || {
+        let (_, counts) = nodes[1].stats().await.unwrap().messaging.unwrap();
+        counts.accepts >= 2_001 && counts.pushed_out + counts.handshakes_failed >= 2_000 - 256
+    })
+    .await;
+    // New links are taken in between them.
+    let mut incoming = nodes[0].incoming();
+    let back = nodes[1].send(nodes[0].id(), "back", SendOptions::default()).await.unwrap();
+    assert_eq!(&next(&mut incoming).await.payload[..], b"back");
+    assert!(soon("an outcome", back).await.is_success());
+    // In the end nobody is left of them.
+    eventually("none is left", async || nodes[1].stats().await.unwrap().messaging.unwrap().1.handshakes == 0).await;
+}
+
+#[tokio::test]
+async fn garbage_ends_its_own_connection_and_nothing_else() {
+    let nodes = cluster(2).await;
+    let target = nodes[1].local().await.unwrap().endpoint.unwrap();
+    // A greeting of ZMTP 3.1 with NULL.
+    let mut greeting = vec![0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 3, 1];
+    greeting.extend(b"NULL");
+    greeting.resize(64, 0);
+    let ready = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER";
+    let mut ready = ready.to_vec();
+    ready[1] = (ready.len() - 2) as u8;
+    let declares = |bytes: u64| [&greeting[..], &ready, &[2], &bytes.to_be_bytes()].concat();
+    let cases = [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+        vec![0; 4096],
+        vec![0xff; 4096],
+        declares(1 << 40),
+        declares(1 << 63),
+        // A whole handshake, then a message that is no packet.
+        [&greeting[..], &ready, &[0, 3], b"\x01\x02\x03"].concat(),
+        // Parts without end.
+        [&greeting[..], &ready, &[1, 0].repeat(10_000)].concat(),
+    ];
+    for case in &cases {
+        let mut stranger = soon("a connection", TcpStream::connect(target)).await.unwrap();
+        let _ = stranger.write_all(case).await;
+        let mut heard = Vec::new();
+        // It ends, politely or not.
+        let _ = soon("the end", stranger.read_to_end(&mut heard)).await;
+    }
+    all_is_well(&nodes).await;
+    let (stats, counts) = nodes[1].stats().await.unwrap().messaging.unwrap();
+    assert!(counts.handshakes_failed >= 3, "{counts:?}");
+    assert!(stats.drops.malformed + stats.drops.unexpected >= 1, "{:?}", stats.drops);
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_is_cut_off_and_others_go_on() {
+    // Whole handshakes, then silence: closed by the messenger after link_timeout.
+    let config = MessagingConfig { link_timeout: Duration::from_millis(300), ..MessagingConfig::default() };
+    let messaging = MessagingOptions::default().with_config(config);
+    let left = options("left").with_messaging(messaging.clone()).start().await.unwrap();
+    let right =
+        options("right").with_messaging(messaging).with_seeds([left.address().to_string()]).start().await.unwrap();
+    let nodes = [left, right];
+    all_alive(&nodes[0], 2).await;
+    let target = nodes[1].local().await.unwrap().endpoint.unwrap();
+    let mut greeting = vec![0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 3, 1];
+    greeting.extend(b"NULL");
+    greeting.resize(64, 0);
+    greeting.extend(b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER");
+    greeting[65] = (greeting.len() - 66) as u8;
+    let mut strangers = Vec::new();
+    for _ in 0..50 {
+        let mut stranger = soon("a connection", TcpStream::connect(target)).await.unwrap();
+        stranger.write_all(&greeting).await.unwrap();
+        strangers.push(stranger);
+    }
+    all_is_well(&nodes).await;
+    for stranger in &mut strangers {
+        let mut heard = Vec::new();
+        let _ = soon("the end", stranger.read_to_end(&mut heard)).await;
+        assert!(heard.starts_with(&[0xff]), "it was greeted");
+    }
+    let (stats, _) = nodes[1].stats().await.unwrap().messaging.unwrap();
+    assert!(stats.drops.silent + stats.drops.pushed_out >= 50, "{:?}", stats.drops);
+}
