@@ -116,11 +116,12 @@ impl Process {
             let stretch = case.stretch(config) + most.saturating_sub(still);
             asked >= case.since && at.clock <= asked + stretch
         };
-        let by_carrier = at.view.member(id).filter(|member| member.path == Path::Stream);
-        let tried = by_carrier.and_then(|member| self.carriers.tried((at.clock, most), member.address));
+        // By carrier in any case, where there are any (protocol 13.3); by which path it was reached it no longer shows.
+        let member = at.view.member(id);
+        let tried = member.and_then(|member| self.carriers.tried((at.clock, most), member.address));
         // By carrier alone nobody is asked for whom there is no room, or who is thought to be at one's own address.
         let cannot = config.transport == Transport::Stream
-            && by_carrier.is_some_and(|member| {
+            && member.is_some_and(|member| {
                 member.address == at.view.local().address || at.view.stats().drops.streams_full > case.streams_full
             });
         if cannot || [pinged, tried].into_iter().flatten().any(|(asked, still)| in_time(asked, still)) {
