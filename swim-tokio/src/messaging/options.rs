@@ -61,7 +61,8 @@ pub enum Backend {
     #[default]
     Links,
     /// The `zeromq` crate, for networks where everybody who can connect is trusted: a stranger can end the process. Needs
-    /// a runtime of several threads, and `handshakes_max` does not count.
+    /// a runtime of several threads; `handshakes_max` does not count; and links come from whatever address the system
+    /// chooses, so where a host has several, [`Trust::Anywhere`](crate::Trust::Anywhere) is needed.
     #[cfg(feature = "zeromq")]
     ZeromqCrate,
 }

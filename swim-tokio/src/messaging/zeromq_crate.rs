@@ -19,8 +19,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::debug;
 use zeromq::util::PeerIdentity;
 use zeromq::{
-    DealerSocket, Endpoint, Host, RouterRecvHalf, RouterSendHalf, RouterSocket, Socket as _, SocketEvent,
-    SocketOptions, SocketRecv as _, SocketSend as _, ZmqError, ZmqMessage,
+    DealerSendHalf, DealerSocket, Endpoint, Host, RouterRecvHalf, RouterSendHalf, RouterSocket, Socket as _,
+    SocketEvent, SocketOptions, SocketRecv as _, SocketSend as _, ZmqError, ZmqMessage,
 };
 
 use super::pipe::Pipe;
@@ -133,16 +133,9 @@ fn greet(identity: &[u8], guests: &Shared, post: &Arc<Post>, sending: &RouterSen
     let accepted = held.addresses.get(identity).and_then(|from| post.accept_up(*from));
     held.links.insert(identity.to_vec(), accepted.as_ref().map(|(link, _)| *link));
     if let Some((link, pipe)) = accepted {
-        let (mut sending, identity) = (sending.clone(), Bytes::copy_from_slice(identity));
+        let way = Way::Router(sending.clone(), Bytes::copy_from_slice(identity));
         let post = post.clone();
-        links.spawn(async move {
-            serve(&pipe, link, &post, async |mut parts: Vec<Bytes>| {
-                parts.insert(0, identity.clone());
-                let message = ZmqMessage::try_from(parts).map_err(|_| ZmqError::NoMessage)?;
-                sending.send(message).await
-            })
-            .await;
-        });
+        links.spawn(async move { serve(&pipe, link, &post, way).await });
     }
 }
 
@@ -187,12 +180,9 @@ pub(super) async fn dial(to: SocketAddr, (link, pipe): (LinkId, Arc<Pipe>), limi
         }
         Err(_) => return post.down(link, false, (0, 0)),
     }
-    let (mut sending, mut receiving) = socket.split();
+    let (sending, mut receiving) = socket.split();
     post.up(link);
-    let send = serve(&pipe, link, &post, async |parts: Vec<Bytes>| {
-        let message = ZmqMessage::try_from(parts).map_err(|_| ZmqError::NoMessage)?;
-        sending.send(message).await
-    });
+    let send = serve(&pipe, link, &post, Way::Dealer(sending));
     let receive = async {
         while let Ok(message) = receiving.recv().await {
             if !post.packets(link, &mut vec![message.into_vec()]) {
@@ -221,15 +211,35 @@ pub(super) async fn dial(to: SocketAddr, (link, pipe): (LinkId, Arc<Pipe>), limi
     post.down(link, true, (0, 0));
 }
 
+/// How packets leave.
+enum Way {
+    Dealer(DealerSendHalf),
+    /// To the connection of this identity.
+    Router(RouterSendHalf, Bytes),
+}
+
+impl Way {
+    async fn send(&mut self, parts: Vec<Bytes>) -> Result<(), ZmqError> {
+        let mut message = ZmqMessage::try_from(parts).map_err(|_| ZmqError::NoMessage)?;
+        match self {
+            Way::Dealer(half) => half.send(message).await,
+            Way::Router(half, identity) => {
+                message.push_front(identity.clone());
+                half.send(message).await
+            }
+        }
+    }
+}
+
 /// Sends what is in the pipe until it is closed, or a send fails.
-async fn serve(pipe: &Pipe, link: LinkId, post: &Post, mut send: impl AsyncFnMut(Vec<Bytes>) -> Result<(), ZmqError>) {
+async fn serve(pipe: &Pipe, link: LinkId, post: &Post, mut way: Way) {
     loop {
         let (parts, has_room_again) = poll_fn(|cx| pipe.poll_packet(cx)).await;
         if has_room_again {
             post.writable(link);
         }
         let Some(parts) = parts else { return };
-        if !matches!(timeout(SEND_MAX, send(parts)).await, Ok(Ok(()))) {
+        if !matches!(timeout(SEND_MAX, way.send(parts)).await, Ok(Ok(()))) {
             return post.down(link, true, (0, 0));
         }
     }

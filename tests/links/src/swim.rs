@@ -95,12 +95,12 @@ async fn paced(node: &Handle, payload: &Bytes, limit: Duration, rate: u64) -> se
             }
             let due = (elapsed.as_secs_f64() * rate as f64) as u64;
             while sent < due {
+                sent += 1;
                 let scheduled = begun + Duration::from_secs_f64(sent as f64 / rate as f64);
                 // Those of one beat are late by their place in it, not by anything that is measured here.
                 let scheduled = scheduled + BEAT.min(scheduled.elapsed());
                 let pending = node.try_send(to, payload.clone(), how).expect("it is accepted");
                 give.send((scheduled, pending)).expect("it is collected");
-                sent += 1;
             }
             std::thread::sleep(BEAT);
         }
