@@ -313,8 +313,9 @@ fn judge_place(outbox: &Outbox, data: &Data, letters: &mut Letters) -> Verdict {
     let mut expected = 0;
     for (at, place) in earlier.take_while(|(at, _)| *at as u64 >= outbox.known_to) {
         let same = own.is_some() && letters.get(place.letter).and_then(|letter| letter.stream()) == own;
-        if same && !place.known {
-            expected = data.number - (at as u64 + 1);
+        if same {
+            // If it is known to be delivered, so are those before it, whether that was told or not.
+            expected = if place.known { 0 } else { data.number - (at as u64 + 1) };
             break;
         }
     }
