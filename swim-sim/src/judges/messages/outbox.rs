@@ -288,6 +288,7 @@ impl Office {
                     format!("keeps message {:?}, which an earlier life of {peer} may have", letter.id),
                 );
             }
+            letter.rebound = true;
             outbox.waiting[letter.class as usize].insert((letter.cost, *number));
         }
         letters.drop_sent((self.session, peer), |letter| {
