@@ -6,6 +6,7 @@
 //! without the flaw passes.
 
 mod flaw;
+mod messenger;
 mod misquote;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use swim_proto::{
 use crate::machine::{Driven, Machine};
 use crate::observe::View;
 pub use flaw::Flaw;
+pub use messenger::{BrokenMessenger, FAVOURS, MessengerFlaw};
 use misquote::{Misquote, Quote};
 
 /// How much too short [`Flaw::BuriesHastily`] makes suspicions, and how much too long [`Flaw::LosesItsTimers`].

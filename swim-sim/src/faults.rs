@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::messaging::{LinkCut, Lossy};
 use crate::network::{LinkFault, Network, Partition};
 
 /// A fault, or a command, and when it comes.
@@ -114,6 +115,38 @@ pub enum Fault {
         /// Whom.
         member: u32,
     },
+    /// The messenger's links that a slot's process has are cut at once.
+    CutLinks {
+        /// Whose.
+        slot: u32,
+        /// How.
+        how: LinkCut,
+    },
+    /// Nothing is read from a process's links for a while: they are open, and nothing moves.
+    StallLinks {
+        /// Whose.
+        slot: u32,
+        /// For how long.
+        lasting: Duration,
+    },
+    /// What a process puts on its links is lost or repeated for a while, packet by packet.
+    LossyLinks {
+        /// Whose.
+        slot: u32,
+        /// How likely.
+        how: Lossy,
+        /// For how long.
+        lasting: Duration,
+    },
+    /// An application takes its messages slowly for a while, or not at all.
+    SlowReader {
+        /// Whose.
+        slot: u32,
+        /// How long it takes for each. `None`: it takes none.
+        each: Option<Duration>,
+        /// For how long.
+        lasting: Duration,
+    },
 }
 
 /// How a process ends.
@@ -159,6 +192,10 @@ impl Fault {
             Fault::Join { .. } => "join",
             Fault::Metadata { .. } => "metadata",
             Fault::ForceLeave { .. } => "force-leave",
+            Fault::CutLinks { .. } => "cut links",
+            Fault::StallLinks { .. } => "stalled links",
+            Fault::LossyLinks { .. } => "lossy links",
+            Fault::SlowReader { .. } => "slow reader",
         }
     }
 
@@ -174,7 +211,11 @@ impl Fault {
             | Fault::BreakStreams { slot }
             | Fault::Leave { slot }
             | Fault::Join { slot }
-            | Fault::Metadata { slot, .. } => (slot, slot),
+            | Fault::Metadata { slot, .. }
+            | Fault::CutLinks { slot, .. }
+            | Fault::StallLinks { slot, .. }
+            | Fault::LossyLinks { slot, .. }
+            | Fault::SlowReader { slot, .. } => (slot, slot),
             Fault::TakeAddress { slot, of } => (slot, of),
             Fault::ForceLeave { slot, member } => (slot, member),
             Fault::Partition { .. } | Fault::Network(_) => return true,
@@ -189,7 +230,10 @@ impl Fault {
             | Fault::Block { lasting, .. }
             | Fault::Slow { lasting, .. }
             | Fault::Partition { lasting, .. }
-            | Fault::Link { lasting, .. } => *lasting,
+            | Fault::Link { lasting, .. }
+            | Fault::StallLinks { lasting, .. }
+            | Fault::LossyLinks { lasting, .. }
+            | Fault::SlowReader { lasting, .. } => *lasting,
             Fault::Crash { .. }
             | Fault::Restart { .. }
             | Fault::TakeAddress { .. }
@@ -198,7 +242,8 @@ impl Fault {
             | Fault::Leave { .. }
             | Fault::Join { .. }
             | Fault::Metadata { .. }
-            | Fault::ForceLeave { .. } => Duration::ZERO,
+            | Fault::ForceLeave { .. }
+            | Fault::CutLinks { .. } => Duration::ZERO,
         }
     }
 }

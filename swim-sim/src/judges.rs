@@ -1,7 +1,7 @@
 //! The judges: what must hold at every event (safety), and what must come to hold once faults stop (liveness).
 //!
 //! The rules are those of [published-results 5.2], S1 to S14, L1, L2 and L4 to L6, those of what applications say, U1 to
-//! U6, and the node's own contract. They were
+//! U6, those of messages between members, M1 to M11, and the node's own contract. They were
 //! written from the protocol's rules (`docs/protocol.md`), not from its implementation, and see it only by its public
 //! face ([`View`]), its packets and its events. A judge must be *sound* first: right behaviour under any fault that the
 //! simulator can make is never a violation; what a judge therefore cannot see is written at its head.
@@ -17,6 +17,7 @@ mod lattice;
 pub mod liveness;
 mod load;
 mod maps;
+mod messages;
 mod mirror;
 mod oneself;
 mod oracle;
@@ -54,6 +55,7 @@ pub struct Judges {
     /// By slot; `None`: down.
     processes: Vec<Option<Process>>,
     userdata: userdata::UserData,
+    messages: messages::Messages,
     accuracy: Accuracy,
     fingerprint: Fingerprint,
     stopped: Option<Stopped>,
@@ -90,7 +92,8 @@ pub struct Violation {
     pub what: String,
 }
 
-/// The rules: S and L by their numbers in published-results 5.2, U of what applications say (protocol.md 12).
+/// The rules: S and L by their numbers in published-results 5.2, U of what applications say (protocol.md 12), M of what
+/// members send each other by messenger (messaging.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
     /// An incarnation held never decreases; nor does a member's own.
@@ -143,6 +146,28 @@ pub enum Rule {
     U5,
     /// Neither claims nor broadcasts starve the other side.
     U6,
+    /// A message that was accepted has exactly one outcome, with what is so of it.
+    M1,
+    /// What a messenger says of delivery and processing is true.
+    M2,
+    /// A message is told once in each life of its receiver, as it was said, to its target alone.
+    M3,
+    /// A stream is told in order, and nothing is left out but what has ended.
+    M4,
+    /// What an earlier life of the receiver may have is given to no other, unless that is wanted.
+    M5,
+    /// No more is sent than was granted, and no more granted than there is room for.
+    M6,
+    /// What a messenger keeps stays within its bounds.
+    M7,
+    /// Links: what is put on them is due, whole, and not repeated without need; one to each member.
+    M8,
+    /// A member that is not live is not waited for.
+    M9,
+    /// No class, no sender and no peer starves.
+    M10,
+    /// Every message ends in its time, and in the end every message arrives.
+    M11,
     /// The node's contract: its deadline lies ahead after a time-out, and its views agree with each other.
     Contract,
     /// More members were buried alive than the settings allow.
@@ -157,6 +182,7 @@ impl Judges {
             oracle: Oracle::default(),
             processes: Vec::new(),
             userdata: userdata::UserData::default(),
+            messages: messages::Messages::default(),
             accuracy: Accuracy::default(),
             fingerprint: Fingerprint::default(),
             stopped: None,
@@ -174,6 +200,7 @@ impl Judges {
             self.fingerprint.observe(now, &observation, deadline);
         }
         self.userdata.observe(now, &observation, truth)?;
+        self.messages.observe(now, &observation, truth)?;
         match observation {
             Observation::Started { slot } => self.start(now, slot, truth),
             Observation::Input { slot, input } => self.judge(now, slot, truth, |process, at| {
@@ -207,7 +234,10 @@ impl Judges {
                 }
                 Ok(())
             }
-            Observation::ConditionChanged { .. } | Observation::LinksChanged | Observation::Said { .. } => Ok(()),
+            Observation::ConditionChanged { .. }
+            | Observation::LinksChanged
+            | Observation::Said { .. }
+            | Observation::Post { .. } => Ok(()),
             Observation::Injected { packet } => {
                 self.inject(packet, truth);
                 Ok(())
@@ -380,6 +410,16 @@ impl Judges {
         let views = (0..truth.slots() as u32).filter_map(|slot| truth.view(Slot(slot)));
         let bounds = views.map(|view| load::rest_max(view.config(), view.stats().rumors, view.live()));
         now + bounds.max().unwrap_or_default()
+    }
+
+    /// From now on what members send each other must be processed: by when, at the latest.
+    pub fn demand_answers(&mut self, now: Instant, truth: &dyn Truth) -> Instant {
+        self.messages.demand(now, truth)
+    }
+
+    /// A message sent since then that is not processed, or `None`.
+    pub fn unanswered(&mut self, now: Instant) -> Option<Violation> {
+        self.messages.unanswered(now)
     }
 
     /// Looks at every node and every member it holds, whatever the cost: at the end of a run.

@@ -31,7 +31,8 @@
 //! ```
 //!
 //! Where things are: `world` drives the nodes and lets faults befall them; `medium` is what lies between them, with the
-//! `agenda`, the `network`, the `packets` under way and the `trace`; `streams` is TCP; `process` one slot with its clock
+//! `agenda`, the `network`, the `packets` under way and the `trace`; `streams` is TCP; `messaging` the
+//! messengers and their links; `process` one slot with its clock
 //! and its kernel; `measure` the figures of a run; `swarm` makes random scenarios; [`observe`] is what judges are told.
 
 mod agenda;
@@ -41,6 +42,7 @@ pub mod judges;
 mod machine;
 mod measure;
 mod medium;
+mod messaging;
 mod network;
 pub mod observe;
 mod packets;
@@ -59,12 +61,13 @@ mod world;
 
 pub use faults::{Crash, Fault, Restart, Timed};
 pub use machine::{Driven, Machine, Maker};
-pub use measure::{CrashSeen, Delivery, Measure, Percentiles, Said};
+pub use measure::{Counters, CrashSeen, Delivery, LettersSeen, Measure, Percentiles, Said};
+pub use messaging::{DrivenMessenger, LinkCut, LinkSettings, Lossy, MessengerMaker, MessengerView};
 pub use network::{Bursts, Carried, Latency, LinkFault, Network, Partition, Passing, Traffic, Zones};
-pub use run::{Difference, Load, Options, Report, Run, Verdict, check_determinism};
+pub use run::{Difference, LettersReport, Load, Options, Report, Run, Verdict, check_determinism};
 pub use scenario::Scenario;
 pub use seeds::{Chance, Draw, Purpose, Seeds};
 pub use streams::StreamSettings;
 pub use trace::Item;
-pub use workload::{Talk, Workload};
+pub use workload::{Letters, Talk, Workload};
 pub use world::World;

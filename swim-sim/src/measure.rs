@@ -3,6 +3,7 @@
 //! All of it is kept as it changes, at a cost that does not depend on the number of nodes: no figure is found by looking
 //! at every node. (But for a crash, which counts once who holds the crashed member live.)
 
+mod letters;
 mod said;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use swim_proto::NodeId;
 
+pub use letters::{Counters, LettersSeen};
 pub use said::{Delivery, Said};
 
 /// The figures of one run.
@@ -43,6 +45,8 @@ pub struct Measure {
     pub false_suspicions: u64,
     /// What applications said, and what became of it.
     pub said: Said,
+    /// What members sent each other by messenger, and what became of it.
+    pub letters: LettersSeen,
 }
 
 /// One crash, and who has noticed.
@@ -86,6 +90,7 @@ impl Measure {
             suspicions: 0,
             false_suspicions: 0,
             said: Said::default(),
+            letters: LettersSeen::default(),
         }
     }
 

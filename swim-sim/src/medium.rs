@@ -36,10 +36,22 @@ pub(crate) enum Due {
     Talk(Audience),
     /// A flip-flop turns.
     Flip { index: u32 },
+    /// A messenger's deadline.
+    Post { slot: u32 },
+    /// A slow process is through with an input of its messenger.
+    PostIdle { slot: u32, boot: u32 },
+    /// An application does something about a message: takes one, acknowledges one, cancels one.
+    Chore { slot: u32, boot: u32 },
+    /// A link that was closed has had its time to send what was put on it.
+    Linger { slot: u32, boot: u32, end: EndId },
+    /// An application has a message for a member.
+    Letter,
 }
 
 /// The port at which every simulated node listens.
 const PORT: u16 = 7946;
+/// The port at which every simulated messenger listens: the gossip port and 1,000.
+const MESSAGES_PORT: u16 = PORT + 1_000;
 /// The address of host 0; the others follow.
 const FIRST: u32 = u32::from_be_bytes([10, 0, 0, 1]);
 
@@ -123,6 +135,17 @@ impl Medium {
         let IpAddr::V4(ip) = address.ip() else { return None };
         let host = ip.to_bits().checked_sub(FIRST)?;
         (address.port() == PORT && (host as usize) < self.hosts.len()).then_some(host)
+    }
+
+    /// Where a host's messenger accepts links.
+    pub(crate) fn endpoint(&self, host: u32) -> SocketAddr {
+        SocketAddr::new(self.address(host).ip(), MESSAGES_PORT)
+    }
+
+    /// The host whose messenger is reached there.
+    pub(crate) fn host_at_endpoint(&self, endpoint: SocketAddr) -> Option<u32> {
+        let gossip = SocketAddr::new(endpoint.ip(), PORT);
+        self.host_at(gossip).filter(|_| endpoint.port() == MESSAGES_PORT)
     }
 
     /// Puts a datagram on the network.

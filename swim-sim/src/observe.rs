@@ -16,9 +16,13 @@
 //! [`Node::poll_action`] gave `None`. From [`Observation::Transmit`] on, [`Truth::view`] shows the node after the
 //! input. [`Observation::Started`] is followed at once by a drain and [`Observation::Settled`] as if it were an input.
 
+mod post;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::messaging::MessengerView;
+pub use post::{Post, Posted};
 use swim_proto::{Config, Event, Instant, Member, Node, NodeId, Stats, Status, StreamId};
 
 /// A place where one member's processes run, one after the other: it outlives crash and restart, even at a new address.
@@ -95,6 +99,13 @@ pub enum Observation<'a> {
         slot: Slot,
         /// What.
         said: Said<'a>,
+    },
+    /// Something about its messenger.
+    Post {
+        /// Who.
+        slot: Slot,
+        /// What.
+        post: Post<'a>,
     },
     /// All it had to do after its last input has been done.
     Settled {
@@ -241,6 +252,16 @@ pub trait Truth {
     /// The `now` given to this node with its last input: its own clock, which may run fast or slow. During
     /// [`Observation::Input`] still that of the input before.
     fn clock(&self, slot: Slot) -> Instant;
+
+    /// The messenger in this slot, if it has one.
+    fn messenger(&self, _: Slot) -> Option<&dyn MessengerView> {
+        None
+    }
+
+    /// The `now` given to this messenger with its last input. During [`Post::Given`] that of the input to come.
+    fn messenger_clock(&self, slot: Slot) -> Instant {
+        self.clock(slot)
+    }
 
     /// How fast its clock runs: seconds shown per simulated second.
     fn clock_rate(&self, slot: Slot) -> f64;

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use swim_proto::{Backlog, Instant, NodeId, SeedId, StreamId};
 
 use crate::machine::Machine;
+use crate::messaging::{Lossy, Office};
 use crate::observe::Condition;
 use crate::packets::PacketId;
 use crate::streams::{EndId, Owner};
@@ -49,6 +50,8 @@ pub(crate) struct Process {
     pub(crate) name: String,
     pub(crate) id: NodeId,
     pub(crate) machine: Option<Machine>,
+    /// Its messenger, where messages are exchanged.
+    pub(crate) office: Option<Office>,
     /// Which of the slot's processes this is; 0: there was none yet.
     pub(crate) boot: u32,
     /// The life of the last process.
@@ -64,6 +67,12 @@ pub(crate) struct Process {
     pub(crate) slowed: Hold,
     /// While it is slow: how long each input, and each datagram or piece of a stream sent, keeps it busy.
     pub(crate) each: u64,
+    /// Nothing is read from its links.
+    pub(crate) stalled: Hold,
+    /// What befalls packets put on its links, each under the number of the entry in the schedule that brought it.
+    pub(crate) lossy: Vec<(u32, Lossy)>,
+    /// How slowly its application takes messages, likewise; `None`: not at all.
+    pub(crate) reads: Vec<(u32, Option<u64>)>,
     /// Whether an input keeps it busy now.
     pub(crate) busy: bool,
     /// Datagrams read in this turn, while it is slow.
@@ -137,6 +146,7 @@ impl Process {
             name,
             id,
             machine: None,
+            office: None,
             boot: 0,
             life: 0,
             host,
@@ -146,6 +156,9 @@ impl Process {
             paused: Hold::default(),
             blocked: Hold::default(),
             slowed: Hold::default(),
+            stalled: Hold::default(),
+            lossy: Vec::new(),
+            reads: Vec::new(),
             each: 0,
             busy: false,
             read: 0,
@@ -189,6 +202,21 @@ impl Process {
     /// Whether its timers fire now.
     pub(crate) fn runs(&self) -> bool {
         self.machine.is_some() && !self.paused.is_on() && !self.busy
+    }
+
+    /// Whether its links are read now.
+    pub(crate) fn reads_links(&self) -> bool {
+        self.corresponds() && !self.blocked.is_on() && !self.stalled.is_on()
+    }
+
+    /// How long its application takes for each message; `None`: it takes none. On a slow host everything takes its time.
+    pub(crate) fn slowest_reader(&self) -> Option<u64> {
+        self.reads.iter().try_fold(self.each, |slowest, &(_, each)| Some(slowest.max(each?)))
+    }
+
+    /// Whether its messenger runs now.
+    pub(crate) fn corresponds(&self) -> bool {
+        self.machine.is_some() && !self.paused.is_on() && self.office.as_ref().is_some_and(|office| !office.busy)
     }
 
     pub(crate) fn owner(&self, slot: u32) -> Owner {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::judges::Violation;
 use crate::measure::{Delivery, Percentiles};
-use crate::run::{Load, Report, Verdict};
+use crate::run::{LettersReport, Load, Report, Verdict};
 
 impl Verdict {
     /// The word for it in reports.
@@ -52,6 +52,7 @@ impl Report {
             "broadcast_duplicates": self.duplicates,
             "messages": delivery_json(&self.messages),
             "refused": self.refused,
+            "reliable": self.letters.as_ref().map(letters_json),
             "datagrams_per_node_s": round(self.load.datagrams_per_node_s),
             "bytes_per_node_s": round(self.load.bytes_per_node_s()),
             "stream_bytes_per_node_s": round(self.load.stream_bytes_per_node_s),
@@ -88,6 +89,33 @@ fn delivery_json(delivery: &Delivery) -> Value {
         "delivered": delivery.delivered,
         "share": round(delivery.share()),
         "latency_s": percentiles_json(delivery.latency),
+    })
+}
+
+fn letters_json(letters: &LettersReport) -> Value {
+    let counts = |counts: &[(&'static str, u64)]| {
+        counts.iter().map(|&(what, count)| (what.to_owned(), json!(count))).collect::<serde_json::Map<_, _>>()
+    };
+    let counters = letters.counters;
+    json!({
+        "accepted": letters.accepted,
+        "refused": counts(&letters.refused),
+        "outcomes": counts(&letters.outcomes),
+        "taken": letters.taken,
+        "latency_s": {
+            "delivered": percentiles_json(letters.delivered),
+            "processed": percentiles_json(letters.processed),
+            "reached": percentiles_json(letters.reached),
+        },
+        "sent": counters.data_out,
+        "retransmitted": counters.repeated,
+        "duplicates": counters.duplicates,
+        "forwards": counters.forwards,
+        "acks": counters.acks,
+        "probes": counters.probes,
+        "links": counters.links,
+        "links_failed": counters.links_failed,
+        "breakers_opened": counters.breakers_opened,
     })
 }
 
@@ -131,6 +159,9 @@ impl fmt::Display for Report {
         if self.refused > 0 {
             writeln!(f, "  refused    {} of what applications wanted to say", self.refused)?;
         }
+        if let Some(letters) = &self.letters {
+            write!(f, "{letters}")?;
+        }
         writeln!(f, "  load       {}", self.load)?;
         if let Some(settled) = self.settled {
             writeln!(f, "  settled    {settled}")?;
@@ -146,6 +177,36 @@ impl fmt::Display for Report {
             (None, _) if self.judged => write!(f, "passed"),
             (None, _) => write!(f, "passed (no judges)"),
         }
+    }
+}
+
+impl fmt::Display for LettersReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = |counts: &[(&'static str, u64)]| {
+            let words: Vec<String> =
+                counts.iter().map(|(what, count)| format!("{} {count}", what.replace('_', " "))).collect();
+            if words.is_empty() { "none".into() } else { words.join(", ") }
+        };
+        let counters = self.counters;
+        writeln!(
+            f,
+            "  reliable   {} accepted: {}; refused: {}",
+            self.accepted,
+            told(&self.outcomes),
+            told(&self.refused)
+        )?;
+        writeln!(f, "             delivered {}; processed {}", self.delivered, self.processed)?;
+        writeln!(
+            f,
+            "             {} sent, {} again, {} passed over; {} acks, {} probes; {} links, {} failed",
+            counters.data_out,
+            counters.repeated,
+            counters.forwards,
+            counters.acks,
+            counters.probes,
+            counters.links,
+            counters.links_failed,
+        )
     }
 }
 

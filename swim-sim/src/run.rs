@@ -9,7 +9,7 @@ use std::time::{Duration, Instant as Wall};
 use swim_proto::ConfigError;
 
 use crate::judges::{Judges, Rule, Settings, Violation};
-use crate::measure::{Delivery, Percentiles};
+use crate::measure::{Counters, Delivery, Percentiles};
 use crate::network::Traffic;
 use crate::scenario::Scenario;
 use crate::world::World;
@@ -51,6 +51,11 @@ enum Phase {
     Faults,
     /// They have stopped: by `due` it must have converged, which is asked at `ask`.
     Liveness {
+        ask: Duration,
+        due: Duration,
+    },
+    /// It has converged, and what members send each other now must be processed by `due`, which is asked at `ask`.
+    Answers {
         ask: Duration,
         due: Duration,
     },
@@ -112,7 +117,7 @@ impl Run {
         }
         let until = match self.phase {
             Phase::Faults => self.world.scenario().duration,
-            Phase::Liveness { ask, .. } | Phase::Resting { ask, .. } => ask,
+            Phase::Liveness { ask, .. } | Phase::Answers { ask, .. } | Phase::Resting { ask, .. } => ask,
             Phase::Watched { until } => until,
             Phase::Over => return false,
         };
@@ -145,14 +150,26 @@ impl Run {
                     self.recovered = Some(right.saturating_sub(self.world.scenario().duration));
                 }
                 if self.converged && self.world.has_judges() {
-                    let suspected = self.world.scenario().suspicion_bound() + WATCHED_MIN;
-                    Phase::Watched { until: now + suspected.min(WATCHED_MAX) }
+                    match self.world.demand_answers() {
+                        Some(due) => Phase::Answers { ask: now, due },
+                        None => self.watched(),
+                    }
                 } else if self.converged || now >= due {
                     Phase::Over
                 } else {
                     Phase::Liveness { ask: (now + ASKED_EVERY).min(due), due }
                 }
             }
+            Phase::Answers { due, .. } => match self.world.unanswered() {
+                Some(_) if now < due => {
+                    self.world.say_last_words();
+                    Phase::Answers { ask: (now + ASKED_EVERY).min(due), due }
+                }
+                unanswered => {
+                    self.world.violate(unanswered);
+                    self.watched()
+                }
+            },
             Phase::Watched { .. } if self.world.scenario().heal_network => {
                 Phase::Resting { ask: now, due: self.world.rest_due() }
             }
@@ -170,6 +187,12 @@ impl Run {
                 Phase::Over
             }
         };
+    }
+
+    /// It is watched for as long as a suspicion raised now may last.
+    fn watched(&self) -> Phase {
+        let suspected = self.world.scenario().suspicion_bound() + WATCHED_MIN;
+        Phase::Watched { until: self.world.now() + suspected.min(WATCHED_MAX) }
     }
 
     fn has_converged(&mut self) -> bool {
@@ -254,6 +277,7 @@ impl Run {
                 .map(|view| view.stats().broadcasts_duplicate)
                 .sum(),
             load: Load::of(traffic, node_seconds),
+            letters: world.scenario().workload.reliable.map(|_| LettersReport::of(world)),
             settled,
             traffic,
             events: world.entries(),
@@ -321,6 +345,8 @@ pub struct Report {
     pub duplicates: u64,
     /// The load over the whole run.
     pub load: Load,
+    /// What became of messages by messenger; nothing, where there are none.
+    pub letters: Option<LettersReport>,
     /// The load from convergence to the first fault, if that was a second or more.
     pub settled: Option<Load>,
     /// What passed through the network.
@@ -329,6 +355,46 @@ pub struct Report {
     pub events: u64,
     /// Whether judges watched.
     pub judged: bool,
+}
+
+/// Messages that members sent each other by messenger, and what became of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LettersReport {
+    /// How many were accepted, and how many taken by applications.
+    pub accepted: u64,
+    /// How many applications took.
+    pub taken: u64,
+    /// How many were refused, by reason.
+    pub refused: Vec<(&'static str, u64)>,
+    /// Outcomes by kind. (Of messages whose sender's process ended first nothing is told.)
+    pub outcomes: Vec<(&'static str, u64)>,
+    /// Seconds from acceptance to the outcome "delivered".
+    pub delivered: Percentiles,
+    /// Seconds from acceptance to the outcome "processed".
+    pub processed: Percentiles,
+    /// Seconds from acceptance to the receiver's application.
+    pub reached: Percentiles,
+    /// What messengers counted.
+    pub counters: Counters,
+}
+
+impl LettersReport {
+    fn of(world: &World) -> LettersReport {
+        let seen = &world.measure().letters;
+        let listed = |counts: &std::collections::BTreeMap<&'static str, u64>| {
+            counts.iter().map(|(&what, &count)| (what, count)).collect()
+        };
+        LettersReport {
+            accepted: seen.accepted,
+            taken: seen.taken,
+            refused: listed(&seen.refused),
+            outcomes: listed(&seen.outcomes),
+            delivered: seen.delivered(),
+            processed: seen.processed(),
+            reached: seen.reached(),
+            counters: world.messenger_counters(),
+        }
+    }
 }
 
 /// What each node sent, per second.

@@ -5,6 +5,9 @@ use std::time::Duration;
 use swim_proto::Config;
 
 use crate::faults::{Fault, Timed};
+use swim_proto::messaging::MessagingConfig;
+
+use crate::messaging::LinkSettings;
 use crate::network::Network;
 use crate::streams::StreamSettings;
 use crate::workload::Workload;
@@ -49,6 +52,10 @@ pub struct Scenario {
     pub metadata_len: u16,
     /// What its applications say.
     pub workload: Workload,
+    /// The settings of every messenger, where messages are exchanged.
+    pub messaging: MessagingConfig,
+    /// How drivers run the links of messengers.
+    pub links: LinkSettings,
     /// What befalls it, in any order.
     pub schedule: Vec<Timed>,
     /// After `duration` the network loses nothing any more; otherwise only its nodes and links are healed.
@@ -73,6 +80,8 @@ impl Scenario {
             drift_ppm: 0,
             metadata_len: 0,
             workload: Workload::default(),
+            messaging: MessagingConfig::default(),
+            links: LinkSettings::default(),
             schedule: Vec::new(),
             heal_network: true,
         }
@@ -124,6 +133,12 @@ impl Scenario {
     #[must_use]
     pub fn workload(self, workload: Workload) -> Scenario {
         Scenario { workload, ..self }
+    }
+
+    /// The same with other settings of its messengers.
+    #[must_use]
+    pub fn messaging(self, messaging: MessagingConfig) -> Scenario {
+        Scenario { messaging, ..self }
     }
 
     /// The same with something more befalling it.

@@ -29,6 +29,8 @@ pub enum Purpose {
     Broken = 6,
     /// What applications say.
     Workload = 7,
+    /// What messengers draw, and what befalls their links.
+    Messaging = 8,
 }
 
 impl Seeds {

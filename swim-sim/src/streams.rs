@@ -77,6 +77,15 @@ pub(crate) struct EndId {
     pub(crate) side: Side,
 }
 
+/// For what a connection was opened: at which of a host's two ports it arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    /// A stream of the node.
+    Gossip,
+    /// A link of the messenger.
+    Messages,
+}
+
 /// Which end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -157,6 +166,17 @@ impl Streams {
     /// A process asks for a stream to another host. `to` is `None` if there is no such host: the attempt will time out.
     pub(crate) fn connect(&mut self, medium: &mut Medium, owner: Owner, stream: StreamId, to: Option<u32>) -> EndId {
         self.opened += 1;
+        self.connect_at(medium, owner, stream, (to, Port::Gossip))
+    }
+
+    /// The same, at either port.
+    pub(crate) fn connect_at(
+        &mut self,
+        medium: &mut Medium,
+        owner: Owner,
+        stream: StreamId,
+        to: (Option<u32>, Port),
+    ) -> EndId {
         let number = self.free.pop().unwrap_or_else(|| {
             self.connections.push(Connection::empty());
             self.connections.len() as u32 - 1
@@ -166,7 +186,7 @@ impl Streams {
         let mut client = End::new(owner, self.settings, medium.now);
         client.stream = Some(stream);
         connection.client = Some(client);
-        connection.server_host = to;
+        (connection.server_host, connection.port) = to;
         let id = EndId { connection: number, generation, side: Side::Client };
         self.send_opening(medium, id);
         id
@@ -240,6 +260,18 @@ impl Streams {
         let connection = self.connections.get(id.connection as usize)?;
         let end = connection.side(id.side).as_ref()?;
         (connection.generation == id.generation).then_some(end.owner)
+    }
+
+    /// At which port it arrives, or arrived.
+    pub(crate) fn port(&self, id: EndId) -> Port {
+        self.connections.get(id.connection as usize).map_or(Port::Gossip, |connection| connection.port)
+    }
+
+    /// What this end has sent, and sends until then, arrives no sooner.
+    pub(crate) fn hold_up(&mut self, id: EndId, until: u64) {
+        if let Some(end) = self.end(id) {
+            end.arrives_after = end.arrives_after.max(until);
+        }
     }
 
     /// Returns the buffer of [`StreamNews::Data`]; the peer may be told that there is room again.

@@ -6,6 +6,7 @@
 //!
 //! [swarm testing]: https://dl.acm.org/doi/10.1145/2338965.2336763
 
+mod messaging;
 mod rare;
 mod schedule;
 
@@ -42,6 +43,8 @@ pub fn scenario(seed: u64) -> Scenario {
     scenario.schedule = schedule::schedule(&scenario, &mut draw);
     scenario.workload = workload(&mut Seeds::of(seed).draw(Purpose::Scenario, 1));
     rare::rarities(&mut scenario, seed);
+    // Draws of its own: what befalls the membership is the same without messengers.
+    messaging::add(&mut scenario, &mut Seeds::of(seed).draw(Purpose::Scenario, 2));
     scenario
 }
 
@@ -55,7 +58,7 @@ fn workload(draw: &mut Draw) -> Workload {
         let every = if len_max > 2_000 { every.max(Duration::from_secs(2)) } else { every };
         talks.then_some(Talk { every, len_min, len_max })
     };
-    Workload { broadcasts: talk(draw), messages: talk(draw) }
+    Workload { broadcasts: talk(draw), messages: talk(draw), reliable: None }
 }
 
 fn nodes(draw: &mut Draw) -> u32 {
@@ -222,9 +225,12 @@ mod tests {
     fn at_least_half_of_all_scenarios_are_worth_running_and_some_are_large() {
         let mut worth = 0;
         let mut large = 0;
+        let mut talkative = 0;
         for seed in 0..1_000 {
             let scenario = scenario(seed);
             assert!(scenario.config.validate().is_ok(), "{seed}");
+            assert_eq!(scenario.messaging.validate(), Ok(()), "{seed}");
+            talkative += u32::from(scenario.workload.reliable.is_some());
             assert!(scenario.schedule.iter().all(|timed| timed.at <= scenario.duration), "{seed}");
             let kinds: BTreeSet<_> = scenario.schedule.iter().map(|timed| timed.fault.kind()).collect();
             worth += u32::from(scenario.nodes >= 16 && scenario.duration.as_secs() >= 120 && kinds.len() >= 3);
@@ -232,6 +238,7 @@ mod tests {
         }
         assert!(worth >= 500, "{worth}");
         assert!(large >= 20, "{large}");
+        assert!((280..400).contains(&talkative), "{talkative}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What applications say while a scenario runs: broadcasts and direct messages.
+//! What applications say while a scenario runs: broadcasts, direct messages, and messages that are acknowledged.
 
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ pub struct Workload {
     pub broadcasts: Option<Talk>,
     /// What is said to one other, by datagram or by stream.
     pub messages: Option<Talk>,
+    /// What members send each other by their messengers. Without, they have none.
+    pub reliable: Option<Letters>,
 }
 
 /// How often something is said, and how long it is. Times are those of a Poisson process; who says it is any member that
@@ -37,5 +39,27 @@ impl Talk {
     #[must_use]
     pub fn up_to(self, len_max: u32) -> Talk {
         Talk { len_max: len_max.clamp(self.len_min, PAYLOAD_MAX as u32), ..self }
+    }
+}
+
+/// Messages by messenger: who sends, to whom, and in which class; whether it is ordered, when it is done and when it
+/// expires, is drawn for each. Some are cancelled, some acknowledged only some time after they were taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Letters {
+    /// How often a member has something to send, and how long each message is, at least [`Letters::LEN_MIN`] bytes.
+    pub talk: Talk,
+    /// How many streams each member uses to each other; 0: nothing is ordered.
+    pub streams: u32,
+    /// Most messages that a member sends one other at once.
+    pub burst: u32,
+}
+
+impl Letters {
+    /// The least length: each message is unlike every other.
+    pub const LEN_MIN: u32 = 8;
+
+    /// So many, in two streams each, now and then up to sixteen at once.
+    pub fn of(talk: Talk) -> Letters {
+        Letters { talk, streams: 2, burst: 16 }
     }
 }

@@ -5,8 +5,10 @@
 //! [`observe`](crate::observe) or ask through [`World::view`].
 
 mod arriving;
+mod correspondence;
 mod driving;
 mod happenings;
+mod linking;
 mod talking;
 mod truth;
 
@@ -20,8 +22,9 @@ use swim_proto::{Config, ConfigError, Instant, LocalMember, Node, NodeId, SeedId
 
 use crate::judges::{Judges, Rule, Violation};
 use crate::machine::{Machine, Maker};
-use crate::measure::Measure;
+use crate::measure::{Counters, Measure};
 use crate::medium::{Due, Medium};
+use crate::messaging::MessengerMaker;
 use crate::network::{Filter, Links, Network, Passing, Traffic};
 use crate::observe::{Command, Condition, Observation, Slot, View};
 use crate::process::{Clock, Process};
@@ -59,6 +62,14 @@ pub struct World {
     /// What applications say.
     talks: Draw,
     maker: Option<Maker>,
+    messenger_maker: Option<MessengerMaker>,
+    /// What applications send by messenger, how they read, and what befalls links.
+    letters: Draw,
+    readers: Draw,
+    link_luck: Draw,
+    /// Who still has a word for whom.
+    last: Vec<correspondence::LastWord>,
+    letters_sent: u64,
     judges: Option<Judges>,
     violation: Option<Violation>,
     ignored: Vec<Rule>,
@@ -73,6 +84,9 @@ impl World {
     /// The world at time zero, with nothing running yet. Fails if a node would refuse its settings.
     pub fn new(scenario: Scenario, seed: u64) -> Result<World, ConfigError> {
         scenario.config.validate()?;
+        if scenario.workload.reliable.is_some() {
+            scenario.messaging.validate()?;
+        }
         scenario.successor.as_ref().map_or(Ok(()), Config::validate)?;
         let seeds = Seeds::of(seed);
         let mut world = World {
@@ -85,6 +99,12 @@ impl World {
             chance: seeds.draw(Purpose::Faults, 0),
             talks: seeds.draw(Purpose::Workload, 0),
             maker: None,
+            messenger_maker: None,
+            letters: seeds.draw(Purpose::Messaging, 0),
+            readers: seeds.draw(Purpose::Messaging, 1),
+            link_luck: seeds.draw(Purpose::Messaging, 2),
+            last: Vec::new(),
+            letters_sent: 0,
             judges: None,
             violation: None,
             ignored: Vec::new(),
@@ -99,6 +119,7 @@ impl World {
         world.place_nodes();
         world.schedule_faults();
         world.schedule_talks();
+        world.schedule_letters();
         Ok(world)
     }
 
@@ -146,6 +167,11 @@ impl World {
             Due::FaultEnd { index } => self.fault_ends(index),
             Due::Flip { index } => self.fault_flips(index),
             Due::Talk(audience) => self.talk(audience),
+            Due::Post { slot } => self.wake_messenger(slot),
+            Due::PostIdle { slot, boot } => self.messenger_idle(slot, boot),
+            Due::Chore { slot, boot } => self.chores(slot, boot),
+            Due::Linger { slot, boot, end } => self.lingered(slot, boot, end),
+            Due::Letter => self.letter(),
         }
         self.tell_streams();
         true
@@ -196,7 +222,7 @@ impl World {
         let local = LocalMember {
             name: process.name.clone(),
             address: self.medium.address(process.host),
-            endpoint: None,
+            endpoint: self.scenario.workload.reliable.map(|_| self.medium.endpoint(process.host)),
             metadata: Bytes::from(vec![slot as u8; self.scenario.metadata_len.into()]),
             life: process.life,
         };
@@ -213,6 +239,7 @@ impl World {
         self.medium.trace.words(now, slot, "start", &[u64::from(boot)]);
         self.medium.trace.line(now, format_args!("n{slot} starts, process {boot}"));
         self.measure.started(now, slot);
+        self.start_messenger(slot);
         self.observe(Observation::Started { slot: Slot(slot) });
         self.drain(slot);
         self.command_join(slot);
@@ -383,6 +410,12 @@ impl World {
     /// Where a slot's node is reached.
     pub fn address(&self, slot: u32) -> SocketAddr {
         self.medium.address(self.processes[slot as usize].host)
+    }
+
+    /// What messengers have counted so far.
+    pub fn messenger_counters(&self) -> Counters {
+        let offices = self.processes.iter().filter_map(|process| process.office.as_ref());
+        offices.fold(self.measure.letters.counters(), |all, office| all.and(&office.machine.stats()))
     }
 
     /// What was measured so far.

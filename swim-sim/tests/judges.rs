@@ -57,13 +57,13 @@ fn metadata() -> Scenario {
 /// Twelve nodes whose applications say short things so often in a second, to all and to each other.
 fn talk(rate: f64) -> Scenario {
     let talk = Some(Talk::per_second(rate, 32));
-    Scenario::new(12, seconds(30)).workload(Workload { broadcasts: talk, messages: talk })
+    Scenario::new(12, seconds(30)).workload(Workload { broadcasts: talk, messages: talk, reliable: None })
 }
 
 /// Twelve nodes with more to tell than they can at once, of members and of what applications say. (A network that may
 /// lose something: what is never told on need not reach anybody.)
 fn much_talk_and_news() -> Scenario {
-    let workload = Workload { broadcasts: Some(Talk::per_second(30.0, 100)), messages: None };
+    let workload = Workload { broadcasts: Some(Talk::per_second(30.0, 100)), messages: None, reliable: None };
     let network = Network::default().with_loss(Chance::percent(0.1));
     let mut scenario = Scenario::new(12, seconds(30)).workload(workload).network(network);
     for tick in 20..300_u64 {

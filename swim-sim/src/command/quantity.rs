@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use swim_sim::judges::Rule;
-use swim_sim::{Bursts, Chance, Draw, Latency, Talk};
+use swim_sim::{Bursts, Chance, Draw, Latency, Letters, Talk};
 
 /// A duration: `60s`, `1.5s`, `200ms`, `50us`, `2m`, `1h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -128,9 +128,21 @@ pub(crate) fn talk(text: &str) -> Result<Talk, String> {
     Ok(Talk::per_second(rate, least).up_to(most))
 }
 
+/// What members send each other, in how many streams: `20`, `20x100..4000`, `50x1000/4`.
+pub(crate) fn letters(text: &str) -> Result<Letters, String> {
+    let wrong = || format!("{text:?} is not RATE, RATExSIZE or RATExSIZE/STREAMS; write 20, 20x100..4000 or 50x1000/4");
+    let (said, streams) = text.split_once('/').map_or((text, None), |(said, streams)| (said, Some(streams)));
+    let letters = Letters::of(talk(said)?);
+    if letters.talk.len_min < Letters::LEN_MIN {
+        return Err(format!("{text:?}: a message has at least {} bytes", Letters::LEN_MIN));
+    }
+    let streams = streams.map(|streams| streams.trim().parse().map_err(|_| wrong())).transpose()?;
+    Ok(Letters { streams: streams.unwrap_or(letters.streams), ..letters })
+}
+
 /// A rule, by its number in the judges' list.
 pub(crate) fn rule(text: &str) -> Result<Rule, String> {
-    const ALL: [Rule; 27] = [
+    const ALL: [Rule; 38] = [
         Rule::S1,
         Rule::S2,
         Rule::S3,
@@ -156,6 +168,17 @@ pub(crate) fn rule(text: &str) -> Result<Rule, String> {
         Rule::U4,
         Rule::U5,
         Rule::U6,
+        Rule::M1,
+        Rule::M2,
+        Rule::M3,
+        Rule::M4,
+        Rule::M5,
+        Rule::M6,
+        Rule::M7,
+        Rule::M8,
+        Rule::M9,
+        Rule::M10,
+        Rule::M11,
         Rule::Contract,
         Rule::FalseDeath,
     ];
@@ -208,6 +231,8 @@ mod tests {
         assert_eq!(share("3").map(|share| share.of(2)), Ok(2));
         assert!(share("-1").is_err() && share("101%").is_err());
         assert_eq!((seeds("3..9"), seeds("3")), (Ok(3..9), Ok(3..4)));
+        assert_eq!(letters("20x100..4000/4").map(|l| (l.talk.len_max, l.streams)), Ok((4_000, 4)));
+        assert!(letters("20x2").is_err() && letters("20/x").is_err());
         assert!(seeds("9..3").is_err() && bursts("10s").is_err());
     }
 }

@@ -31,7 +31,8 @@ pub(crate) struct Flags {
     /// More members than this buried alive are a violation
     #[arg(long, value_name = "N", help_heading = "Output")]
     false_deaths_max: Option<u64>,
-    /// Pass over violations of this rule: S1 to S14, L1, L2, L4 to L6, U1 to U6
+    /// Pass over violations of this rule: S1 to S14, L1, L2, L4 to L6, U1 to U6,
+    /// M1 to M11
     #[arg(long, value_name = "RULE", value_parser = rule, help_heading = "Output")]
     ignore: Vec<Rule>,
     /// Run twice and compare, event by event

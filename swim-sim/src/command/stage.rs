@@ -5,11 +5,11 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use swim_proto::{Config, Transport, Variant};
 use swim_sim::{
-    Bursts, Chance, Crash, Draw, Fault, Latency, LinkFault, Network, Purpose, Restart, Scenario, Seeds, Talk, Workload,
-    Zones,
+    Bursts, Chance, Crash, Draw, Fault, Latency, Letters, LinkCut, LinkFault, Lossy, Network, Purpose, Restart,
+    Scenario, Seeds, Talk, Workload, Zones,
 };
 
-use super::quantity::{Share, bursts, chance, duration, latency, share, talk};
+use super::quantity::{Share, bursts, chance, duration, latency, letters, share, talk};
 use super::schedule::{Moment, Parting, Spell, Who, latecomers, moment, parting, spell};
 use super::setting::{Set, setting};
 
@@ -54,6 +54,10 @@ pub(crate) struct Stage {
     /// What is said to one other, by datagram or stream: RATE[xSIZE]
     #[arg(long, value_name = "RATE[xSIZE]", value_parser = talk)]
     messages: Option<Talk>,
+    /// What members send each other by messenger, acknowledged: RATE[xSIZE][/STREAMS], so many a second in the whole
+    /// cluster, in so many ordered streams from each to each: 20, 20x100..4000, 50x1000/4
+    #[arg(long, value_name = "RATE[xSIZE][/STREAMS]", value_parser = letters)]
+    reliable: Option<Letters>,
 
     /// How likely a packet, datagram or segment, is lost: 5%
     #[arg(long, value_name = "CHANCE", default_value = "0%", value_parser = chance, help_heading = "Network")]
@@ -137,6 +141,21 @@ pub(crate) struct Stage {
     /// Nodes from and to which no datagrams pass for a while, and streams do: WHO@AT..UNTIL
     #[arg(long, value_name = "WHO@SPAN", value_parser = spell, help_heading = "Faults")]
     no_datagrams: Vec<Spell>,
+    /// Members whose messengers' links break: WHO@AT
+    #[arg(long, value_name = "WHO@AT", value_parser = moment, help_heading = "Faults")]
+    cut_links: Vec<Moment>,
+    /// Members whose messengers' links are open for a while, and nothing is read from them: WHO@AT..UNTIL
+    #[arg(long, value_name = "WHO@SPAN", value_parser = spell, help_heading = "Faults")]
+    stall_links: Vec<Spell>,
+    /// Members whose messengers' links lose a tenth of all packets for a while, and repeat a tenth: WHO@AT..UNTIL
+    #[arg(long, value_name = "WHO@SPAN", value_parser = spell, help_heading = "Faults")]
+    lossy_links: Vec<Spell>,
+    /// Applications that take no messages for a while: WHO@AT..UNTIL
+    #[arg(long, value_name = "WHO@SPAN", value_parser = spell, help_heading = "Faults")]
+    slow_reader: Vec<Spell>,
+    /// They take one in so much time
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Faults")]
+    slow_reader_each: Option<Duration>,
     /// halves, isolate[:WHO], ring[:REACH], bridge, one-way or flip-flop[:PERIOD], then @AT..UNTIL
     #[arg(long, value_name = "SHAPE@SPAN", value_parser = parting, help_heading = "Faults")]
     partition: Vec<Parting>,
@@ -235,7 +254,7 @@ impl Stage {
             network: self.network(),
             drift_ppm: self.drift,
             metadata_len: self.metadata,
-            workload: Workload { broadcasts: self.broadcasts, messages: self.messages },
+            workload: Workload { broadcasts: self.broadcasts, messages: self.messages, reliable: self.reliable },
             heal_network: self.heal,
             ..Scenario::new(self.nodes, self.duration)
         };
@@ -298,6 +317,18 @@ impl Stage {
         each(7, &spells(&self.flaky), &mut |at, slot, lasting| add(at, Fault::Link { slot, fault, lasting }));
         let fault = LinkFault { no_datagrams: true, ..LinkFault::default() };
         each(10, &spells(&self.no_datagrams), &mut |at, slot, lasting| add(at, Fault::Link { slot, fault, lasting }));
+        each(11, &moments(&self.cut_links), &mut |at, slot, _| {
+            add(at, Fault::CutLinks { slot, how: LinkCut::Broken });
+        });
+        each(12, &spells(&self.stall_links), &mut |at, slot, lasting| add(at, Fault::StallLinks { slot, lasting }));
+        let how = Lossy { lost: Chance::percent(10.0), repeated: Chance::percent(10.0) };
+        each(13, &spells(&self.lossy_links), &mut |at, slot, lasting| {
+            add(at, Fault::LossyLinks { slot, how, lasting })
+        });
+        let slowly = self.slow_reader_each;
+        each(14, &spells(&self.slow_reader), &mut |at, slot, lasting| {
+            add(at, Fault::SlowReader { slot, each: slowly, lasting });
+        });
         let mut draw = draw(8);
         for parting in &self.partition {
             let (partition, flips) = parting.draw(nodes, &mut draw);

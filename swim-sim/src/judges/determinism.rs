@@ -7,7 +7,7 @@
 use swim_proto::{Event, Instant};
 
 use super::{Rule, Violation};
-use crate::observe::{Observation, Slot};
+use crate::observe::{Observation, Post, Slot};
 
 /// What each node did on each input, as numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,7 @@ impl Fingerprint {
                 self.mix(deadline.map_or(0, Instant::as_nanos));
                 self.turns.push(Turn { at: now, slot, hash: self.hash });
             }
+            Observation::Post { slot, post } => self.mix_post(now, slot, &post),
             Observation::Started { .. }
             | Observation::Said { .. }
             | Observation::StreamConnect { .. }
@@ -49,6 +50,28 @@ impl Fingerprint {
             | Observation::LinksChanged
             | Observation::Injected { .. }
             | Observation::FaultsStopped { .. } => {}
+        }
+    }
+
+    fn mix_post(&mut self, now: Instant, slot: Slot, post: &Post<'_>) {
+        match *post {
+            Post::Send { link, header, payload } => {
+                self.mix(5 << 32 ^ link.0);
+                self.mix_bytes(header);
+                self.mix(payload.map_or(u64::MAX, |payload| payload.len() as u64));
+            }
+            Post::Open { link, .. } => self.mix(6 << 32 ^ link.0),
+            Post::Close { link } => self.mix(7 << 32 ^ link.0),
+            Post::Settled => self.turns.push(Turn { at: now, slot, hash: self.hash }),
+            Post::Made
+            | Post::Given(_)
+            | Post::Accepted { .. }
+            | Post::Refused { .. }
+            | Post::Cancelled { .. }
+            | Post::Took { .. }
+            | Post::Acknowledged { .. }
+            | Post::Incoming { .. }
+            | Post::Event(_) => {}
         }
     }
 

@@ -145,7 +145,7 @@ impl UserData {
                 self.reach.disturbed();
                 Ok(())
             }
-            Observation::Input { .. } | Observation::StreamConnect { .. } => Ok(()),
+            Observation::Input { .. } | Observation::Post { .. } | Observation::StreamConnect { .. } => Ok(()),
         }
     }
 

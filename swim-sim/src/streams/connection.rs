@@ -4,7 +4,7 @@ use swim_proto::StreamId;
 
 use super::receiving::Receiver;
 use super::sending::Sender;
-use super::{EndId, Moved, Owner, Segment, Side, StreamNews, StreamSettings, Streams};
+use super::{EndId, Moved, Owner, Port, Segment, Side, StreamNews, StreamSettings, Streams};
 use crate::medium::Medium;
 use crate::network::Carried;
 
@@ -16,11 +16,12 @@ pub(crate) struct Connection {
     pub(super) server: Option<End>,
     /// Where the client's segments go.
     pub(super) server_host: Option<u32>,
+    pub(super) port: Port,
 }
 
 impl Connection {
     pub(super) fn empty() -> Connection {
-        Connection { generation: 0, client: None, server: None, server_host: None }
+        Connection { generation: 0, client: None, server: None, server_host: None, port: Port::Gossip }
     }
 
     pub(super) fn side(&self, side: Side) -> &Option<End> {

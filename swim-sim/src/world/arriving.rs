@@ -11,7 +11,7 @@ use crate::network::Carried;
 use crate::observe::{Observation, Slot};
 use crate::packets::{PacketId, PacketKind};
 use crate::process::{READ_BUDGET, READS_PER_INPUT, RECEIVE_BUFFER, RECEIVE_OVERHEAD};
-use crate::streams::{Arrived, EndId, Listening, Moved, Segment, StreamNews};
+use crate::streams::{Arrived, EndId, Listening, Moved, Port, Segment, StreamNews};
 
 impl World {
     /// A seed's address was found: where its slot's process runs, or last ran.
@@ -44,6 +44,9 @@ impl World {
         match kind {
             PacketKind::Datagram => self.datagram_arrived(slot, packet),
             PacketKind::Segment(head) => {
+                if self.streams.port(head.to) == Port::Messages {
+                    return self.link_segment_arrived(slot, host, Segment { packet, head });
+                }
                 let process = &mut self.processes[slot as usize];
                 if head.carried == Carried::Syn {
                     // Some that waited to be accepted are no more, and nobody was left to say so.
@@ -127,8 +130,13 @@ impl World {
         while let Some(end) = self.medium.pokes.pop_front() {
             let Some(owner) = self.streams.owner(end) else { continue };
             let Some(process) = self.processes.get(owner.slot as usize) else { continue };
-            if process.boot == owner.boot && process.takes_input() {
-                self.tell_stream(owner.slot, end);
+            if process.boot != owner.boot {
+                continue;
+            }
+            match self.streams.port(end) {
+                Port::Gossip if process.takes_input() => self.tell_stream(owner.slot, end),
+                Port::Messages if process.reads_links() => self.tell_link(owner.slot, end),
+                Port::Gossip | Port::Messages => {}
             }
         }
     }

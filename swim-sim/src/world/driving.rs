@@ -157,6 +157,7 @@ impl World {
         }
         self.buffer = buffer;
         self.schedule_wake(slot, self.medium.now);
+        self.tell_life(slot);
         self.count_view(slot);
         self.observe(Observation::Settled { slot: Slot(slot) });
     }
@@ -239,6 +240,7 @@ impl World {
             self.measure.suspected(up);
         }
         self.observe(Observation::Event { slot: Slot(slot), event });
+        self.tell_messenger(slot, &event);
     }
 
     /// A node's own suspicion of a member ran out. Was it right?

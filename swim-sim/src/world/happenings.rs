@@ -8,6 +8,7 @@ use super::World;
 use super::driving::{Given, Order};
 use crate::faults::{Crash, Fault, Restart, Timed};
 use crate::medium::Due;
+use crate::messaging::LinkCut;
 use crate::network::{Cut, Network, nanos};
 use crate::observe::{Command, Observation, Slot};
 use crate::process::{Held, Hold, Process};
@@ -35,6 +36,15 @@ pub(super) enum Active {
     },
     Link {
         host: u32,
+    },
+    Stalled {
+        slot: u32,
+    },
+    Lossy {
+        slot: u32,
+    },
+    SlowReader {
+        slot: u32,
     },
 }
 
@@ -118,6 +128,7 @@ impl World {
                 for (_, end) in self.processes[slot as usize].streams.clone() {
                     self.streams.break_both(&mut self.medium, end);
                 }
+                self.cut_links(slot, LinkCut::Broken);
             }
             Fault::Network(network) => {
                 self.medium.links.set_network(now, *network);
@@ -137,6 +148,19 @@ impl World {
             Fault::ForceLeave { slot, member } => {
                 let member = self.processes[member as usize].id;
                 self.command(slot, Command::ForceLeave(member), Order::ForceLeave(member));
+            }
+            Fault::CutLinks { slot, how } => self.cut_links(slot, how),
+            Fault::StallLinks { slot, .. } => {
+                active = Active::Stalled { slot };
+                self.processes[slot as usize].stalled.reasons += 1;
+            }
+            Fault::LossyLinks { slot, how, .. } => {
+                active = Active::Lossy { slot };
+                self.processes[slot as usize].lossy.push((index, how));
+            }
+            Fault::SlowReader { slot, each, .. } => {
+                active = Active::SlowReader { slot };
+                self.processes[slot as usize].reads.push((index, each.map(nanos)));
             }
         }
         if active != Active::No {
@@ -180,6 +204,16 @@ impl World {
                 self.medium.links.end_fault(self.medium.now, host, index);
                 self.observe(Observation::LinksChanged);
             }
+            Active::Stalled { slot } => {
+                let stalled = &mut self.processes[slot as usize].stalled;
+                stalled.reasons = stalled.reasons.saturating_sub(1);
+                self.messenger_catches_up(slot);
+            }
+            Active::Lossy { slot } => self.processes[slot as usize].lossy.retain(|&(of, _)| of != index),
+            Active::SlowReader { slot } => {
+                self.processes[slot as usize].reads.retain(|&(of, _)| of != index);
+                self.messenger_catches_up(slot);
+            }
         }
     }
 
@@ -212,6 +246,7 @@ impl World {
         for held in core::mem::take(&mut process.held) {
             self.forget(held);
         }
+        self.end_messenger(slot, how);
         let process = &mut self.processes[slot as usize];
         process.held_bytes = 0;
         for (_, end) in core::mem::take(&mut process.streams) {
@@ -250,6 +285,7 @@ impl World {
 
     fn restart(&mut self, slot: u32, how: Restart) {
         let killed = if how == Restart::NewAddress { Crash::Host } else { Crash::Process };
+        self.close_perhaps(slot);
         self.crash(slot, killed);
         let now = self.medium.now;
         let last = self.processes[slot as usize].life;
@@ -327,6 +363,7 @@ impl World {
         {
             self.release(slot, held);
         }
+        self.messenger_catches_up(slot);
         // One turn after the other, until it is busy again or nothing waits.
         let mut datagram = Vec::new();
         loop {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use swim_proto::Instant;
 
 use crate::medium::Medium;
+use crate::messaging::MessengerView;
 use crate::observe::{Condition, Slot, Truth, View};
 use crate::process::Process;
 
@@ -53,6 +54,14 @@ impl Truth for Reality<'_> {
 
     fn clock(&self, slot: Slot) -> Instant {
         self.processes[slot.index()].local_now
+    }
+
+    fn messenger(&self, slot: Slot) -> Option<&dyn MessengerView> {
+        Some(&*self.processes.get(slot.index())?.office.as_ref()?.machine)
+    }
+
+    fn messenger_clock(&self, slot: Slot) -> Instant {
+        self.processes[slot.index()].office.as_ref().map_or(Instant::ZERO, |office| office.local_now)
     }
 
     fn clock_rate(&self, slot: Slot) -> f64 {
