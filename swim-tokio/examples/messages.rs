@@ -81,7 +81,7 @@ async fn shop(node: &Handle) -> Result<(), Box<dyn Error>> {
     let how =
         SendOptions::default().in_stream(1).until_processed().redeliverable().with_expiry(Duration::from_secs(60));
     for number in 1.. {
-        while !node.member(warehouse).await?.is_some_and(|member| member.state == State::Alive) {
+        while node.member(warehouse).await?.is_none_or(|member| member.state != State::Alive) {
             println!("no warehouse");
             sleep(Duration::from_secs(1)).await;
         }
