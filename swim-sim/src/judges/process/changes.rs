@@ -94,7 +94,7 @@ impl Process {
             );
             return fault_about(Rule::S5, id, what);
         }
-        self.judge_verified(at, id, &case)?;
+        self.judge_verified(at, &change.member, &case)?;
         let max = case.max(config, self.standstill.most(at.clock, config), at.view.stats().burials_averted);
         if held > max {
             let what =
@@ -105,7 +105,8 @@ impl Process {
     }
 
     /// Whoever is buried was pinged in the last stretch of its suspicion (protocol 4.5).
-    fn judge_verified(&self, at: Moment<'_>, id: NodeId, case: &Case) -> Verdict {
+    fn judge_verified(&self, at: Moment<'_>, buried: &Member<'_>, case: &Case) -> Verdict {
+        let Member { id, address, .. } = *buried;
         let config = at.view.config();
         if !config.verify_burial || at.view.stats().drops.outbox_full > 0 {
             return Ok(());
@@ -117,13 +118,11 @@ impl Process {
             asked >= case.since && at.clock <= asked + stretch
         };
         // By carrier in any case, where there are any (protocol 13.3); by which path it was reached it no longer shows.
-        let member = at.view.member(id);
-        let tried = member.and_then(|member| self.carriers.tried((at.clock, most), member.address));
+        // Its grave may have been pushed out in the same input: where it was, the event says.
+        let tried = self.carriers.tried((at.clock, most), address);
         // By carrier alone nobody is asked for whom there is no room, or who is thought to be at one's own address.
         let cannot = config.transport == Transport::Stream
-            && member.is_some_and(|member| {
-                member.address == at.view.local().address || at.view.stats().drops.streams_full > case.streams_full
-            });
+            && (address == at.view.local().address || at.view.stats().drops.streams_full > case.streams_full);
         if cannot || [pinged, tried].into_iter().flatten().any(|(asked, still)| in_time(asked, still)) {
             return Ok(());
         }
