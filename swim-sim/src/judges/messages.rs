@@ -12,7 +12,7 @@
 //! others. *Peers*: whoever has credit, a link that is not full and nothing under way, and no rate to keep, does not wait.
 //!
 //! **M11, by when.** After faults have stopped and the cluster has converged, everybody sends to some others a message
-//! that must be processed. It may wait for what the workload left to expire (a minute), for a breaker to become half-open,
+//! that must be processed, and is redeliverable: a link to an earlier process may be found dead by it. It may wait for what the workload left to expire (a minute), for a breaker to become half-open,
 //! for a link that is dead unbeknownst (three probes without an answer), for the next attempt to open one and its hello,
 //! and for three probes more, should the first be lost on what the fault left: each at its longest, with jitter.
 //!

@@ -255,7 +255,9 @@ impl World {
             let payload = self.payload(64);
             let to_id = self.processes[to as usize].id;
             let expiry = self.scenario.messaging.expiry_max.min(Duration::from_secs(86_400));
+            // A link to an earlier process of the receiver may be found dead by this very message.
             let message = Outgoing {
+                redeliverable: true,
                 confirm: Confirm::Processed,
                 order: Order::Stream(0),
                 expiry: Some(expiry),
