@@ -558,9 +558,11 @@ fn target(message: &Message<'_>) -> Option<NodeId> {
     }
 }
 
-/// Whether the node knows a member at this address.
+/// Whether the node knows a member at this address, or did until this input.
 fn knows_address(at: Moment<'_>, address: SocketAddr) -> bool {
-    at.oracle.ids_at(address).iter().any(|&id| at.view.member(id).is_some_and(|member| member.address == address))
+    let is_there = |id| at.view.member(id).is_some_and(|member| member.address == address);
+    // What was decided for whoever then was forgotten, or moved, still goes.
+    at.oracle.ids_at(address).iter().any(|&id| is_there(id) || at.view.changed().contains(&id))
 }
 
 fn held_of(member: &Member<'_>, now: Instant, clock: Instant) -> Held {

@@ -81,7 +81,7 @@ pub(super) fn version(bytes: &[u8], to: SocketAddr, view: &dyn View, ids: &[Node
     let known = ids.iter().filter_map(|&id| view.member(id)).filter(|member| member.address == to);
     let mut due = known.map(|member| highest(own, member.versions));
     let first = due.next();
-    let was_known = first.is_none() && !view.changed().is_empty();
+    let was_known = first.is_none() && ids.iter().any(|id| view.changed().contains(id));
     if first.unwrap_or(own.min) == spoken || was_known || due.any(|due| due == spoken) {
         return Ok(());
     }
