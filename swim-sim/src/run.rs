@@ -42,7 +42,20 @@ pub struct Run {
     recovered: Option<Duration>,
     lacking: Option<Violation>,
     settled: Settled,
+    /// What the last step did to the world besides letting it go on.
+    intervened: Option<Intervention>,
     began: Wall,
+}
+
+/// What the run does to the world, which of itself only goes on.
+#[derive(Clone, Copy, Debug)]
+enum Intervention {
+    /// No more faults from now on.
+    StopFaults,
+    /// Everybody sends somebody a last message.
+    LastWords,
+    /// Those that were refused are sent once more.
+    LastWordsAgain,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +109,7 @@ impl Run {
             recovered: None,
             lacking: None,
             settled: Settled::NotYet,
+            intervened: None,
             began: Wall::now(),
         })
     }
@@ -112,6 +126,7 @@ impl Run {
 
     /// Lets the next thing happen. `false`: it is over.
     pub fn step(&mut self) -> bool {
+        self.intervened = None;
         if self.world.violation().is_some() {
             self.phase = Phase::Over;
         }
@@ -136,8 +151,7 @@ impl Run {
         self.phase = match self.phase {
             Phase::Faults => {
                 self.traffic_settled();
-                let healed = self.world.scenario().heal_network.then(|| self.world.network().clone().healed());
-                self.world.stop_faults(healed);
+                self.intervene(Intervention::StopFaults);
                 let bound = now + self.world.scenario().liveness_bound();
                 let due = self.world.with_judges(|judges, _, truth| judges.due(truth)).flatten();
                 let due = due.map_or(bound, |due| Duration::from_nanos(due.as_nanos()).max(bound));
@@ -151,7 +165,10 @@ impl Run {
                 }
                 if self.converged && self.world.has_judges() {
                     match self.world.demand_answers() {
-                        Some(due) => Phase::Answers { ask: now, due },
+                        Some(due) => {
+                            self.intervene(Intervention::LastWords);
+                            Phase::Answers { ask: now, due }
+                        }
                         None => self.watched(),
                     }
                 } else if self.converged || now >= due {
@@ -162,7 +179,7 @@ impl Run {
             }
             Phase::Answers { due, .. } => match self.world.unanswered() {
                 Some(_) if now < due => {
-                    self.world.say_last_words();
+                    self.intervene(Intervention::LastWordsAgain);
                     Phase::Answers { ask: (now + ASKED_EVERY).min(due), due }
                 }
                 unanswered => {
@@ -187,6 +204,18 @@ impl Run {
                 Phase::Over
             }
         };
+    }
+
+    fn intervene(&mut self, what: Intervention) {
+        self.intervened = Some(what);
+        match what {
+            Intervention::StopFaults => {
+                let healed = self.world.scenario().heal_network.then(|| self.world.network().clone().healed());
+                self.world.stop_faults(healed);
+            }
+            Intervention::LastWords => self.world.last_words(),
+            Intervention::LastWordsAgain => self.world.last_words_again(),
+        }
     }
 
     /// It is watched for as long as a suspicion raised now may last.
@@ -468,11 +497,9 @@ pub fn check_determinism(
 impl Run {
     /// Does what the other run just did.
     fn follow(&mut self, other: &Run) {
-        if matches!(self.phase, Phase::Faults) && !matches!(other.phase, Phase::Faults | Phase::Over) {
-            self.world.run_until(self.world.scenario().duration);
-            let healed = self.world.scenario().heal_network.then(|| self.world.network().clone().healed());
-            self.world.stop_faults(healed);
-            self.phase = Phase::Over;
+        if let Some(what) = other.intervened {
+            self.world.run_until(other.world.now());
+            self.intervene(what);
         }
         if self.world.entries() < other.world.entries() {
             self.world.step();

@@ -1,11 +1,12 @@
 //! Messages as their rules in `docs/messaging.md` say, one by one: links, credit, pace, breakers.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use swim_proto::Instant;
 use swim_proto::messaging::{
-    BreakerState, Class, Confirm, Ending, Event, LinkInput, MemberInput, MessagingConfig, SendError, Trust,
+    BreakerState, Class, Confirm, Ending, Event, LinkId, LinkInput, MemberInput, MessagingConfig, SendError, Trust,
 };
 use swim_tests::post::{Post, Taking, endpoint, id};
 
@@ -227,6 +228,54 @@ fn silent_links_are_pushed_out_and_timed_out_and_disturb_nobody() {
     let stats = post.at(0).stats();
     assert_eq!(stats.links, 1);
     assert_eq!(stats.drops.pushed_out + stats.drops.silent, 5_000);
+}
+
+/// Has these open links to the first, in turn, and gives those that it took.
+fn accepted_from(post: &mut Post, members: Range<usize>) -> Vec<LinkId> {
+    let now = post.now;
+    let mut links = Vec::new();
+    for from in members {
+        if let Some(link) = post.at(0).accept_link(now, endpoint(from)) {
+            let hello = post.hello_of(from, 0);
+            post.at(0).handle_link(now, link, LinkInput::Packet(&[hello]));
+            post.poll_ignoring(0);
+            links.push(link);
+        }
+    }
+    links
+}
+
+#[test]
+fn an_accepted_link_whose_opener_is_gone_gives_its_place_to_another_and_is_closed_in_the_end() {
+    let config = MessagingConfig { accepted_max: 4, ..MessagingConfig::default() };
+    let mut post = Post::new(1, 9, &config);
+    assert_eq!(accepted_from(&mut post, 1..9).len(), 4);
+    assert_eq!((post.at(0).stats().drops.links_full, post.at(0).stats().drops.displaced), (4, 0));
+    // None of them says anything more.
+    post.run_for(config.link_timeout);
+    assert_eq!(accepted_from(&mut post, 1..9).len(), 4);
+    assert_eq!((post.at(0).stats().drops.links_full, post.at(0).stats().drops.displaced), (8, 4));
+    assert_eq!(post.at(0).stats().links, 4);
+    let unused = (config.link_idle + config.rto_max) * 2;
+    post.run_for(unused - millis(1));
+    assert_eq!(post.at(0).stats().links, 4);
+    post.run_for(millis(1));
+    assert_eq!((post.at(0).stats().links, post.at(0).stats().drops.unused), (0, 4));
+}
+
+#[test]
+fn a_link_is_not_closed_for_another_while_what_came_on_it_waits_for_the_application() {
+    let config = MessagingConfig { accepted_max: 4, ..MessagingConfig::default() };
+    let mut post = Post::new(1, 9, &config);
+    post.agents[0].taking = Taking::Nothing;
+    post.send(1, 0, 8, |_| {}).unwrap();
+    post.run_for(config.link_timeout);
+    assert_eq!(accepted_from(&mut post, 2..9).len(), 3);
+    post.run_for(config.link_timeout);
+    // Nothing came on the first for longest, and yet it is not the first to go.
+    assert_eq!(accepted_from(&mut post, 2..9).len(), 3);
+    assert_eq!((post.at(0).stats().drops.displaced, post.at(0).stats().links), (3, 4));
+    assert_eq!(post.at(1).stats().links, 1, "its opener still has it");
 }
 
 #[test]

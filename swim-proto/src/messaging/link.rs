@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use super::action::LinkId;
 use super::alarms::Alarm;
 use super::packet::Refuse;
+use crate::time::Instant;
 
 /// Bits of a link's name that are its place; the rest is never used again.
 const PLACE_BITS: u32 = 20;
@@ -45,13 +46,15 @@ pub(super) struct Link {
     pub(super) called: bool,
     /// It waits for the rate of all together.
     pub(super) paced: bool,
-    /// It is in the list of those that are silent, or idle.
+    /// It is in a list: of those that are idle, silent or believed.
     pub(super) listed: bool,
     /// The greatest Probe asked on it.
     pub(super) probe: u64,
     /// When that was, for another's.
-    pub(super) probed_at: Option<crate::time::Instant>,
+    pub(super) probed_at: Option<Instant>,
     pub(super) time: Alarm,
+    /// When something came on it, if it is another's and believed.
+    pub(super) heard_at: Instant,
 }
 
 impl Link {
@@ -70,12 +73,20 @@ impl Link {
             probe: 0,
             probed_at: None,
             time: Alarm::default(),
+            heard_at: Instant::default(),
         }
     }
 
     /// Whether we opened it.
     pub(super) fn is_ours(&self) -> bool {
-        match self.stage {
+        self.stage.is_ours()
+    }
+}
+
+impl Stage {
+    /// Whether links at this stage are ours.
+    pub(super) fn is_ours(self) -> bool {
+        match self {
             Stage::Opening | Stage::Greeting { .. } | Stage::Learning | Stage::Ready => true,
             Stage::Silent | Stage::Refused(_) | Stage::Believed { .. } => false,
         }

@@ -80,6 +80,8 @@ pub struct Messenger {
     accepted: u32,
     /// Links of others that have not said whose they are, the oldest first.
     silent: List,
+    /// Others' links that are believed, by when something came on them last.
+    believed: List,
     /// Links of ours with nothing to say, the one idle for longest first.
     idle: List,
     /// Peers that wait for a link to be closed.
@@ -174,6 +176,7 @@ impl Messenger {
             opened: 0,
             accepted: 0,
             silent: List::default(),
+            believed: List::default(),
             idle: List::default(),
             line: VecDeque::new(),
             outgoing: Slab::new(),

@@ -106,6 +106,10 @@ pub struct Drops {
     pub links_full: u64,
     /// Links of others closed before they said whose they are, because others came.
     pub pushed_out: u64,
+    /// Links of others closed because nothing had come on them for a while, and others came.
+    pub displaced: u64,
+    /// Links of others closed because nothing had come on them for so long that nobody can be using them.
+    pub unused: u64,
     /// Links closed because they did not say in time whose they are.
     pub silent: u64,
     /// Links of no known live member, or not from its host.

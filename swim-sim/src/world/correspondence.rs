@@ -214,17 +214,24 @@ impl World {
         }
     }
 
-    /// Has everybody who is up send a message to some others: after faults have stopped and the cluster has converged
-    /// each must be processed, by the time that this gives. `None`: there are no messengers, or somebody may still be
-    /// taken for dead, for want of packets or of room.
+    /// From now on what members send each other must be processed, by the time that this gives: after faults have stopped
+    /// and the cluster has converged. `None`: there are no messengers, or somebody may still be taken for dead, for want
+    /// of packets or of room.
     pub(crate) fn demand_answers(&mut self) -> Option<Duration> {
         self.scenario.workload.reliable?;
         let fits = |config: &Config| config.members_max >= self.scenario.nodes;
-        let all_fit = fits(&self.scenario.config) && self.scenario.successor.as_ref().is_none_or(fits);
+        let all_fit = fits(&self.scenario.config)
+            && self.scenario.successor.as_ref().is_none_or(fits)
+            && self.scenario.messaging.peers_max >= self.scenario.nodes;
         if !all_fit || !self.medium.links.network().is_lossless() {
             return None;
         }
         let due = self.with_judges(|judges, now, truth| judges.demand_answers(now, truth))?;
+        Some(Duration::from_nanos(due.as_nanos()))
+    }
+
+    /// Has everybody who is up send a message to some others.
+    pub(crate) fn last_words(&mut self) {
         let up: Vec<u32> = (0..self.processes.len() as u32).filter(|&slot| self.speaks(slot)).collect();
         for (at, &from) in up.iter().enumerate() {
             // The next one, and one at random: small clusters so try each link that was used.
@@ -240,8 +247,7 @@ impl World {
                 }
             }
         }
-        self.say_last_words();
-        Some(Duration::from_nanos(due.as_nanos()))
+        self.last_words_again();
     }
 
     fn speaks(&self, slot: u32) -> bool {
@@ -250,7 +256,7 @@ impl World {
     }
 
     /// Tries those that were refused once more.
-    pub(crate) fn say_last_words(&mut self) {
+    pub(crate) fn last_words_again(&mut self) {
         for (from, to) in std::mem::take(&mut self.last) {
             let payload = self.payload(64);
             let to_id = self.processes[to as usize].id;

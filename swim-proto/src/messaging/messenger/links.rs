@@ -1,6 +1,7 @@
 //! Links: opened and accepted, greeted and believed, lost and closed (`docs/messaging.md` 2).
 
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -15,6 +16,9 @@ use crate::time::Instant;
 
 /// How long who is refused for want of room or of news is asked to stay away, in milliseconds.
 const COME_BACK_MS: u32 = 250;
+
+/// How many believed links are looked at to find one that can be spared.
+const DISPLACED_OF: u32 = 16;
 
 /// Why a link failed, as far as its peer is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +164,8 @@ impl Messenger {
     // Others'.
 
     pub(super) fn take_link(&mut self, from: SocketAddr) -> Option<LinkId> {
-        if self.closed || self.accepted >= self.config.accepted_max {
+        let is_full = self.accepted >= self.config.accepted_max;
+        if self.closed || is_full && !self.displace_believed() {
             self.stats.drops.links_full += 1;
             return None;
         }
@@ -175,6 +180,59 @@ impl Messenger {
         self.links[link].listed = true;
         self.links.push_back(&mut self.silent, link);
         Some(self.links[link].id)
+    }
+
+    /// Something came on another's link.
+    fn heard(&mut self, link: u32) {
+        if let Stage::Believed { .. } = self.links[link].stage {
+            self.links[link].heard_at = self.now;
+            self.links.unlink(&mut self.believed, link);
+            self.links.push_back(&mut self.believed, link);
+        }
+    }
+
+    /// Within what time something comes on another's link, if there is anybody at its other end who uses it: it closes it
+    /// when it is idle, and asks when it waits.
+    pub(super) fn hears_within(&self) -> Duration {
+        (self.config.link_idle + self.config.rto_max) * 2
+    }
+
+    /// Whether the application has yet to take or acknowledge what came on another's link.
+    fn is_awaited(&self, link: u32) -> bool {
+        let peer = &self.peers[self.links[link].peer];
+        peer.arrivals() > 0 || peer.inbox.as_ref().is_some_and(|inbox| inbox.unacknowledged() > 0)
+    }
+
+    /// Closes, for another, the believed link on which nothing has come for longest (`docs/messaging.md` 2.12). `false`:
+    /// all are in use.
+    fn displace_believed(&mut self) -> bool {
+        let mut next = self.believed.first();
+        for _ in 0..DISPLACED_OF {
+            let Some(link) = next.filter(|&link| self.now >= self.links[link].heard_at + self.config.link_timeout) else {
+                return false;
+            };
+            if !self.is_awaited(link) {
+                self.stats.drops.displaced += 1;
+                self.close_link(link);
+                return true;
+            }
+            next = self.links.after(link);
+        }
+        false
+    }
+
+    /// A believed link's time is over, unless something came since it was set.
+    pub(super) fn believed_due(&mut self, link: u32) {
+        let at = self.links[link].heard_at + self.hears_within();
+        if self.now < at {
+            self.links[link].time.set(at, &mut self.alarms, Key::Link(link));
+        } else if self.is_awaited(link) {
+            let at = self.now + self.hears_within();
+            self.links[link].time.set(at, &mut self.alarms, Key::Link(link));
+        } else {
+            self.stats.drops.unused += 1;
+            self.close_link(link);
+        }
     }
 
     /// Closes another's link, which then was refused.
@@ -206,7 +264,11 @@ impl Messenger {
 
     fn remove_link(&mut self, link: u32, close: bool) {
         if core::mem::take(&mut self.links[link].listed) {
-            let list = if self.links[link].is_ours() { &mut self.idle } else { &mut self.silent };
+            let list = match self.links[link].stage {
+                Stage::Believed { .. } => &mut self.believed,
+                stage if stage.is_ours() => &mut self.idle,
+                _ => &mut self.silent,
+            };
             self.links.unlink(list, link);
         }
         let gone = self.links.remove(link).expect("only what is there is removed");
@@ -227,7 +289,10 @@ impl Messenger {
                     self.call(link);
                 }
             }
-            LinkInput::Packet(parts) => self.packet(link, parts),
+            LinkInput::Packet(parts) => {
+                self.heard(link);
+                self.packet(link, parts);
+            }
             LinkInput::Full => self.links[link].full = true,
             LinkInput::Writable => {
                 self.links[link].full = false;
@@ -349,10 +414,14 @@ impl Messenger {
         if before != NONE {
             self.close_link(before);
         }
+        let unused_at = self.now + self.hears_within();
         let believed = &mut self.links[link];
         (believed.peer, believed.life, believed.session) = (peer, hello.life, hello.session);
         believed.stage = Stage::Believed { welcomed: false };
-        believed.time.clear();
+        believed.heard_at = self.now;
+        believed.time.set(unused_at, &mut self.alarms, Key::Link(link));
+        believed.listed = true;
+        self.links.push_back(&mut self.believed, link);
         let same = self.peers[peer].inbox.is_some() && self.peers[peer].session == hello.session;
         if !same {
             self.begin_inbox(peer, hello.session);
@@ -407,7 +476,7 @@ impl Messenger {
         }
         let fault = match refuse.why {
             Refusal::Unknown | Refusal::Busy => {
-                Fault::Later(self.now + core::time::Duration::from_millis(refuse.retry_ms.into()))
+                Fault::Later(self.now + Duration::from_millis(refuse.retry_ms.into()))
             }
             Refusal::Superseded | Refusal::Misdirected | Refusal::Version => Fault::Broken,
         };

@@ -107,7 +107,8 @@ impl Messenger {
                 self.stats.drops.silent += 1;
                 self.refuse_silently(link);
             }
-            Stage::Refused(_) | Stage::Believed { .. } => self.close_link(link),
+            Stage::Refused(_) => self.close_link(link),
+            Stage::Believed { .. } => self.believed_due(link),
         }
     }
 

@@ -32,8 +32,9 @@ impl Process {
         let (before, after) = (self.turn.drops, at.view.stats().drops);
         // For want of room (protocol 11.1), or because one datagram told of too many.
         let room = after.members_full - before.members_full;
-        let mut passed_over = room + after.newcomers - before.newcomers;
-        let remembers = room == 0 && after.tombstones_full == before.tombstones_full;
+        let newcomers = after.newcomers - before.newcomers;
+        let mut passed_over = room + newcomers;
+        let remembers = room == 0 && newcomers == 0 && after.tombstones_full == before.tombstones_full;
         let exchanged = std::mem::take(&mut self.turn.exchanged);
         let gossiped = std::mem::take(&mut self.turn.claims);
         let all = gossiped.iter().chain(exchanged.iter().map(|(_, claim)| claim));
