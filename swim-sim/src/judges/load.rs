@@ -110,6 +110,8 @@ pub(super) struct Load {
     ping_reqs: u64,
     /// What it might have sent of its own accord and did not: when, and how much, as long as it may wait for a carrier.
     unspent: VecDeque<(Instant, u64)>,
+    /// When how many began to be asked whether they have a name, as long as they may be asked once more.
+    names: VecDeque<(Instant, u64)>,
 }
 
 /// One claim's sends.
@@ -133,7 +135,7 @@ struct Window {
     exchanged: u64,
     /// Members that asked to be let in, and claims about ourselves: the holder of each one's name, or whoever is said to
     /// have ours, may be asked three times, by way of helpers too.
-    joins: u64,
+    names: u64,
     /// Suspicions that ran when it began, or began in it.
     suspicions: u64,
     /// Whether it was leaving.
@@ -209,7 +211,7 @@ impl Load {
 
     /// Somebody is to be asked whether it has a name.
     pub(super) fn name_asked(&mut self) {
-        self.window.joins += 1;
+        self.window.names += 1;
     }
 
     pub(super) fn suspicion_began(&mut self) {
@@ -248,7 +250,7 @@ impl Load {
             elapsed,
             suspicions: window.suspicions,
             exchanged: window.exchanged + self.before.exchanged,
-            names: window.joins + self.before.joins,
+            names: self.names_asked(clock, config, window.names),
             live: live_max,
         };
         let (most, sent) = (due.counts(window.leaving), window.initiated);
@@ -265,6 +267,15 @@ impl Load {
             window.beyond, window.carried, window.suspicions, due.exchanged
         );
         fault(Rule::S9, what)
+    }
+
+    /// How many names' holders may be asked by now, of which so many are new. Three questions take three waits, each
+    /// stretched by the health (protocol 7.5, 7.6).
+    fn names_asked(&mut self, clock: Instant, config: &Config, new: u64) -> u64 {
+        let waits = config.probe_timeout.mul_f64(1.5 * f64::from(config.health_max + 1));
+        self.names.push_back((clock, new));
+        self.names.retain(|&(at, _)| clock.saturating_since(at) <= waits + config.probe_interval * 2);
+        self.names.iter().map(|&(_, names)| names).sum()
     }
 
     /// Whether so many packets that were written to carriers were left over in the periods in which they may have been
