@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use swim_sim::{
-    Chance, Crash, Fault, Latency, Network, Options, Run, Scenario, Verdict, World, check_determinism, swarm,
+    Chance, Crash, Fault, Latency, Letters, Network, Options, Run, Scenario, Talk, Verdict, World, check_determinism,
+    swarm,
 };
 
 fn seconds(seconds: u64) -> Duration {
@@ -39,6 +40,18 @@ fn judges_change_nothing_of_what_they_watch() {
     // They watch on for a while after convergence; up to there the two are one run.
     assert_eq!(judged.converged_s, unjudged.converged_s);
     assert_eq!(judged.first, unjudged.first);
+}
+
+#[test]
+fn two_runs_are_one_though_only_the_judges_demand_last_messages() {
+    let mut scenario = lossy();
+    scenario.network = scenario.network.with_loss(Chance::percent(0.0));
+    scenario.workload.reliable = Some(Letters::of(Talk::per_second(2.0, 100)));
+    let options = Options { judges: true, ..Options::default() };
+    let judged =
+        check_determinism(&scenario, 3, options).expect("the settings are valid").expect("it is the same twice");
+    let letters = judged.letters.expect("there are messengers");
+    assert!(letters.accepted > 100 && judged.verdict == Verdict::Passed, "{letters:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use swim_proto::wire::{Ack, Message, Ping};
 use swim_proto::{Config, Incarnation, State, Status};
 use swim_tests::cluster::LIFE;
 use swim_tests::craft::{self, Puppet};
+use swim_tests::network::Fate;
 use swim_tests::{Cluster, What};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -44,6 +45,33 @@ fn a_restart_elsewhere_under_a_clock_that_went_back_is_in_as_soon_as_the_holder_
             assert_eq!((0..3).map(|i| cluster.times_told(i, What::Died, 3)).sum::<usize>(), 0);
         }
     }
+}
+
+#[test]
+fn who_buried_a_member_where_it_is_no_more_finds_it_by_its_ping() {
+    let config = Config { sync_interval: Duration::ZERO, verify_burial: false, ..Config::lan() };
+    let mut cluster = Cluster::settled(4, &config);
+    cluster.crash(2);
+    cluster.restart_at(2, elsewhere());
+    // One hears nothing of the move while it is news, and nobody hears that it buried the member where it was.
+    let (moved, apart) = (cluster.id(2), cluster.address(3));
+    cluster.network.script(move |from, to, datagram| {
+        let is_news = craft::messages("swim", datagram).any(|message| match message {
+            Message::Alive(alive) => to == apart && alive.id == moved,
+            Message::Dead(dead) => from == apart && dead.id == moved,
+            _ => false,
+        });
+        if is_news { Fate::Lost } else { Fate::Arrives }
+    });
+    cluster.join(2, &[0]);
+    cluster.run_for(5 * SECOND);
+    let grave = craft::dead(cluster.id(2), Incarnation::first(LIFE), cluster.id(0));
+    cluster.inject(cluster.address(0), 3, &craft::datagram("swim", &[grave])).expect("it is well-formed");
+    assert_eq!(cluster.state(3, 2), Some(State::Dead));
+    // The member's pings come from an address that is not known there; no exchange is due at any time.
+    let found = cluster.run_until(12 * SECOND, |cluster| cluster.state(3, 2) == Some(State::Alive));
+    assert!(found.is_some(), "{}", cluster.views());
+    assert_eq!(cluster.incarnation(3, 2), Some(cluster.node(2).local().incarnation), "and nobody had to refute");
 }
 
 /// An Alive of node `i` that puts it elsewhere.

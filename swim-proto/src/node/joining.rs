@@ -207,7 +207,14 @@ impl Node {
         }
     }
 
-    /// A member that we do not know pings us: it has news for us, and we for it. But whoever forges the address of a
+    /// Whether the member is not known, or held dead or departed at another address: then what is held against it cannot
+    /// be told to where it pings us from (`docs/protocol.md` 1.8), and pings of ours do not reach it.
+    pub(super) fn is_unmet(&self, id: NodeId, from: SocketAddr) -> bool {
+        let known = self.table.find(id).map(|slot| self.table.at(slot));
+        known.is_none_or(|record| !record.is_live() && record.address() != Some(from))
+    }
+
+    /// A member that we do not know, or thought dead elsewhere, pings us: it has news for us, and we for it. But whoever forges the address of a
     /// datagram must not have us open streams there. So it is asked first, on our own account: one such question in half a
     /// probe interval, for whoever came first.
     pub(super) fn hear_stranger(&mut self, now: Instant, id: NodeId, from: SocketAddr) {
@@ -221,7 +228,7 @@ impl Node {
 
     pub(super) fn ask_stranger(&mut self, now: Instant) {
         let Some((target, address)) = self.joins.stranger.take() else { return };
-        if self.status != Status::Joined || self.table.find(target).is_some() {
+        if self.status != Status::Joined || !self.is_unmet(target, address) {
             return;
         }
         self.joins.stranger_asked = Some(now);

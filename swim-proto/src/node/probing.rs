@@ -256,7 +256,7 @@ impl Node {
         }
         self.send_urgent(from, Body::Ack { seq: ping.seq, asker: ping.source }, len);
         // Whoever opens a carrier has said who it is.
-        if self.config.reach_all && self.came_by_datagram() && self.table.find(ping.source).is_none() {
+        if self.config.reach_all && self.came_by_datagram() && self.is_unmet(ping.source, from) {
             self.hear_stranger(now, ping.source, from);
         }
     }

@@ -208,7 +208,8 @@ impl Messenger {
     fn displace_believed(&mut self) -> bool {
         let mut next = self.believed.first();
         for _ in 0..DISPLACED_OF {
-            let Some(link) = next.filter(|&link| self.now >= self.links[link].heard_at + self.config.link_timeout) else {
+            let Some(link) = next.filter(|&link| self.now >= self.links[link].heard_at + self.config.link_timeout)
+            else {
                 return false;
             };
             if !self.is_awaited(link) {
@@ -475,9 +476,7 @@ impl Messenger {
             return self.unexpected(link);
         }
         let fault = match refuse.why {
-            Refusal::Unknown | Refusal::Busy => {
-                Fault::Later(self.now + Duration::from_millis(refuse.retry_ms.into()))
-            }
+            Refusal::Unknown | Refusal::Busy => Fault::Later(self.now + Duration::from_millis(refuse.retry_ms.into())),
             Refusal::Superseded | Refusal::Misdirected | Refusal::Version => Fault::Broken,
         };
         self.link_failed(link, fault, true);
