@@ -27,6 +27,7 @@ use crate::random::Random;
 use crate::rate::Bucket;
 use crate::time::Instant;
 
+mod accepted;
 mod answers;
 mod links;
 mod members;

@@ -38,6 +38,9 @@ pub(crate) struct Flags {
     trace: Option<std::path::PathBuf>,
 }
 
+/// How many seeds are run between two lines about progress, where there is no terminal.
+const SAID_EVERY: u64 = 100;
+
 /// What came of one seed.
 enum Outcome {
     Ran(Box<Report>),
@@ -94,6 +97,7 @@ fn failures_among(flags: &Flags, bar: &ProgressBar, recovered: &Mutex<Vec<(u64, 
             }
             let outcome = one(seed, flags);
             bar.inc(1);
+            say_progress(bar);
             if let Outcome::Ran(report) = &outcome
                 && report.verdict == Verdict::Passed
             {
@@ -109,6 +113,13 @@ fn failures_among(flags: &Flags, bar: &ProgressBar, recovered: &Mutex<Vec<(u64, 
         }
     });
     failures.into_inner().expect("nobody panics while holding it")
+}
+
+/// Where nobody sees a bar, now and then a line.
+fn say_progress(bar: &ProgressBar) {
+    if bar.is_hidden() && bar.position().is_multiple_of(SAID_EVERY) {
+        eprintln!("{} of {} seeds", bar.position(), bar.length().unwrap_or_default());
+    }
 }
 
 /// How long clusters took to be right again once faults had stopped, and which took longest.

@@ -1,4 +1,4 @@
-//! Links: opened and accepted, greeted and believed, lost and closed (`docs/messaging.md` 2).
+//! Links: ours, opened, greeted and lost; and what comes on any (`docs/messaging.md` 2).
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -8,17 +8,11 @@ use bytes::Bytes;
 use super::timeouts::Key;
 use super::{Command, Messenger};
 use crate::messaging::link::{self, Link, Stage};
-use crate::messaging::packet::{self, Decoded, Hello, Packet, Refusal, Refuse, VERSION, Welcome};
+use crate::messaging::packet::{self, Decoded, Packet, Refusal, Refuse, VERSION, Welcome};
 use crate::messaging::peer::Standing;
 use crate::messaging::slab::NONE;
 use crate::messaging::{Event, LinkId, LinkInput};
 use crate::time::Instant;
-
-/// How long who is refused for want of room or of news is asked to stay away, in milliseconds.
-const COME_BACK_MS: u32 = 250;
-
-/// How many believed links are looked at to find one that can be spared.
-const DISPLACED_OF: u32 = 16;
 
 /// Why a link failed, as far as its peer is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +29,7 @@ impl Messenger {
         (self.links.get(place)?.id == id).then_some(place)
     }
 
-    fn new_link(&mut self, peer: u32, stage: Stage, from: Option<SocketAddr>) -> u32 {
+    pub(super) fn new_link(&mut self, peer: u32, stage: Stage, from: Option<SocketAddr>) -> u32 {
         self.links_named += 1;
         let id = link::name(self.links_named, self.links.next_place());
         let place = self.links.insert(Link::new(id, peer, stage, from));
@@ -161,109 +155,7 @@ impl Messenger {
         }
     }
 
-    // Others'.
-
-    pub(super) fn take_link(&mut self, from: SocketAddr) -> Option<LinkId> {
-        let is_full = self.accepted >= self.config.accepted_max;
-        if self.closed || is_full && !self.displace_believed() {
-            self.stats.drops.links_full += 1;
-            return None;
-        }
-        if self.silent.len() >= self.config.accepted_max / 4 {
-            let oldest = self.silent.first().expect("it is not empty");
-            self.stats.drops.pushed_out += 1;
-            self.refuse_silently(oldest);
-        }
-        self.accepted += 1;
-        self.stats.links_accepted += 1;
-        let link = self.new_link(NONE, Stage::Silent, Some(from));
-        self.links[link].listed = true;
-        self.links.push_back(&mut self.silent, link);
-        Some(self.links[link].id)
-    }
-
-    /// Something came on another's link.
-    fn heard(&mut self, link: u32) {
-        if let Stage::Believed { .. } = self.links[link].stage {
-            self.links[link].heard_at = self.now;
-            self.links.unlink(&mut self.believed, link);
-            self.links.push_back(&mut self.believed, link);
-        }
-    }
-
-    /// Within what time something comes on another's link, if there is anybody at its other end who uses it: it closes it
-    /// when it is idle, and asks when it waits.
-    pub(super) fn hears_within(&self) -> Duration {
-        (self.config.link_idle + self.config.rto_max) * 2
-    }
-
-    /// Whether the application has yet to take or acknowledge what came on another's link.
-    fn is_awaited(&self, link: u32) -> bool {
-        let peer = &self.peers[self.links[link].peer];
-        peer.arrivals() > 0 || peer.inbox.as_ref().is_some_and(|inbox| inbox.unacknowledged() > 0)
-    }
-
-    /// Closes, for another, the believed link on which nothing has come for longest (`docs/messaging.md` 2.12). `false`:
-    /// all are in use.
-    fn displace_believed(&mut self) -> bool {
-        let mut next = self.believed.first();
-        for _ in 0..DISPLACED_OF {
-            let Some(link) = next.filter(|&link| self.now >= self.links[link].heard_at + self.config.link_timeout)
-            else {
-                return false;
-            };
-            if !self.is_awaited(link) {
-                self.stats.drops.displaced += 1;
-                self.close_link(link);
-                return true;
-            }
-            next = self.links.after(link);
-        }
-        false
-    }
-
-    /// A believed link's time is over, unless something came since it was set.
-    pub(super) fn believed_due(&mut self, link: u32) {
-        let at = self.links[link].heard_at + self.hears_within();
-        if self.now < at {
-            self.links[link].time.set(at, &mut self.alarms, Key::Link(link));
-        } else if self.is_awaited(link) {
-            let at = self.now + self.hears_within();
-            self.links[link].time.set(at, &mut self.alarms, Key::Link(link));
-        } else {
-            self.stats.drops.unused += 1;
-            self.close_link(link);
-        }
-    }
-
-    /// Closes another's link, which then was refused.
-    pub(super) fn refuse_silently(&mut self, link: u32) {
-        self.stats.links_refused += 1;
-        self.close_link(link);
-    }
-
-    /// Closes another's link.
-    pub(super) fn close_link(&mut self, link: u32) {
-        self.drop_link(link, true);
-    }
-
-    /// Another's link is gone. `close`: the driver does not know yet.
-    pub(super) fn drop_link(&mut self, link: u32, close: bool) {
-        let peer = self.links[link].peer;
-        self.remove_link(link, close);
-        if peer != NONE && self.peers[peer].link_in == link {
-            let gone = &mut self.peers[peer];
-            gone.link_in = NONE;
-            gone.grant.clear();
-            if let Some(inbox) = &mut gone.inbox {
-                inbox.unlink();
-            }
-            self.settle_promise(peer);
-            self.attend(peer);
-        }
-    }
-
-    fn remove_link(&mut self, link: u32, close: bool) {
+    pub(super) fn remove_link(&mut self, link: u32, close: bool) {
         if core::mem::take(&mut self.links[link].listed) {
             let list = match self.links[link].stage {
                 Stage::Believed { .. } => &mut self.believed,
@@ -347,100 +239,6 @@ impl Messenger {
                 _ => self.malformed(link),
             },
             None => self.malformed(link),
-        }
-    }
-
-    fn hello(&mut self, link: u32, hello: &Hello) {
-        match self.links[link].stage {
-            Stage::Silent => {}
-            // The same once more is no news.
-            Stage::Believed { .. } if self.links[link].session == hello.session => return,
-            Stage::Refused(_) => return,
-            _ => return self.unexpected(link),
-        }
-        if hello.cluster != self.local.cluster {
-            self.stats.drops.foreign += 1;
-            return self.refuse_silently(link);
-        }
-        match self.judge(link, hello) {
-            Ok(peer) => self.believe(link, peer, hello),
-            Err(why) => {
-                self.stats.links_refused += 1;
-                self.unlist_silent(link);
-                let patience = matches!(why, Refusal::Unknown | Refusal::Busy);
-                let retry_ms = if patience { COME_BACK_MS } else { 0 };
-                self.links[link].stage = Stage::Refused(Refuse { why, retry_ms });
-                self.call(link);
-            }
-        }
-    }
-
-    /// Whose link it is, if that is believed (`docs/messaging.md` 2.3).
-    fn judge(&mut self, link: u32, hello: &Hello) -> Result<u32, Refusal> {
-        let from = self.links[link].from.expect("another's link comes from somewhere");
-        let drops = &mut self.stats.drops;
-        if !(hello.version_min..=hello.version_max).contains(&VERSION) {
-            drops.version += 1;
-            return Err(Refusal::Version);
-        }
-        if hello.target != self.local.id {
-            drops.misdirected += 1;
-            return Err(Refusal::Misdirected);
-        }
-        let known = self.members.get(hello.source).filter(|known| known.standing == Standing::Live);
-        let Some(known) = known.filter(|known| known.is_host(from, self.config.trust)) else {
-            drops.strangers += 1;
-            return Err(Refusal::Unknown);
-        };
-        if hello.life < known.life {
-            drops.superseded += 1;
-            return Err(Refusal::Superseded);
-        }
-        if hello.life > known.life {
-            drops.early += 1;
-            return Err(Refusal::Unknown);
-        }
-        let is_peer = known.peer != NONE;
-        if !is_peer && !self.has_room_for_a_peer() || !self.has_room_for_a_sender(hello.source, hello.session) {
-            self.stats.drops.busy += 1;
-            self.refused_for_room();
-            return Err(Refusal::Busy);
-        }
-        Ok(self.peer_of(hello.source))
-    }
-
-    fn believe(&mut self, link: u32, peer: u32, hello: &Hello) {
-        self.unlist_silent(link);
-        let before = self.peers[peer].link_in;
-        if before != NONE {
-            self.close_link(before);
-        }
-        let unused_at = self.now + self.hears_within();
-        let believed = &mut self.links[link];
-        (believed.peer, believed.life, believed.session) = (peer, hello.life, hello.session);
-        believed.stage = Stage::Believed { welcomed: false };
-        believed.heard_at = self.now;
-        believed.time.set(unused_at, &mut self.alarms, Key::Link(link));
-        believed.listed = true;
-        self.links.push_back(&mut self.believed, link);
-        let same = self.peers[peer].inbox.is_some() && self.peers[peer].session == hello.session;
-        if !same {
-            self.begin_inbox(peer, hello.session);
-        }
-        self.peers[peer].link_in = link;
-        let inbox = self.peers[peer].inbox.as_mut().expect("it was there or has begun");
-        inbox.unlink();
-        inbox.ask(0);
-        self.stats.links_greeted += 1;
-        self.settle_promise(peer);
-        self.give_credit(peer);
-        self.attend(peer);
-        self.call(link);
-    }
-
-    fn unlist_silent(&mut self, link: u32) {
-        if core::mem::take(&mut self.links[link].listed) {
-            self.links.unlink(&mut self.silent, link);
         }
     }
 
