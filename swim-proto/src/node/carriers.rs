@@ -5,9 +5,10 @@
 //! it is written: its news is as fresh as that of a datagram. Losing what waits is no more than losing a datagram.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::ops::Bound;
 
 use super::claims::Via;
 use super::datagrams::Hearing;
@@ -25,6 +26,9 @@ use crate::wire::{Alive, Carry, Messages, PREFIX_LEN};
 
 /// Most packets that wait for one carrier; beyond it the oldest that is not urgent is dropped.
 const WAITING_MAX: usize = 64;
+
+/// How many carriers are looked at to find one with nothing to carry.
+const SURPLUS_OF: usize = 16;
 
 /// Which carriers may be displaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +53,13 @@ struct Carrier {
     /// When the socket last took what was written, or was given the first of what it has not taken since. A peer that
     /// says much and reads nothing holds no place.
     taken: Instant,
+    /// Its place among those that are open.
+    place: Option<Place>,
 }
+
+/// Whether what goes to its address goes by this carrier, when it was used, and which it is: in this order carriers make
+/// room for others.
+type Place = (bool, Instant, StreamId);
 
 impl Carrier {
     fn waiting(&self) -> usize {
@@ -75,6 +85,9 @@ pub(super) struct Carriers {
     all: BTreeMap<StreamId, Box<Carrier>>,
     /// The carrier that is used for this address. Older ones to it are read to their end.
     to: BTreeMap<SocketAddr, StreamId>,
+    /// The places of those that are not being closed. To use one costs nothing here: it is put where it belongs when it is
+    /// met where it was.
+    open: BTreeSet<Place>,
 }
 
 impl Carriers {
@@ -128,12 +141,45 @@ impl Carriers {
             && let Some(carrier) = self.all.get(&id)
         {
             self.to.remove(&carrier.address);
+            self.put_in_place(id);
+        }
+    }
+
+    /// This one is being closed.
+    fn closing(&mut self, id: StreamId) {
+        self.unlist(id);
+        let place = self.all.get_mut(&id).and_then(|carrier| carrier.place.take());
+        place.inspect(|place| _ = self.open.remove(place));
+    }
+
+    /// Puts an open one where it belongs.
+    fn put_in_place(&mut self, id: StreamId) {
+        let is_used = self.is_used(id);
+        let Some(carrier) = self.all.get_mut(&id) else { return };
+        let Some(place) = carrier.place else { return };
+        let belongs = (is_used, carrier.used, id);
+        if place != belongs {
+            carrier.place = Some(belongs);
+            self.open.remove(&place);
+            self.open.insert(belongs);
+        }
+    }
+
+    /// The open one that makes room next after the one in this place.
+    fn next_open(&mut self, after: Option<Place>) -> Option<Place> {
+        loop {
+            let &place = self.open.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)).next()?;
+            let (_, _, id) = place;
+            self.put_in_place(id);
+            if self.all.get(&id).is_some_and(|carrier| carrier.place == Some(place)) {
+                return Some(place);
+            }
         }
     }
 
     /// Its stream is gone; so many packets waited for it.
     pub(super) fn remove(&mut self, id: StreamId) -> usize {
-        self.unlist(id);
+        self.closing(id);
         self.all.remove(&id).map_or(0, |carrier| carrier.waiting())
     }
 }
@@ -187,11 +233,22 @@ impl Node {
 
     fn add_carrier(&mut self, now: Instant, id: StreamId, address: SocketAddr, opener: Option<(NodeId, SocketAddr)>) {
         let (urgent, normal) = (VecDeque::new(), VecDeque::new());
-        let carrier = Carrier { address, opener, urgent, normal, used: now, heard: None, taken: now };
+        let carrier = Carrier {
+            address,
+            opener,
+            urgent,
+            normal,
+            used: now,
+            heard: None,
+            taken: now,
+            place: Some((false, now, id)),
+        };
         self.carriers.all.insert(id, Box::new(carrier));
+        self.carriers.open.insert((false, now, id));
         if opener.is_none() {
             self.carriers.to.insert(address, id);
         }
+        self.carriers.put_in_place(id);
     }
 
     /// Makes room for one more carrier: of those with nothing to carry the one that was not used for longest is closed if
@@ -199,25 +256,23 @@ impl Node {
     /// nothing of our own accord go first.
     fn make_carrier_room(&mut self, now: Instant) {
         let all_max = usize::from(self.config.streams_max) / 2;
-        let kept_max = usize::from(self.config.carriers_max).min(all_max);
-        if self.carriers.all.len() < kept_max {
+        let open = self.carriers.open.len();
+        if open < usize::from(self.config.carriers_max).min(all_max) {
             return;
         }
-        let (mut open, mut idle, mut any) = (0, None, None);
-        for (&id, carrier) in &self.carriers.all {
-            let Some(stream) = self.streams.get(&id).filter(|stream| !stream.finish) else { continue };
-            open += 1;
-            let order = Some((self.carriers.is_used(id), carrier.used, id));
-            let is_idle = stream.connected && stream.unwritten == 0 && carrier.waiting() == 0;
-            if is_idle && (idle.is_none() || order < idle) {
-                idle = order;
+        let mut next = self.carriers.next_open(None);
+        let any = next.filter(|_| open >= all_max);
+        let mut idle = None;
+        for _ in 0..SURPLUS_OF {
+            let Some((_, _, id)) = next else { break };
+            let is_idle = |stream: &Stream| stream.connected && stream.unwritten == 0 && !self.carriers.has_waiting(id);
+            if self.streams.get(&id).is_some_and(|stream| is_idle(stream)) {
+                idle = next;
+                break;
             }
-            if any.is_none() || order < any {
-                any = order;
-            }
+            next = self.carriers.next_open(next);
         }
-        let surplus = if open >= all_max { idle.or(any) } else { idle };
-        if let Some((_, _, id)) = surplus.filter(|_| open >= kept_max) {
+        if let Some((_, _, id)) = idle.or(any) {
             self.close_carrier(now, id);
         }
     }
@@ -247,7 +302,7 @@ impl Node {
     /// The socket took something: where more carriers are open than are kept, one that has nothing to carry is closed.
     pub(super) fn carrier_written(&mut self, now: Instant, id: StreamId) {
         self.carriers.takes(now, id);
-        if self.carriers.all.len() > usize::from(self.config.carriers_max) {
+        if self.carriers.open.len() > usize::from(self.config.carriers_max) {
             self.make_carrier_room(now);
         }
     }
@@ -259,14 +314,14 @@ impl Node {
             return self.reset_stream(id);
         }
         (stream.finish, stream.moved) = (true, now);
-        self.carriers.unlist(id);
+        self.carriers.closing(id);
         self.timers.push(now + self.config.stream_timeout, Timer::Stream(id));
         self.announce_write(id);
     }
 
     /// The peer will send nothing more on it. What waits is written, and no more.
     pub(super) fn carrier_finished(&mut self, now: Instant, id: StreamId) {
-        self.carriers.unlist(id);
+        self.carriers.closing(id);
         let Some(stream) = self.streams.get_mut(&id) else { return };
         (stream.finish, stream.moved) = (true, now);
         self.announce_write(id);
@@ -281,7 +336,7 @@ impl Node {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         if silent && stream.connected {
             (stream.finish, stream.moved) = (true, now);
-            self.carriers.unlist(id);
+            self.carriers.closing(id);
             self.announce_write(id);
         }
     }
@@ -322,6 +377,7 @@ impl Node {
             self.carriers.unlist(id);
             let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.connected) else { continue };
             (stream.finish, stream.moved) = (true, now);
+            self.carriers.closing(id);
             self.timers.push(now + self.config.stream_timeout, Timer::Stream(id));
             self.announce_write(id);
         }
@@ -375,6 +431,8 @@ impl Node {
     /// What goes to this address goes by this carrier from now on: its peer has just shown that it is there.
     fn prefer_carrier(&mut self, now: Instant, id: StreamId, address: SocketAddr) {
         let Some(before) = self.carriers.to.insert(address, id).filter(|&before| before != id) else { return };
+        self.carriers.put_in_place(id);
+        self.carriers.put_in_place(before);
         // One that still connects may never do so where streams can be opened one way only.
         if self.streams.get(&before).is_some_and(|stream| !stream.connected)
             && let Some(old) = self.carriers.all.get_mut(&before)
