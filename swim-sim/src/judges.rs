@@ -359,9 +359,14 @@ impl Judges {
             return violated(Rule::FalseDeath, what);
         }
         let (Some(accuser), Some(member)) = (truth.view(slot), truth.view(death.member)) else { return Ok(()) };
-        // Where no datagram passes, whoever does not ask by carrier may not hear of a refutation in time.
-        let hears = accuser.config().verify_burial || truth.lossless_since().is_some();
-        if self.stopped.is_some_and(|stopped| stopped.lossless && stopped.at <= began) && hears {
+        // Whoever does not ask may not hear of a refutation in time where no datagram passes, or while the news of those
+        // who were cut off is told.
+        let config = accuser.config();
+        let verifies = config.verify_burial;
+        let hears = verifies || truth.lossless_since().is_some();
+        let told = bounds::suspicion_min(config, accuser.live()).mul_f64(config.suspicion_beta);
+        let calm = if verifies { Duration::ZERO } else { told };
+        if self.stopped.is_some_and(|stopped| stopped.lossless && stopped.at + calm <= began) && hears {
             let what =
                 format!("declared member {} dead after faults stopped; it was suspected since {began:?}", subject.0);
             return violated(Rule::L4, what);

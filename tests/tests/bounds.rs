@@ -1,6 +1,7 @@
 //! What gives way where there is no more room.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use swim_proto::{Config, Incarnation, wire::Message};
 use swim_tests::Cluster;
@@ -36,6 +37,23 @@ fn ids_that_may_be_invented_keep_no_member_out() {
     let alive = craft::datagram("swim", &[craft::alive(id, Incarnation::first(1), &profile)]);
     cluster.inject(address(20), 0, &alive).expect("it is well-formed");
     assert_eq!((cluster.node(0).live(), cluster.node(0).stats().drops.members_full), (7, 1));
+}
+
+#[test]
+fn who_is_alone_takes_in_another_though_it_could_tell_nobody_of_its_loss() {
+    let mut cluster = Cluster::new();
+    cluster.start(Config { members_max: 2, gossip_to_dead: Duration::ZERO, ..Config::lan() });
+    let alive = |i: usize| {
+        let profile = puppet(i).profile();
+        craft::datagram("swim", &[craft::alive(puppet(i).id(), Incarnation::first(1), &profile)])
+    };
+    cluster.inject(address(1), 0, &alive(1)).expect("it is well-formed");
+    let gone = craft::dead(puppet(1).id(), Incarnation::first(1), puppet(2).id());
+    cluster.inject(address(2), 0, &craft::datagram("swim", &[gone])).expect("it is well-formed");
+    assert_eq!((cluster.node(0).live(), cluster.node(0).stats().rumors), (1, 1));
+    cluster.run_for(Duration::from_secs(1));
+    cluster.inject(address(2), 0, &alive(2)).expect("it is well-formed");
+    assert_eq!((cluster.node(0).live(), cluster.node(0).stats().drops.members_full), (2, 0));
 }
 
 #[test]

@@ -249,12 +249,15 @@ impl Node {
     // What a claim must fulfil.
 
     /// Whether one more can be known. One that lives takes the place of one that does not; but of one of whom more is
-    /// known than the id, not before its death has been told on, nor while it may still contradict it.
+    /// known than the id, not before its death has been told on, if there is anybody to tell it to, nor while it may still
+    /// contradict it.
     pub(super) fn has_room(&mut self, lives: bool) -> bool {
         let full = self.table.len() >= self.config.members_max as usize;
         let (now, contradicts_for) = (self.now, self.config.gossip_to_dead);
+        let is_alone = self.table.live_count() <= 1;
         let may_go = |_, record: Entry<'_>| {
-            !record.has_content() || record.rumor().is_none() && now - record.since > contradicts_for
+            let is_told = record.rumor().is_none() || is_alone;
+            !record.has_content() || is_told && now - record.since > contradicts_for
         };
         let room = !full || lives && self.forget_nearest(may_go);
         self.stats.drops.members_full += u64::from(!room);

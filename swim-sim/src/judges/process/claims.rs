@@ -31,10 +31,9 @@ impl Process {
         }
         let (before, after) = (self.turn.drops, at.view.stats().drops);
         // For want of room (protocol 11.1), or because one datagram told of too many.
-        let room = after.members_full - before.members_full;
-        let newcomers = after.newcomers - before.newcomers;
-        let mut passed_over = room + newcomers;
-        let remembers = room == 0 && newcomers == 0 && after.tombstones_full == before.tombstones_full;
+        let mut passed_over = after.members_full - before.members_full + after.newcomers - before.newcomers;
+        let remembers = passed_over == 0;
+        let keeps_all = remembers && after.tombstones_full == before.tombstones_full;
         let exchanged = std::mem::take(&mut self.turn.exchanged);
         let gossiped = std::mem::take(&mut self.turn.claims);
         let all = gossiped.iter().chain(exchanged.iter().map(|(_, claim)| claim));
@@ -46,7 +45,7 @@ impl Process {
             let Some(member) = at.view.member(claim.id) else {
                 return self.unknown(at, claim, remembers, &mut passed_over);
             };
-            if !remembers && self.turn.told.contains(&claim.id) {
+            if !keeps_all && self.turn.told.contains(&claim.id) {
                 // It may have been pushed out after this claim, and met anew by the next one.
                 return Ok(());
             }
@@ -74,8 +73,8 @@ impl Process {
                 let what = format!("does not know member {id} after the claim that it is alive at {incarnation}");
                 return fault_about(Rule::S3, id, what);
             }
-            State::Suspect if remembers => self.evidence.suspected(id, incarnation, until, pushed_out),
-            State::Suspect => {}
+            _ if !remembers => {}
+            State::Suspect => self.evidence.suspected(id, incarnation, until, pushed_out),
             State::Dead | State::Left => self.evidence.buried(id, incarnation, until, pushed_out),
         }
         Ok(())
