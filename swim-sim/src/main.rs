@@ -4,6 +4,7 @@
 mod command {
     pub(crate) mod quantity;
     pub(crate) mod run;
+    pub(crate) mod say;
     pub(crate) mod schedule;
     pub(crate) mod setting;
     pub(crate) mod stage;
@@ -62,7 +63,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(code) => ExitCode::from(code),
         Err(message) => {
-            eprintln!("error: {message}");
+            command::say::remark(format_args!("error: {message}"));
             ExitCode::from(USAGE)
         }
     }

@@ -1,6 +1,6 @@
 //! The command line: what it prints, and what its exit codes mean.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn swim_sim(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_swim-sim")).args(arguments).output().expect("the binary runs")
@@ -92,6 +92,17 @@ fn what_is_wrong_with_a_flag_is_said_and_the_exit_code_is_1() {
         assert_eq!(code(&output), 1, "{arguments:?}");
     }
     assert_eq!(code(&swim_sim(&["--help"])), 0);
+}
+
+#[test]
+fn whoever_reads_no_more_ends_the_command_and_nothing_panics() {
+    let (reader, writer) = std::io::pipe().expect("pipes can be had");
+    drop(reader);
+    let arguments = ["swarm", "--show", "--seeds", "7..9"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swim-sim"));
+    let child = command.args(arguments).stdout(writer).stderr(Stdio::piped()).spawn().expect("it starts");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((code(&output), String::from_utf8_lossy(&output.stderr).as_ref()), (141, ""));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use swim_sim::judges::Rule;
 use swim_sim::{Options, Run, check_determinism};
 
 use super::quantity::rule;
+use super::say::{remark, say};
 use super::stage::Stage;
 
 /// Exit code of a run that was not the same twice.
@@ -52,8 +53,8 @@ pub(crate) fn run(flags: &Flags) -> Result<u8, String> {
         match check_determinism(&scenario, flags.seed, options).map_err(refused)? {
             Ok(report) => report,
             Err(parted) => {
-                eprintln!("NOT DETERMINISTIC: seed {}, step {}", flags.seed, parted.step);
-                eprintln!("  first run:  {}\n  second run: {}", parted.first, parted.second);
+                remark(format_args!("NOT DETERMINISTIC: seed {}, step {}", flags.seed, parted.step));
+                remark(format_args!("  first run:  {}\n  second run: {}", parted.first, parted.second));
                 return Ok(NOT_DETERMINISTIC);
             }
         }
@@ -68,10 +69,10 @@ pub(crate) fn run(flags: &Flags) -> Result<u8, String> {
     let command: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--json").collect();
     let command = format!("swim-sim {}", command.join(" "));
     if flags.json {
-        println!("{}", report.to_json(&command));
+        say(report.to_json(&command));
     } else {
-        println!("{report}");
-        println!("again: {command}");
+        say(&report);
+        say(format_args!("again: {command}"));
     }
     Ok(report.verdict.exit_code())
 }

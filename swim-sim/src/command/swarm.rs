@@ -12,6 +12,7 @@ use swim_sim::judges::Rule;
 use swim_sim::{Difference, Options, Percentiles, Report, Run, Verdict, check_determinism, swarm};
 
 use super::quantity::{rule, seeds};
+use super::say::{remark, say};
 
 #[derive(Args, Debug)]
 pub(crate) struct Flags {
@@ -50,7 +51,7 @@ enum Outcome {
 pub(crate) fn swarm(flags: &Flags) -> Result<u8, String> {
     if flags.show {
         for seed in flags.seeds.clone() {
-            println!("seed {seed}: {:#?}", swarm::scenario(seed));
+            say(format_args!("seed {seed}: {:#?}", swarm::scenario(seed)));
         }
         return Ok(0);
     }
@@ -69,14 +70,14 @@ pub(crate) fn swarm(flags: &Flags) -> Result<u8, String> {
     bar.finish_and_clear();
     failures.sort_by_key(|(seed, _)| *seed);
     let Some((seed, outcome)) = failures.first() else {
-        println!("{count} seeds passed: {}..{}", flags.seeds.start, flags.seeds.end);
-        println!("{}", recoveries(recovered.into_inner().expect("nobody panics while holding it")));
+        say(format_args!("{count} seeds passed: {}..{}", flags.seeds.start, flags.seeds.end));
+        say(recoveries(recovered.into_inner().expect("nobody panics while holding it")));
         return Ok(0);
     };
     if flags.keep_going {
-        println!("{} of {count} seeds failed", failures.len());
+        say(format_args!("{} of {count} seeds failed", failures.len()));
     }
-    println!("{}", told(*seed, outcome));
+    say(told(*seed, outcome));
     Ok(match outcome {
         Outcome::Ran(report) => report.verdict.exit_code(),
         Outcome::Parted(_) => 4,
@@ -107,7 +108,7 @@ fn failures_among(flags: &Flags, bar: &ProgressBar, recovered: &Mutex<Vec<(u64, 
             }
             failed.store(true, Ordering::Relaxed);
             if flags.keep_going {
-                bar.suspend(|| println!("{}", told(seed, &outcome)));
+                bar.suspend(|| say(told(seed, &outcome)));
             }
             failures.lock().expect("nobody panics while holding it").push((seed, outcome));
         }
@@ -118,7 +119,7 @@ fn failures_among(flags: &Flags, bar: &ProgressBar, recovered: &Mutex<Vec<(u64, 
 /// Where nobody sees a bar, now and then a line.
 fn say_progress(bar: &ProgressBar) {
     if bar.is_hidden() && bar.position().is_multiple_of(SAID_EVERY) {
-        eprintln!("{} of {} seeds", bar.position(), bar.length().unwrap_or_default());
+        remark(format_args!("{} of {} seeds", bar.position(), bar.length().unwrap_or_default()));
     }
 }
 

@@ -9,6 +9,7 @@ use swim_proto::Config;
 use swim_sim::sweep::{Figures, sweep as run_all};
 
 use super::quantity::seeds;
+use super::say::say;
 use super::setting::Set;
 use super::stage::Stage;
 
@@ -74,11 +75,11 @@ pub(crate) fn sweep(flags: &Flags) -> Result<u8, String> {
     bar.finish_and_clear();
     let keys: Vec<&str> = flags.vary.iter().map(|varied| varied.key.as_str()).collect();
     if flags.json {
-        println!("{}", to_json(&keys, &cells, &figures));
+        say(to_json(&keys, &cells, &figures));
     } else if flags.csv {
-        print!("{}", to_csv(&keys, &cells, &figures));
+        say(to_csv(&keys, &cells, &figures).trim_end_matches('\n'));
     } else {
-        print!("{}", to_table(&keys, &cells, &figures));
+        say(to_table(&keys, &cells, &figures).trim_end_matches('\n'));
     }
     Ok(0)
 }

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use swim_sim::theory::{Claim, Plan, Theory};
 
 use super::quantity::seeds;
+use super::say::say;
 
 /// Exit code of figures that are not those of the theory.
 const OUTSIDE: u8 = 5;
@@ -49,9 +50,9 @@ pub(crate) fn theory(flags: &Flags) -> core::result::Result<u8, String> {
     let plan = Plan { only: only.collect(), ..Plan::new(flags.nodes.clone(), flags.seeds.clone()) };
     let theory = Theory::compare(&plan).map_err(|error| error.to_string())?;
     if flags.json {
-        println!("{}", theory.to_json());
+        say(theory.to_json());
     } else {
-        println!("{theory}");
+        say(&theory);
     }
     Ok(if theory.holds() { 0 } else { OUTSIDE })
 }
