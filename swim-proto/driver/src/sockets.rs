@@ -1,7 +1,7 @@
 //! The node's sockets, UDP (if it sends datagrams) and TCP, on one port; and which addresses can be reached from them.
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
+use std::net::{SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -146,6 +146,24 @@ pub fn outgoing(bound: SocketAddr, to: SocketAddr) -> io::Result<(Socket, Socket
         socket.bind(&source.into())?;
     }
     Ok((socket, to))
+}
+
+/// Begins to open a stream, and does not wait for it: it stands, or has failed, once it is writable.
+pub fn connect(bound: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let (socket, to) = outgoing(bound, to)?;
+    match socket.connect(&to.into()) {
+        Err(error) if !is_in_progress(&error) => Err(error),
+        Ok(()) | Err(_) => Ok(socket.into()),
+    }
+}
+
+/// Whether it is not an error, but an answer that takes time.
+pub fn is_in_progress(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(libc::EINPROGRESS) {
+        return true;
+    }
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// Whether an error of accepting is of one connection, and the next may fare better at once. Others (too many open files)

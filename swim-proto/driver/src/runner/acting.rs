@@ -20,6 +20,11 @@ impl Runner {
             self.take_resolved(seed, outcome);
             self.act_once(outside);
         }
+        self.tell_standing(outside);
+    }
+
+    /// Before events are told: whoever hears one finds the node to stand as it says.
+    fn tell_standing(&mut self, outside: &mut impl Outside) {
         let status = self.node.status();
         if std::mem::replace(&mut self.status, status) != status {
             outside.standing(status);
@@ -30,6 +35,7 @@ impl Runner {
     }
 
     fn act_once(&mut self, outside: &mut impl Outside) {
+        self.tell_standing(outside);
         let is_joining = self.node.status() == Status::Joining;
         while let Some(action) = self.node.poll_action(&mut self.action) {
             match action {
