@@ -268,3 +268,6 @@ impl Streams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

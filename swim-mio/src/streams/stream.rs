@@ -183,6 +183,18 @@ impl Stream {
         }
     }
 
+    /// How much waits to be written.
+    #[cfg(test)]
+    pub(super) fn unwritten(&self) -> usize {
+        self.unwritten.len()
+    }
+
+    /// Whether anything was said of its readiness.
+    #[cfg(test)]
+    pub(super) fn is_marked(&self) -> bool {
+        self.is_readable || self.is_writable
+    }
+
     /// It is about to be dropped. Unless both sides have finished, nothing of it is to stay behind in the system.
     pub(super) fn let_go(&mut self) {
         if self.our_side_open || self.peer_open {
