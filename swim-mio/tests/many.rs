@@ -60,14 +60,9 @@ fn two_hundred_nodes_converge_and_stay_stable_for_a_minute() {
     run(&mut nodes, &mut |_| stable.elapsed() >= Duration::from_secs(60));
     let mut suspicions = 0;
     for node in &mut nodes {
-        loop {
-            match node.poll_event().expect("a thousand events are enough for a quiet minute") {
-                Some(notice) => {
-                    assert!(!matches!(notice.event, Event::Died(_) | Event::Left(_)), "{notice:?}");
-                    suspicions += usize::from(matches!(notice.event, Event::Suspected(_)));
-                }
-                None => break,
-            }
+        while let Some(notice) = node.poll_event().expect("a thousand events are enough for a quiet minute") {
+            assert!(!matches!(notice.event, Event::Died(_) | Event::Left(_)), "{notice:?}");
+            suspicions += usize::from(matches!(notice.event, Event::Suspected(_)));
         }
         assert_eq!(alive(node), NODES);
     }

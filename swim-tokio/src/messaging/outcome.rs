@@ -32,7 +32,7 @@ impl Pending {
         self.to
     }
 
-    /// Ends it as [`Ending::Cancelled`], unless it is done. It may have been delivered: its outcome, which is there at
+    /// Ends it as [`Ending::Cancelled`](crate::Ending::Cancelled), unless it is done. It may have been delivered: its outcome, which is there at
     /// once, says what is known.
     ///
     /// # Errors

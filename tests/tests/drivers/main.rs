@@ -13,6 +13,7 @@ mod node;
 mod paths;
 #[cfg(target_os = "linux")]
 mod switch;
+mod table;
 mod userdata;
 
 /// Runs each of these tests on every mix of drivers.

@@ -7,10 +7,14 @@ use swim_tests::repository::{read, root};
 /// The tests that run on every mix of drivers.
 fn tests() -> BTreeSet<String> {
     let folder = root().join("tests/tests/drivers");
-    let files = std::fs::read_dir(&folder).expect("the suite is there").map(|file| file.expect("it can be read").path());
+    let files =
+        std::fs::read_dir(&folder).expect("the suite is there").map(|file| file.expect("it can be read").path());
     let sources: Vec<String> = files.filter(|file| *file != folder.join("main.rs")).map(|file| read(&file)).collect();
     let lists = sources.iter().filter_map(|source| source.split_once("on_every_mix!(")?.1.split_once(");"));
-    lists.flat_map(|(list, _)| list.split(',').map(|name| name.trim().to_owned())).filter(|name| !name.is_empty()).collect()
+    lists
+        .flat_map(|(list, _)| list.split(',').map(|name| name.trim().to_owned()))
+        .filter(|name| !name.is_empty())
+        .collect()
 }
 
 #[test]
