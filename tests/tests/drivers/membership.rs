@@ -128,9 +128,18 @@ fn the_dead_can_be_removed_by_an_operator(mix: Mix) {
 }
 
 fn a_name_is_free_for_another_address_once_its_holder_is_gone(mix: Mix) {
-    let nodes = cluster(mix, 2);
+    // The holder has time to answer, on however busy a machine.
+    let unhurried = |index, name: &str, seeds: &[&Node]| {
+        let (probe_interval, probe_timeout) = (Duration::from_secs(4), Duration::from_secs(2));
+        let config = swim_proto::Config { probe_interval, probe_timeout, ..quick() };
+        Wanted { config, ..Wanted::named(name) }.with_seeds(seeds).start(mix, index).unwrap()
+    };
+    let first = unhurried(0, "node-0", &[]);
+    let second = unhurried(1, "node-1", &[&first]);
+    let nodes = [first, second];
+    nodes.iter().for_each(|node| all_alive(node, 2));
     let mut events = nodes[1].events();
-    let elsewhere = start(mix, 0, "node-1", &[&nodes[0]]);
+    let elsewhere = unhurried(0, "node-1", &[&nodes[0]]);
     let (_, mut heard) = elsewhere.follow();
     // While the old one answers, the seed refuses the new one.
     let taken = heard.wait("the name is taken", |event| matches!(event, Event::NameTaken { .. }));

@@ -10,7 +10,7 @@ fn tests() -> BTreeSet<String> {
     let files =
         std::fs::read_dir(&folder).expect("the suite is there").map(|file| file.expect("it can be read").path());
     let sources: Vec<String> = files.filter(|file| *file != folder.join("main.rs")).map(|file| read(&file)).collect();
-    let lists = sources.iter().filter_map(|source| source.split_once("on_every_mix!(")?.1.split_once(");"));
+    let lists = sources.iter().filter_map(|source| source.split_once("crate::on_every_mix!(\n")?.1.split_once(");"));
     lists
         .flat_map(|(list, _)| list.split(',').map(|name| name.trim().to_owned()))
         .filter(|name| !name.is_empty())
