@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use swim_proto::{Action, Event, Status};
 use tracing::trace;
 
-use super::Runner;
+use super::{Joining, Runner};
 use crate::outside::Outside;
 use crate::sockets::Reach;
 use crate::stats::DriverStats;
@@ -20,22 +20,11 @@ impl Runner {
             self.take_resolved(seed, outcome);
             self.act_once(outside);
         }
-        self.tell_standing(outside);
-    }
-
-    /// Before events are told: whoever hears one finds the node to stand as it says.
-    fn tell_standing(&mut self, outside: &mut impl Outside) {
-        let status = self.node.status();
-        if std::mem::replace(&mut self.status, status) != status {
-            outside.standing(status);
-            if status != Status::Joining {
-                self.joining.settled(status);
-            }
-        }
+        // After all events were told: whoever is told that the node is joined may write to those it knows.
+        tell_standing(self.node.status(), &mut self.status, &mut self.joining, outside);
     }
 
     fn act_once(&mut self, outside: &mut impl Outside) {
-        self.tell_standing(outside);
         let is_joining = self.node.status() == Status::Joining;
         while let Some(action) = self.node.poll_action(&mut self.action) {
             match action {
@@ -69,9 +58,23 @@ impl Runner {
                     if let Event::NameTaken { holder } = event {
                         self.joining.name_taken(holder);
                     }
+                    if let Event::Superseded { .. } | Event::Left(_) = event {
+                        // Whoever hears of our end finds the node to stand as that says.
+                        tell_standing(self.node.status(), &mut self.status, &mut self.joining, outside);
+                    }
                     outside.tell(&event, &self.node, &self.clock);
                 }
             }
+        }
+    }
+}
+
+/// Tells that the node's standing is another than was told, if it is.
+fn tell_standing(status: Status, told: &mut Status, joining: &mut Joining, outside: &mut impl Outside) {
+    if std::mem::replace(told, status) != status {
+        outside.standing(status);
+        if status != Status::Joining {
+            joining.settled(status);
         }
     }
 }
