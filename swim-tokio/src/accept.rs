@@ -1,14 +1,9 @@
 //! Accepts connections for as long as the driver listens, and waits a little when the system has no room.
 
-use std::io;
-use std::time::Duration;
-
+use swim_driver::sockets::{ACCEPT_PAUSE, is_about_one_connection};
 use tokio::net::TcpListener;
 
 use crate::inputs::{Input, Inputs};
-
-/// How long to wait after an error that the next attempt would only meet again (too many open files).
-pub(crate) const BACK_OFF: Duration = Duration::from_millis(100);
 
 pub(crate) async fn accept(listener: TcpListener, inputs: Inputs) {
     loop {
@@ -18,12 +13,7 @@ pub(crate) async fn accept(listener: TcpListener, inputs: Inputs) {
             return;
         }
         if wait {
-            tokio::time::sleep(BACK_OFF).await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     }
-}
-
-pub(crate) fn is_about_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }

@@ -4,18 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use swim_driver::messaging::{MessageId, PeerView, SendError, SendOptions, UnknownMessage};
+use swim_driver::seeds::SeedName;
+use swim_driver::{Closed, Identity, MemberInfo, Notice, RequestError, Stats};
 use swim_proto::{CommandError, NodeId, Status, Way};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::driver::Ends;
-use crate::member::MemberInfo;
-use crate::messaging::{
-    Incoming, MessageEvents, MessageId, PeerView, Pending, Post, SendError, SendOptions, UnknownMessage,
-};
-use crate::notice::{Events, Notice};
-use crate::request::{Reply, Request};
-use crate::seeds::{SeedError, SeedName};
-use crate::stats::Stats;
+use crate::messaging::{Incoming, MessageEvents, Pending, Post};
+use crate::notice::Events;
+use crate::request::{Reply, Request, Wish};
 
 /// A running node, for the application to ask and to command. Clones are the same node.
 ///
@@ -25,40 +23,11 @@ use crate::stats::Stats;
 pub struct Handle {
     identity: Arc<Identity>,
     requests: mpsc::Sender<Request>,
+    wish: watch::Sender<Wish>,
     status: watch::Receiver<Status>,
     post: Option<Arc<Post>>,
     /// Weak, so that receivers learn of the task's end while handles remain.
     notices: broadcast::WeakSender<Arc<Notice>>,
-}
-
-/// What never changes about a node.
-#[derive(Debug)]
-pub(crate) struct Identity {
-    pub(crate) cluster: String,
-    pub(crate) name: String,
-    pub(crate) id: NodeId,
-    pub(crate) address: SocketAddr,
-    pub(crate) bound: SocketAddr,
-    pub(crate) endpoint: Option<SocketAddr>,
-}
-
-/// The node is no more: it was shut down, or every task of its runtime was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the node was shut down; start another")]
-pub struct Closed;
-
-/// Why something asked of a node was not done. The node is as it was.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RequestError {
-    /// The core refused.
-    #[error(transparent)]
-    Refused(#[from] CommandError),
-    /// A seed is not one host's address, nor a name, with a port.
-    #[error(transparent)]
-    Seed(#[from] SeedError),
-    /// The node is no more.
-    #[error(transparent)]
-    Closed(#[from] Closed),
 }
 
 /// Who it is.
@@ -128,9 +97,10 @@ impl Handle {
 
     /// The counters.
     pub async fn stats(&self) -> Result<Stats, Closed> {
-        let stats = self.ask(Request::Stats).await?;
+        let mut stats = self.ask(Request::Stats).await?;
         // Not by the node's task, which does not wait for messages.
-        Ok(Stats { messaging: self.post.as_ref().map(|post| post.stats()), ..stats })
+        stats.messaging = self.post.as_ref().map(|post| post.stats());
+        Ok(stats)
     }
 
     /// Waits until some seed let this node in, or some member contacted it. Returns at once if that is so already: after
@@ -233,16 +203,15 @@ impl Handle {
 
     /// Leaves the cluster, flushes what is still to be written, closes the sockets, and returns when all that is done:
     /// within [`Config::leave_timeout`](swim_proto::Config::leave_timeout) and a second or two. Harmless when the node
-    /// is shut down already. Dropped before it is done, but polled once, it is carried out all the same, unless 64
-    /// requests wait already.
+    /// is shut down already. Dropped before it is done, but polled once, it is carried out all the same.
     pub async fn shutdown(&self) {
-        self.end(Request::Shutdown).await;
+        self.end(Wish::Shutdown).await;
     }
 
     /// Closes the sockets without a word to anyone, as a crash would, and returns when that is done. For tests,
     /// demonstrations, and emergencies.
     pub async fn abort(&self) {
-        self.end(Request::Abort).await;
+        self.end(Wish::Abort).await;
     }
 
     /// Waits until the node is no more: shut down or aborted by some clone of this handle, or ended by a defect of ours.
@@ -327,8 +296,8 @@ impl Handle {
 
 impl Handle {
     pub(crate) fn new(identity: Identity, ends: Ends) -> Handle {
-        let Ends { requests, notices, status, post } = ends;
-        Handle { identity: Arc::new(identity), requests, status, post, notices }
+        let Ends { requests, wish, notices, status, post } = ends;
+        Handle { identity: Arc::new(identity), requests, wish, status, post, notices }
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Closed> {
@@ -337,9 +306,8 @@ impl Handle {
         answer.await.map_err(|_| Closed)
     }
 
-    async fn end(&self, request: Request) {
-        // A refusal means that the task has ended already, or is about to.
-        let _ = self.requests.send(request).await;
+    async fn end(&self, wish: Wish) {
+        self.wish.send_if_modified(|wished| std::mem::replace(wished, wish.max(*wished)) < wish);
         self.closed().await;
     }
 

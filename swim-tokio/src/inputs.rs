@@ -7,11 +7,10 @@ use std::io;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use swim_proto::{SeedId, StreamId};
+use swim_driver::seeds::Answer;
+use swim_proto::StreamId;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-
-use crate::seeds::Unresolved;
 
 /// Most inputs that wait for the driver.
 pub(crate) const INPUTS_MAX: usize = 64;
@@ -22,12 +21,12 @@ pub(crate) enum Input {
     Stream(StreamId, Moved),
     Accepted(io::Result<(TcpStream, SocketAddr)>),
     /// A seed was looked up.
-    Resolved(SeedId, Result<Vec<SocketAddr>, Unresolved>),
+    Answered(Answer),
     /// The messages that were under way are done, or had their time.
     Drained,
 }
 
-/// What happened to a stream: the core's [`StreamInput`](swim_proto::StreamInput) with bytes of its own.
+/// What happened to a stream: [`swim_driver::runner::Moved`] with bytes of its own.
 pub(crate) enum Moved {
     Connected,
     /// It could not be opened, and why: to the core, `Failed`.

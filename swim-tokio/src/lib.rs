@@ -58,32 +58,29 @@
 
 mod accept;
 mod clock;
+mod connect;
 mod driver;
 mod handle;
 mod inputs;
-mod losses;
-mod member;
 mod messaging;
 mod notice;
 mod options;
 mod request;
-mod seeds;
-mod sockets;
-mod stats;
 mod streams;
 
-pub use handle::{Closed, Handle, RequestError};
-pub use member::{MemberInfo, SuspicionInfo};
-pub use messaging::{
-    Backend, BreakerState, Buffer, Class, Confirm, Delivery, Drops, Ending, FailReason, Incoming, Level, LinkCounts,
-    MessageEvent, MessageEvents, MessageEventsError, MessageId, MessagingConfig, MessagingOptions, MessagingStats,
-    Order, Outcome, PeerView, Pending, Port, Queue, Received, Refusal, SendError, SendOptions, Trust, Unacknowledged,
-    UnknownMessage, UnknownReceipt,
+pub use handle::Handle;
+pub use messaging::{Incoming, MessageEvents, Pending, Unacknowledged};
+pub use notice::Events;
+pub use options::Options;
+pub use swim_driver::messaging::{
+    Backend, BreakerState, Buffer, Class, Confirm, Delivery, Drops, Ending, FailReason, Level, LinkCounts,
+    MessageEvent, MessageEventsError, MessageId, MessagingConfig, MessagingOptions, MessagingStats, Order, Outcome,
+    PeerView, Port, Queue, Received, Refusal, SendError, SendOptions, Trust, UnknownMessage, UnknownReceipt,
 };
-pub use notice::{Cause, Change, Event, Events, EventsError, Notice};
-pub use options::{Options, StartError};
-pub use seeds::SeedError;
-pub use stats::{DriverStats, Stats};
+pub use swim_driver::{
+    Cause, Change, Closed, DriverStats, Event, EventsError, MemberInfo, Notice, RequestError, SeedError, StartError,
+    Stats, SuspicionInfo,
+};
 pub use swim_proto::{
     CommandError, Config, ConfigError, Incarnation, NodeId, PAYLOAD_MAX, Path, State, Status, Transport, Versions, Way,
 };

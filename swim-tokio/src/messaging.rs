@@ -10,7 +10,6 @@
 //! The membership protocol takes no part in any of this, and does not wait for the lock while it runs: news of members is left in a
 //! `letterbox`, where the newest of each member replaces the one before.
 
-mod counts;
 mod desk;
 mod events;
 mod guests;
@@ -18,23 +17,15 @@ mod incoming;
 mod keeper;
 mod letterbox;
 mod link;
-mod options;
 mod outcome;
 mod pipe;
 mod post;
 #[cfg(feature = "zeromq")]
 mod zeromq_crate;
 
-pub use counts::LinkCounts;
-pub use events::{MessageEvents, MessageEventsError};
-pub use incoming::{Incoming, Received, Unacknowledged};
-pub use options::{Backend, MessagingOptions, Port, SendOptions};
-pub use outcome::{Outcome, Pending, SendError};
-pub use swim_proto::messaging::{
-    BreakerState, Buffer, Class, Confirm, Delivery, Drops, Ending, Event as MessageEvent, FailReason, Level, MessageId,
-    MessagingConfig, Order, PeerView, Queue, SendError as Refusal, Stats as MessagingStats, Trust, UnknownMessage,
-    UnknownReceipt,
-};
+pub use events::MessageEvents;
+pub use incoming::{Incoming, Unacknowledged};
+pub use outcome::Pending;
 
 pub(crate) use keeper::{Keeper, Listening};
 pub(crate) use post::Post;

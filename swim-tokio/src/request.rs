@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use swim_driver::seeds::SeedName;
+use swim_driver::{MemberInfo, Stats};
 use swim_proto::{CommandError, NodeId, Way};
 use tokio::sync::oneshot;
 
-use crate::member::MemberInfo;
 use crate::notice::Events;
-use crate::seeds::SeedName;
-use crate::stats::Stats;
 
 /// Most requests that wait for the task; whoever asks one more waits for room.
 pub(crate) const REQUESTS_MAX: usize = 64;
@@ -30,6 +29,13 @@ pub(crate) enum Request {
     ForceLeave(NodeId, Reply<Result<(), CommandError>>),
     Broadcast(Bytes, Reply<Result<u64, CommandError>>),
     SendMessage(NodeId, Bytes, Way, Reply<Result<(), CommandError>>),
+}
+
+/// How the node is to end, if it is. Not a request, because it waits behind none: once wished it is never lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wish {
+    #[default]
+    None,
     /// Leave, flush, close.
     Shutdown,
     /// Close.

@@ -18,8 +18,8 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{Instrument, debug, error, trace};
 
+use crate::connect::connect;
 use crate::inputs::{Input, Inputs, Moved};
-use crate::sockets;
 
 /// Bytes read at once, at most.
 const READ_MAX: usize = 16 * 1024;
@@ -162,16 +162,6 @@ impl Streams {
 async fn report(inputs: &Inputs, stream: StreamId, moved: Moved) {
     // A refusal means that the driver is closing; it flushes the streams without listening to them.
     let _ = inputs.send(Input::Stream(stream, moved)).await;
-}
-
-async fn connect(bound: SocketAddr, to: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
-    let (socket, to) = sockets::outgoing(bound, to)?;
-    let tcp = tokio::time::timeout(timeout, socket.connect(to)).await??;
-    // On one host, a connection to a port that nobody listens on may meet itself.
-    if tcp.local_addr()? == tcp.peer_addr()? {
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
-    Ok(tcp)
 }
 
 /// Moves bytes both ways until both sides have finished, or one has failed.

@@ -1,17 +1,14 @@
-//! What the application wants: views of the node, answered between two inputs, and commands.
+//! What the application wants: views of the node, answered between two inputs, commands, and the end.
 
 use std::sync::Arc;
 
-use swim_proto::{CommandError, Instant};
+use swim_driver::MemberInfo;
+use swim_proto::CommandError;
 use tokio::sync::mpsc::error::TryRecvError;
 
-use super::joining::Joining;
-use super::{DRAIN_GRACE, Driver, LEAVE_GRACE, Phase};
-use crate::member::MemberInfo;
+use super::Driver;
 use crate::notice::Events;
-use crate::request::{Reply, Request};
-use crate::seeds::SeedName;
-use crate::stats::{DriverStats, Stats};
+use crate::request::{Reply, Request, Wish};
 
 /// Requests answered in one turn, at most.
 const REQUESTS_PER_TURN: usize = 16;
@@ -20,167 +17,133 @@ const REQUESTS_PER_TURN: usize = 16;
 type Copied = Option<Arc<[MemberInfo]>>;
 
 impl Driver {
-    /// Answers the one that woke the driver, if one did, and those that wait behind it.
+    /// Answers the one that woke the driver, if one did, and those that wait behind it; then sees how the node is to end.
     pub(super) fn take_requests(&mut self, first: Option<Request>) {
         let (mut first, mut copied) = (first, None);
         for _ in 0..REQUESTS_PER_TURN {
             match first.take().map_or_else(|| self.requests.try_recv(), Ok) {
                 Ok(request) => self.take_request(request, &mut copied),
-                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Empty) => break,
                 // Seen here too: while datagrams wait for a node that does not keep up, nothing else wakes the driver.
                 Err(TryRecvError::Disconnected) => return self.orphan(),
             }
+        }
+        self.heed_wish();
+    }
+
+    pub(super) fn heed_wish(&mut self) {
+        let wish = *self.wish.borrow_and_update();
+        match wish {
+            Wish::None => {}
+            Wish::Shutdown => self.runner.shut_down(&mut self.net),
+            Wish::Abort => self.runner.abort(),
         }
     }
 
     /// A reply that cannot be delivered is one that nobody waits for any more.
     fn take_request(&mut self, request: Request, copied: &mut Copied) {
-        let now = self.clock.now();
+        let Driver { runner, net, .. } = self;
         match request {
             Request::Members(reply) => drop(reply.send(self.members(copied))),
-            Request::Member(id, reply) => {
-                drop(reply.send(self.node.member(id).map(|member| MemberInfo::of(&member, &self.clock))));
+            Request::Member(id, reply) => drop(reply.send(runner.member(id))),
+            Request::Local(reply) => drop(reply.send(runner.local())),
+            Request::Health(reply) => drop(reply.send(runner.node().health())),
+            Request::Stats(reply) => {
+                let _ = reply.send(runner.stats(net.streams.len(), net.notices.receiver_count()));
             }
-            Request::Local(reply) => drop(reply.send(MemberInfo::of(&self.node.local(), &self.clock))),
-            Request::Health(reply) => drop(reply.send(self.node.health())),
-            Request::Stats(reply) => drop(reply.send(self.stats())),
             Request::Follow(reply) => {
-                let events = Events { receiver: self.notices.subscribe() };
+                let events = Events { receiver: net.notices.subscribe() };
                 drop(reply.send((self.members(copied), events)));
             }
-            Request::Join(seeds, reply) => {
-                let outcome = self.join(seeds);
-                self.answer(outcome, reply, copied);
-            }
-            Request::Leave(reply) => {
-                let outcome = self.node.leave(now);
-                self.answer(outcome, reply, copied);
-            }
-            Request::SetMetadata(metadata, reply) => {
-                let outcome = self.node.set_metadata(now, metadata);
-                self.answer(outcome, reply, copied);
-            }
-            Request::ForceLeave(member, reply) => {
-                let outcome = self.node.force_leave(now, member);
-                self.answer(outcome, reply, copied);
-            }
-            Request::Broadcast(payload, reply) => {
-                let outcome = self.node.broadcast(now, payload);
-                self.answer(outcome, reply, copied);
-            }
+            Request::Join(seeds, reply) => answer(runner.join(net, seeds), reply, copied),
+            Request::Leave(reply) => answer(runner.leave(net), reply, copied),
+            Request::SetMetadata(metadata, reply) => answer(runner.set_metadata(net, metadata), reply, copied),
+            Request::ForceLeave(member, reply) => answer(runner.force_leave(net, member), reply, copied),
+            Request::Broadcast(payload, reply) => answer(runner.broadcast(net, payload), reply, copied),
             Request::SendMessage(to, payload, by, reply) => {
-                let outcome = self.node.send_message(now, to, payload, by);
-                self.answer(outcome, reply, copied);
+                answer(runner.send_message(net, to, payload, by), reply, copied);
             }
-            Request::Shutdown => {
-                self.shutdown(now);
-                *copied = None;
-            }
-            Request::Abort => self.phase = Phase::Aborting,
         }
-    }
-
-    /// Does what follows from a command, then replies.
-    fn answer<T>(
-        &mut self,
-        outcome: Result<T, CommandError>,
-        reply: Reply<Result<T, CommandError>>,
-        copied: &mut Copied,
-    ) {
-        self.act();
-        *copied = None;
-        let _ = reply.send(outcome);
     }
 
     fn members(&self, copied: &mut Copied) -> Arc<[MemberInfo]> {
-        let copy = || self.node.members().map(|member| MemberInfo::of(&member, &self.clock)).collect();
-        copied.get_or_insert_with(copy).clone()
+        copied.get_or_insert_with(|| self.runner.members()).clone()
     }
+}
 
-    fn stats(&self) -> Stats {
-        let driver = DriverStats {
-            streams: self.streams.len() as u32,
-            subscribers: self.notices.receiver_count() as u32,
-            ..self.stats
-        };
-        Stats { node: self.node.stats(), driver, messaging: None }
-    }
-
-    pub(crate) fn join(&mut self, seeds: Vec<SeedName>) -> Result<(), CommandError> {
-        self.node.join(self.clock.now(), &self.seeds.next_ids(seeds.len()))?;
-        self.seeds.replace(seeds);
-        self.joining = Joining::default();
-        self.act();
-        Ok(())
-    }
-
-    fn shutdown(&mut self, now: Instant) {
-        let Some(post) = self.post.as_ref().filter(|_| self.phase == Phase::Running) else { return self.depart(now) };
-        // What was accepted still goes out, and is acknowledged, while we are a member.
-        post.drain(self.drain_timeout);
-        self.phase = Phase::Draining { until: now + self.drain_timeout + DRAIN_GRACE };
-    }
-
-    /// Says goodbye.
-    pub(super) fn depart(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Running | Phase::Draining { .. }) {
-            // A refusal means that it has departed already, or is about to.
-            let _ = self.node.leave(now);
-            self.phase = Phase::Leaving { until: now + self.node.config().leave_timeout + LEAVE_GRACE };
-            self.act();
-        }
-    }
+/// What follows from a command is done: the reply, after which a copy of the members is of the past.
+fn answer<T>(outcome: Result<T, CommandError>, reply: Reply<Result<T, CommandError>>, copied: &mut Copied) {
+    *copied = None;
+    let _ = reply.send(outcome);
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use swim_driver::sockets::Sockets;
+    use swim_driver::{Clock, Limits};
     use swim_proto::{Config, LocalMember, Node, State};
+    use tokio::net::{TcpListener, UdpSocket};
     use tokio::sync::oneshot;
 
-    use super::super::{Ends, Limits};
+    use super::super::Ends;
     use super::*;
-    use crate::clock::Clock;
-    use crate::sockets::Sockets;
+    use crate::request::REQUESTS_MAX;
 
     /// A driver that nobody runs.
     fn driver() -> (Driver, Ends) {
-        let sockets = Sockets::bind("127.0.0.1:0".parse().unwrap(), 1 << 16, 1 << 16).unwrap();
+        let Sockets { udp, tcp, bound } = Sockets::bind("127.0.0.1:0".parse().unwrap(), 1 << 16, 1 << 16).unwrap();
+        let sockets = (udp.map(|udp| UdpSocket::from_std(udp).unwrap()), TcpListener::from_std(tcp).unwrap(), bound);
         let clock = Clock::start();
-        let node = Node::new(clock.now(), LocalMember::new(sockets.bound, 1), Config::lan(), 1).unwrap();
+        let node = Node::new(clock.now(), LocalMember::new(bound, 1), Config::lan(), 1).unwrap();
         let a_while = Duration::from_secs(10);
-        Driver::new(
-            node,
-            clock,
-            sockets,
-            &Limits { connect_timeout: a_while, resolve_timeout: a_while, events_max: 16 },
-            None,
-        )
+        let limits = Limits { connect_timeout: a_while, resolve_timeout: a_while, events_max: 16 };
+        Driver::new((node, clock), sockets, &limits, None)
     }
 
     #[tokio::test]
     async fn that_nobody_holds_the_node_any_more_is_seen_in_any_turn() {
         let (mut driver, ends) = driver();
         driver.take_requests(None);
-        assert!(driver.phase == Phase::Running);
+        assert!(driver.runner.is_running());
         drop(ends);
         driver.take_requests(None);
-        assert!(driver.phase == Phase::Aborting && driver.is_orphan);
+        assert!(driver.runner.end().is_some() && driver.is_orphan);
     }
 
     #[tokio::test]
-    async fn the_members_are_as_they_are_after_a_shutdown_in_the_same_turn() {
+    async fn the_members_are_as_they_are_after_a_command_in_the_same_turn() {
         let (mut driver, ends) = driver();
-        let ((members, before), (follow, after)) = (oneshot::channel(), oneshot::channel());
-        for request in [Request::Members(members), Request::Shutdown, Request::Follow(follow)] {
+        let ((members, before), (leave, left), (follow, after)) =
+            (oneshot::channel(), oneshot::channel(), oneshot::channel());
+        for request in [Request::Members(members), Request::Leave(leave), Request::Follow(follow)] {
             ends.requests.try_send(request).unwrap();
         }
         driver.take_requests(None);
         assert_eq!(before.await.unwrap()[0].state, State::Alive);
+        left.await.unwrap().unwrap();
         // It is alone, so its departure is done at once; no event will tell of it whoever follows from here on.
         let (members, mut events) = after.await.unwrap();
         assert_eq!(members[0].state, State::Left);
         assert_eq!(events.try_recv(), Ok(None));
+    }
+
+    #[tokio::test]
+    async fn a_shutdown_waits_behind_no_request() {
+        let (mut driver, ends) = driver();
+        let mut answers = Vec::new();
+        for _ in 0..REQUESTS_MAX {
+            let (reply, answer) = oneshot::channel();
+            ends.requests.try_send(Request::Health(reply)).unwrap();
+            answers.push(answer);
+        }
+        // There is no room for one more request; nor does whoever wishes this wait for an answer.
+        ends.wish.send_replace(Wish::Shutdown);
+        drop(ends);
+        driver.take_requests(None);
+        assert!(!driver.runner.is_running());
+        driver.runner.orphan();
+        assert_eq!(driver.runner.end(), None, "it says goodbye first");
     }
 }

@@ -5,16 +5,15 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use swim_driver::Clock;
+use swim_driver::messaging::{LinkCounts, Outcome, SendError};
 use swim_proto::messaging::{Action, Event, LinkId, LinkInput, MessageId, Messenger, Outgoing};
 use swim_proto::{Instant, NodeId};
 use tokio::sync::{Notify, broadcast, oneshot};
 
-use super::counts::LinkCounts;
 use super::guests::Guests;
 use super::letterbox::Letters;
-use super::outcome::{Outcome, SendError};
 use super::pipe::Pipe;
-use crate::clock::Clock;
 
 /// Messages taken one by one that one acknowledgement tells of, at most.
 const TAKEN_MAX: u32 = 64;

@@ -1,6 +1,6 @@
 //! What the application is told of queues, links and breakers.
 
-use swim_proto::messaging::Event as MessageEvent;
+use swim_driver::messaging::{MessageEvent, MessageEventsError};
 use tokio::sync::broadcast;
 
 /// Receives what happens around messages: room in queues, levels, breakers, links. Outcomes are told to whoever sent
@@ -11,18 +11,6 @@ use tokio::sync::broadcast;
 #[derive(Debug)]
 pub struct MessageEvents {
     pub(super) receiver: broadcast::Receiver<MessageEvent>,
-}
-
-/// Why there is no event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MessageEventsError {
-    /// This receiver read too slowly. What it missed is gone; [`Handle::peer`](crate::Handle::peer) and
-    /// [`Handle::stats`](crate::Handle::stats) say how things stand.
-    #[error("read too slowly: {0} events were lost; look at peers and stats anew")]
-    Lagged(u64),
-    /// The node was shut down, or runs without messaging, and everything it had to say has been read.
-    #[error("the node moves no messages")]
-    Closed,
 }
 
 impl MessageEvents {

@@ -3,29 +3,10 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use swim_proto::NodeId;
-use swim_proto::messaging::{self as proto, Class, Order, Receipt, UnknownReceipt};
+use swim_driver::messaging::{Received, UnknownReceipt};
+use swim_proto::messaging::Receipt;
 
 use super::post::Post;
-
-/// A message that came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Received {
-    /// Who sent it, as far as [`Trust`](crate::Trust) goes.
-    pub from: NodeId,
-    /// In which life.
-    pub life: u64,
-    /// How urgent it is.
-    pub class: Class,
-    /// Its stream.
-    pub order: Order,
-    /// It is redeliverable, and an earlier process of this member may have seen it.
-    pub repeated: bool,
-    /// The application's bytes.
-    pub payload: Bytes,
-}
 
 /// A message that came, and waits to be acknowledged: to its sender it is processed when
 /// [`Unacknowledged::acknowledge`] is called, and never if this is dropped before.
@@ -99,12 +80,5 @@ impl Incoming {
     /// The next message, if there is one now; it is thereby processed.
     pub fn try_recv(&mut self) -> Option<Received> {
         self.post.as_ref()?.take(true).map(|(received, _)| received)
-    }
-}
-
-impl Received {
-    pub(super) fn of(received: proto::Received) -> (Received, Receipt) {
-        let proto::Received { receipt, from, life, class, order, repeated, payload } = received;
-        (Received { from, life, class, order, repeated, payload }, receipt)
     }
 }

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use swim_driver::Clock;
+use swim_driver::messaging::{Backend, MessagingOptions};
+use swim_driver::sockets::{self, ACCEPT_PAUSE, Reach, is_about_one_connection};
 use swim_proto::messaging::MessagingConfig;
 use swim_proto::messaging::packet::HEADER_MAX;
 use swim_zmq::{Limits, LinkConfig};
@@ -16,14 +19,12 @@ use tracing::{Instrument, debug, error, warn};
 
 use super::desk::{Open, Stage};
 use super::link::Line;
-use super::options::{Backend, MessagingOptions};
 use super::post::Post;
 #[cfg(feature = "zeromq")]
 use super::zeromq_crate;
-use crate::accept::{BACK_OFF, is_about_one_connection};
-use crate::clock::{Alarm, Clock};
+use crate::clock::Alarm;
+use crate::connect::connect;
 use crate::inputs::{Input, Inputs};
-use crate::sockets::{self, Reach};
 
 /// How long the end waits for links to write what was put on them.
 const FLUSH_MAX: Duration = Duration::from_millis(500);
@@ -38,11 +39,12 @@ pub(crate) enum Listening {
 impl Listening {
     pub(crate) async fn at(backend: Backend, address: SocketAddr) -> io::Result<Listening> {
         match backend {
-            Backend::Links => Ok(Listening::Links(sockets::bind_tcp(address)?)),
+            Backend::Links => Ok(Listening::Links(TcpListener::from_std(sockets::bind_tcp(address)?)?)),
             #[cfg(feature = "zeromq")]
             Backend::ZeromqCrate => {
                 zeromq_crate::Router::bind(address).await.map(Listening::ZeromqCrate).map_err(io::Error::other)
             }
+            _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -206,7 +208,7 @@ impl Keeper {
                     warn!(%error, errors, "cannot accept links for messages");
                 }
                 if !is_about_one_connection(&error) {
-                    self.accepts_from = Some(TokioInstant::now() + BACK_OFF);
+                    self.accepts_from = Some(TokioInstant::now() + ACCEPT_PAUSE);
                 }
             }
         }
@@ -235,16 +237,6 @@ async fn accept(listener: Option<&TcpListener>, from: Option<TokioInstant>) -> i
         sleep_until(from).await;
     }
     listener.accept().await
-}
-
-async fn connect(bound: SocketAddr, to: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
-    let (socket, to) = sockets::outgoing(bound, to)?;
-    let tcp = timeout(limit, socket.connect(to)).await??;
-    // On one host, a connection to a port that nobody listens on may meet itself.
-    if tcp.local_addr()? == tcp.peer_addr()? {
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
-    Ok(tcp)
 }
 
 /// What a link may keep, for messages that are as long as they may be. Its role is for whoever uses it.

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use swim_driver::Clock;
 use swim_proto::Instant;
 use swim_proto::messaging::LinkId;
 use swim_zmq::{Event, Link, LinkConfig};
@@ -20,7 +21,7 @@ use tracing::{debug, trace};
 use super::guests::GuestId;
 use super::pipe::Pipe;
 use super::post::Post;
-use crate::clock::{Alarm, Clock};
+use crate::clock::Alarm;
 
 /// Bytes read at once, at most.
 const READ_MAX: usize = 64 * 1024;

@@ -5,25 +5,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use swim_proto::messaging::{
-    LinkId, LinkInput, MemberInput, MessageId, Messenger, Outgoing, PeerView, Receipt, SendError as Refusal, Stats,
-    UnknownMessage, UnknownReceipt,
+use swim_driver::Clock;
+use swim_driver::messaging::{
+    LinkCounts, MessageId, PeerView, Received, Refusal, SendError, SendOptions, UnknownMessage, UnknownReceipt,
+    outgoing,
 };
+use swim_proto::messaging::{LinkId, LinkInput, MemberInput, Messenger, Receipt, Stats};
 use swim_proto::{Instant, Member, NodeId};
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
 use tokio::task::coop::consume_budget;
 
-use super::counts::LinkCounts;
 use super::desk::{Desk, Open, Stage, Wakes};
 use super::events::MessageEvents;
 use super::guests::GuestId;
-use super::incoming::Received;
 use super::letterbox::{Letterbox, standing};
-use super::options::SendOptions;
-use super::outcome::{Pending, SendError};
+use super::outcome::Pending;
 use super::pipe::Pipe;
-use crate::clock::Clock;
 
 /// What handles, links and the keeper share.
 pub(crate) struct Post {
@@ -149,8 +147,9 @@ impl Post {
 
     pub(crate) fn stats(&self) -> (Stats, LinkCounts) {
         let desk = self.desk();
-        let (links, handshakes) = (desk.links() as u32, desk.guests.len() as u32);
-        (desk.messenger.stats(), LinkCounts { links, handshakes, ..desk.counts })
+        let mut counts = desk.counts;
+        (counts.links, counts.handshakes) = (desk.links() as u32, desk.guests.len() as u32);
+        (desk.messenger.stats(), counts)
     }
 }
 
@@ -345,9 +344,4 @@ impl Post {
         // it can. To pass the panic on to whoever sends would help nobody.
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn outgoing(to: NodeId, payload: Bytes, how: SendOptions) -> Outgoing {
-    let SendOptions { class, order, confirm, expiry, redeliverable } = how;
-    Outgoing { class, order, confirm, expiry, redeliverable, ..Outgoing::new(to, payload) }
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use swim_driver::sockets::Reach;
 use swim_proto::messaging::LinkId;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -25,7 +26,6 @@ use zeromq::{
 
 use super::pipe::Pipe;
 use super::post::Post;
-use crate::sockets::Reach;
 
 /// How long one message may take to be taken by the crate's queue.
 const SEND_MAX: Duration = Duration::from_secs(5);

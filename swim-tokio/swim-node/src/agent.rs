@@ -8,8 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use swim_tokio::{
-    Event, Events, EventsError, Handle, Incoming, MemberInfo, MessagingOptions, Notice, Options, Outcome, Port,
-    Received, Status,
+    Event, EventsError, MemberInfo, MessagingOptions, Notice, Outcome, Port, Received, StartError, Status,
 };
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
@@ -19,6 +18,7 @@ use self::reload::Reload;
 use crate::cli::AgentArgs;
 use crate::config::AgentConfig;
 use crate::console::{self, Answer, Console, Done};
+use crate::driver::{self, Events, Handle, Incoming};
 use crate::exit::Exit;
 use crate::output::log::Log;
 use crate::output::text::{Columns, Paint};
@@ -136,46 +136,47 @@ async fn unless_stopped<T>(stop: impl Future<Output = u8>, done: impl Future<Out
 /// Starts the node; as an error, what failed and which flag it came from.
 async fn start(config: &AgentConfig) -> Result<Handle, String> {
     let bind = look_up("--addr", &config.addr, |_| true).await?;
-    let mut options = Options::new(bind)
-        .with_config(config.protocol.clone())
-        .with_metadata(config.metadata.clone())
-        .with_seeds(config.seeds.clone());
-    options.connect_timeout = config.connect_timeout;
-    options.resolve_timeout = config.resolve_timeout;
-    options.messaging = config
-        .zmq_port_offset
-        .map(|offset| MessagingOptions::default().with_config(config.messaging.clone()).with_port(Port::Above(offset)));
-    if let Some(advertise) = &config.advertise {
-        let is_of_its_family = |address: &SocketAddr| bind.is_ipv6() == address.is_ipv6();
-        options = options.with_advertise(look_up("--advertise", advertise, is_of_its_family).await?);
-    }
-    if let Some(name) = &config.name {
-        options = options.with_name(name);
-    }
-    let node = options.start().await.map_err(|error| match error {
-        swim_tokio::StartError::Unreachable { address } => match &config.advertise {
+    let advertise = match &config.advertise {
+        Some(advertise) => {
+            let is_of_its_family = |address: &SocketAddr| bind.is_ipv6() == address.is_ipv6();
+            Some(look_up("--advertise", advertise, is_of_its_family).await?)
+        }
+        None => None,
+    };
+    let started = driver::start!(config.driver, bind, options => {
+        options.advertise = advertise;
+        options.name.clone_from(&config.name);
+        options.metadata = config.metadata.clone().into();
+        options.seeds.clone_from(&config.seeds);
+        options.config = config.protocol.clone();
+        options.connect_timeout = config.connect_timeout;
+        options.resolve_timeout = config.resolve_timeout;
+        options.messaging = messaging(config);
+    });
+    let node = started.map_err(|error| match error {
+        StartError::Unreachable { address } => match &config.advertise {
             Some(name) => format!("--advertise {name}: this is {address}, which others cannot reach; name one address"),
             None => {
                 format!("--addr {address} listens everywhere, but others need one address; add --advertise HOST:PORT")
             }
         },
-        swim_tokio::StartError::Family { bind, advertise } => format!(
+        StartError::Family { bind, advertise } => format!(
             "--advertise {advertise}: a node that listens on {bind} sends and hears {} only; advertise such an address, \
              or listen on [::], which serves both families",
             if bind.is_ipv4() { "IPv4" } else { "IPv6" }
         ),
-        swim_tokio::StartError::Bind { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
+        StartError::Bind { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
             format!("--addr {address}: another process listens there; choose another port, or 0 for a free one")
         }
-        swim_tokio::StartError::Bind { address, source }
+        StartError::Bind { address, source }
             if source.kind() == std::io::ErrorKind::AddrNotAvailable =>
         {
             format!("--addr {address}: no interface here has this address; choose one of this host's, or 0.0.0.0 with --advertise")
         }
-        swim_tokio::StartError::BindMessaging { address, source } => format!(
+        StartError::BindMessaging { address, source } => format!(
             "--zmq-port-offset: {address} cannot be had for messages: {source}; choose another offset, or --no-zmq"
         ),
-        swim_tokio::StartError::MessagingPort { gossip, .. } => format!(
+        StartError::MessagingPort { gossip, .. } => format!(
             "--zmq-port-offset: there is no port so far above {gossip}; choose a smaller offset, or --no-zmq"
         ),
         error => format!("cannot start: {error}"),
@@ -184,6 +185,12 @@ async fn start(config: &AgentConfig) -> Result<Handle, String> {
     info!(name = node.name(), address = %node.address(), bound = %node.bound(), seeds, "started");
     info!(profile = config.profile.name(), changed = config.changed.join(", "), "settings");
     Ok(node)
+}
+
+/// How messages are moved, if they are.
+fn messaging(config: &AgentConfig) -> Option<MessagingOptions> {
+    let offset = config.zmq_port_offset?;
+    Some(MessagingOptions::default().with_config(config.messaging.clone()).with_port(Port::Above(offset)))
 }
 
 /// The first address of `HOST:PORT` that is preferred, or else the first.

@@ -93,6 +93,9 @@ pub(crate) struct AgentArgs {
     /// Neither send nor receive messages; nothing listens for links [SWIM_NO_ZMQ]
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     no_zmq: Option<String>,
+    /// What moves bytes and time: tokio, or mio on a thread of its own [SWIM_DRIVER, default: tokio]
+    #[arg(long, value_name = "DRIVER")]
+    driver: Option<String>,
     /// A setting of the protocol, or messaging.KEY=VALUE; repeatable (all of them: --help) [SWIM_KEY]
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -140,6 +143,7 @@ impl AgentArgs {
         given.extend(self.stdin_commands.iter().map(|text| one(Key::StdinCommands, "--stdin-commands", text)));
         given.extend(self.zmq_port_offset.iter().map(|text| one(Key::ZmqPortOffset, "--zmq-port-offset", text)));
         given.extend(self.no_zmq.iter().map(|text| one(Key::NoZmq, "--no-zmq", text)));
+        given.extend(self.driver.iter().map(|text| one(Key::Driver, "--driver", text)));
         given.extend(self.transport.iter().filter_map(|text| {
             let setting = swim_settings::find("transport")?;
             Some(one(Key::Protocol(setting), "--transport", text))

@@ -12,6 +12,7 @@ use swim_proto::{Config, ConfigError, NAME_MAX};
 use tracing::level_filters::LevelFilter;
 
 use crate::address::{self, For};
+use crate::driver::Driver;
 use crate::given::{Given, Key, Origin};
 use crate::suggest;
 use crate::tags::{self, Tags};
@@ -46,6 +47,8 @@ pub(crate) struct AgentConfig {
     pub(crate) json: bool,
     /// Commands are taken from stdin.
     pub(crate) stdin_commands: bool,
+    /// What moves bytes and time.
+    pub(crate) driver: Driver,
     /// How far above the membership's port that for messages is; none: no messages.
     pub(crate) zmq_port_offset: Option<u16>,
     /// The settings of messages.
@@ -70,6 +73,7 @@ impl AgentConfig {
             log_level,
             json,
             stdin_commands,
+            driver,
             zmq_port_offset,
             messaging,
         } = self;
@@ -84,6 +88,7 @@ impl AgentConfig {
             ("log_level", *log_level != other.log_level),
             ("json_logging", *json != other.json),
             ("stdin_commands", *stdin_commands != other.stdin_commands),
+            ("driver", *driver != other.driver),
             ("zmq_port_offset", *zmq_port_offset != other.zmq_port_offset),
         ];
         let options = options.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key);
@@ -176,6 +181,7 @@ struct Said {
     log_level: Option<LevelFilter>,
     json: bool,
     stdin_commands: bool,
+    driver: Driver,
     zmq_port_offset: Option<u16>,
     no_zmq: bool,
     messaging: BTreeMap<&'static str, (&'static Setting<MessagingConfig>, String, Origin)>,
@@ -227,6 +233,7 @@ impl Said {
             Key::StdinCommands => self.stdin_commands = parse_switch(text)?,
             Key::ZmqPortOffset => self.zmq_port_offset = Some(parse_offset(text)?),
             Key::NoZmq => self.no_zmq = parse_switch(text)?,
+            Key::Driver => self.driver = Driver::parse(text)?,
             Key::Messaging(setting) => {
                 let wanted = |wanted| format!("{text:?} must be {wanted}");
                 setting.set(&mut MessagingConfig::default(), text).map_err(wanted)?;
@@ -273,6 +280,10 @@ impl Said {
             self.problems.push(format!("{origin}the tags need {len} bytes together; 512 is the most a member carries"));
             Vec::new()
         });
+        if self.driver == Driver::Mio && !self.no_zmq {
+            self.problems
+                .push("--driver mio moves no reliable messages; add --no-zmq, or take --driver tokio".to_owned());
+        }
         let protocol = self.settings();
         let messaging = self.messages();
         let changed = self.protocol.values().map(|(setting, text, origin)| (setting.key, text, origin));
@@ -291,6 +302,7 @@ impl Said {
             log_level: self.log_level.unwrap_or(LevelFilter::INFO),
             json: self.json,
             stdin_commands: self.stdin_commands,
+            driver: self.driver,
             zmq_port_offset: (!self.no_zmq).then_some(self.zmq_port_offset.unwrap_or(1000)),
             messaging,
         }

@@ -7,11 +7,12 @@ use std::io::{BufRead as _, Read as _};
 use std::sync::Arc;
 
 use swim_tokio::{
-    Closed, CommandError, Handle, MemberInfo, NodeId, PAYLOAD_MAX, Pending, Refusal, RequestError, SendError,
-    SendOptions, Status, Way,
+    Closed, CommandError, MemberInfo, NodeId, PAYLOAD_MAX, Pending, Refusal, RequestError, SendError, SendOptions,
+    Status, Way,
 };
 use tokio::sync::mpsc;
 
+use crate::driver::Handle;
 use crate::suggest;
 use crate::tags::{self, Tags};
 

@@ -205,6 +205,7 @@ fn wanted(key: Key) -> Wanted {
         Key::Name => Wanted::Text("\"web-1\""),
         Key::Tag => Wanted::Text("\"database\""),
         Key::Profile => Wanted::Text("\"lan\""),
+        Key::Driver => Wanted::Text("\"mio\""),
         Key::LogLevel => Wanted::Text("\"info\""),
         Key::ConnectTimeout | Key::ResolveTimeout => Wanted::Text("\"500ms\" or \"10s\""),
         Key::Seeds => Wanted::List,

@@ -39,6 +39,8 @@ pub(crate) enum Key {
     ZmqPortOffset,
     /// No messages.
     NoZmq,
+    /// What moves bytes and time.
+    Driver,
     /// A protocol setting.
     Protocol(&'static Setting),
     /// A setting of messages.
@@ -46,7 +48,7 @@ pub(crate) enum Key {
 }
 
 /// The agent's own options by their names in file and environment. Tags are told apart: `[tags]` and `SWIM_TAGS`.
-pub(crate) const OPTIONS: [(&str, Key); 12] = [
+pub(crate) const OPTIONS: [(&str, Key); 13] = [
     ("addr", Key::Addr),
     ("advertise", Key::Advertise),
     ("seeds", Key::Seeds),
@@ -59,6 +61,7 @@ pub(crate) const OPTIONS: [(&str, Key); 12] = [
     ("stdin_commands", Key::StdinCommands),
     ("zmq_port_offset", Key::ZmqPortOffset),
     ("no_zmq", Key::NoZmq),
+    ("driver", Key::Driver),
 ];
 
 /// One thing said.

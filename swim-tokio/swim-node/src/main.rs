@@ -1,7 +1,7 @@
 //! The agent: makes a host a member of a cluster, and tells of every change in it.
 //!
-//! `cli`, `environment` and `file` read what the user said, `config` weighs it, `agent` runs it, `console` takes
-//! commands, `output` tells what happens; `demo` shows a whole cluster on one machine.
+//! `cli`, `environment` and `file` read what the user said, `config` weighs it, `agent` runs it on a `driver`, `console`
+//! takes commands, `output` tells what happens; `demo` shows a whole cluster on one machine.
 
 mod address;
 mod agent;
@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod console;
 mod demo;
+mod driver;
 mod environment;
 mod exit;
 mod file;

@@ -29,8 +29,12 @@ async fn three_nodes_live_by_streams_alone_and_notice_who_dies_and_who_leaves() 
     .await;
     let stats = a.stats().await.expect("the node runs");
     assert_eq!((stats.node.datagrams_out, stats.driver.receive_buffer), (0, 0));
-    assert_eq!(stats.node.probes_failed, 0);
-    assert!(stats.node.carriers_opened + stats.node.carriers_accepted <= 6, "carriers are used again");
+    // However busy this machine is, and however many probes are late for it, carriers are used again.
+    eventually("carriers are used again", async || {
+        let stats = a.stats().await.expect("the node runs").node;
+        stats.carried_in > 2 * (stats.carriers_opened + stats.carriers_accepted)
+    })
+    .await;
     assert_eq!(member(&a, "b").await.map(|member| member.path), Some(Path::Stream));
 
     drop(b);

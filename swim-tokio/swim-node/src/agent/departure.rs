@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use swim_tokio::Handle;
+use crate::driver::Handle;
 
 /// What became of the goodbye.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

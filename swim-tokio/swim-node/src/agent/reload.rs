@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use swim_tokio::Handle;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::cli::AgentArgs;
 use crate::config::AgentConfig;
+use crate::driver::Handle;
 use crate::tags;
 
 /// Asks for the configuration to be read again.

@@ -1,8 +1,9 @@
 //! SIGUSR1: how the agent is, in one log record.
 
-use swim_tokio::{Closed, Handle, MemberInfo, State};
+use swim_tokio::{Closed, MemberInfo, State};
 use tracing::info;
 
+use crate::driver::Handle;
 use crate::output::text::plain;
 
 /// Most names of one kind in a record.

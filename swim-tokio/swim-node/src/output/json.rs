@@ -3,9 +3,10 @@
 use std::time::{Instant, SystemTime};
 
 use serde::Serialize;
-use swim_tokio::{Cause, Ending, Event, Handle, Incarnation, MemberInfo, Notice, Order, Outcome, Received};
+use swim_tokio::{Cause, Ending, Event, Incarnation, MemberInfo, Notice, Order, Outcome, Received};
 
 use crate::console::{Answer, Done};
+use crate::driver::Handle;
 use crate::output::words;
 use crate::tags::{self, Tags};
 
@@ -29,7 +30,7 @@ pub(crate) fn started(node: &Handle, profile: &'static str, metadata: &[u8]) -> 
     }
     line(&Started {
         event: "started",
-        driver: "tokio",
+        driver: node.driver().name(),
         name: node.name(),
         addr: node.address().to_string(),
         version: env!("CARGO_PKG_VERSION"),

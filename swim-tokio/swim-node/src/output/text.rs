@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use swim_tokio::{Cause, Ending, Event, Handle, MemberInfo, Notice, Outcome, Received};
+use swim_tokio::{Cause, Ending, Event, MemberInfo, Notice, Outcome, Received};
 
 use crate::console::{Answer, Done};
+use crate::driver::Handle;
 use crate::output::words;
 use crate::tags::{self, Tags};
 
@@ -70,7 +71,7 @@ impl Columns {
         if bound != address {
             let _ = write!(line, ", listening on {bound}");
         }
-        let _ = write!(line, ", cluster {:?}, profile {profile}", node.cluster());
+        let _ = write!(line, ", cluster {:?}, profile {profile}, driver {}", node.cluster(), node.driver().name());
         let heads = format!("{:<13} {:<11} {:<width$} why", "UTC", "what", "member", width = self.member_width);
         format!("{}\n{}", self.paint.tone(Tone::Strong, &line), self.paint.tone(Tone::Faint, &heads))
     }

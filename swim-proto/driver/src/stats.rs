@@ -24,6 +24,8 @@ pub struct DriverStats {
     pub sends_failed: u64,
     /// Errors reported by the socket in place of a datagram: mostly that nobody listens where one was sent.
     pub receive_errors: u64,
+    /// Times the socket was not asked for a while, because it gave nothing but errors.
+    pub receive_pauses: u64,
     /// Datagrams read and then shed, because the node did not keep up.
     pub datagrams_shed: u64,
     /// Datagrams that the system's receive buffer had no room for, as far as the system says (Linux does), asked while

@@ -1,10 +1,10 @@
 //! The node's sockets, UDP (if it sends datagrams) and TCP, on one port; and which addresses can be reached from them.
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 
 /// How many ports the system may offer for TCP until one is free for UDP as well.
 const PORT_ATTEMPTS: u32 = 16;
@@ -12,24 +12,27 @@ const PORT_ATTEMPTS: u32 = 16;
 /// Connections that wait to be accepted; beyond it the system refuses them.
 const BACKLOG: i32 = 256;
 
-/// The sockets, bound.
-pub(crate) struct Sockets {
+/// The sockets, bound. None of them ever waits.
+#[derive(Debug)]
+pub struct Sockets {
     /// None where members are reached by streams alone.
-    pub(crate) udp: Option<UdpSocket>,
-    pub(crate) tcp: TcpListener,
-    pub(crate) bound: SocketAddr,
+    pub udp: Option<UdpSocket>,
+    /// Where streams are accepted.
+    pub tcp: TcpListener,
+    /// Where both are bound.
+    pub bound: SocketAddr,
 }
 
 impl Sockets {
     /// Binds TCP, and nothing else.
-    pub(crate) fn bind_streams(address: SocketAddr) -> io::Result<Sockets> {
+    pub fn bind_streams(address: SocketAddr) -> io::Result<Sockets> {
         let tcp = bind_tcp(address)?;
         let bound = tcp.local_addr()?;
         Ok(Sockets { udp: None, tcp, bound })
     }
 
     /// Binds TCP, then UDP on the same port. For port 0 the system chooses for TCP, again if UDP's is taken.
-    pub(crate) fn bind(address: SocketAddr, receive_buffer: usize, send_buffer: usize) -> io::Result<Sockets> {
+    pub fn bind(address: SocketAddr, receive_buffer: usize, send_buffer: usize) -> io::Result<Sockets> {
         let mut attempt = 1;
         loop {
             let tcp = bind_tcp(address)?;
@@ -48,14 +51,14 @@ impl Sockets {
 }
 
 /// Binds one TCP port.
-pub(crate) fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
     // A restarted node takes its port back although streams of its past linger. (Elsewhere the option means more.)
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 fn bind_udp(address: SocketAddr, receive_buffer: usize, send_buffer: usize) -> io::Result<UdpSocket> {
@@ -64,7 +67,7 @@ fn bind_udp(address: SocketAddr, receive_buffer: usize, send_buffer: usize) -> i
     let _ = socket.set_recv_buffer_size(receive_buffer);
     let _ = socket.set_send_buffer_size(send_buffer);
     socket.bind(&address.into())?;
-    UdpSocket::from_std(socket.into())
+    Ok(socket.into())
 }
 
 fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
@@ -78,10 +81,12 @@ fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socke
 
 /// Which families of addresses a bound socket reaches, and how it spells them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub enum Reach {
+    /// IPv4 alone.
     V4,
-    /// Link-local addresses are of the bound one's scope.
+    /// IPv6 alone. Link-local addresses are of the bound one's scope.
     V6 {
+        /// That scope.
         scope: u32,
     },
     /// Bound to `[::]`: IPv4 addresses are spelt `::ffff:a.b.c.d` on the socket.
@@ -89,7 +94,8 @@ pub(crate) enum Reach {
 }
 
 impl Reach {
-    pub(crate) fn of(bound: SocketAddr) -> Reach {
+    /// That of sockets bound there.
+    pub fn of(bound: SocketAddr) -> Reach {
         match bound {
             SocketAddr::V4(_) => Reach::V4,
             SocketAddr::V6(address) if address.ip().is_unspecified() => Reach::Both,
@@ -98,7 +104,7 @@ impl Reach {
     }
 
     /// How to spell `to` for the UDP socket, if it can be reached at all.
-    pub(crate) fn outward(self, to: SocketAddr) -> Option<SocketAddr> {
+    pub fn outward(self, to: SocketAddr) -> Option<SocketAddr> {
         match (self, to) {
             (Reach::V4, SocketAddr::V4(_)) | (Reach::Both, SocketAddr::V6(_)) => Some(to),
             (Reach::V6 { scope }, SocketAddr::V6(address)) => {
@@ -113,31 +119,62 @@ impl Reach {
     }
 
     /// An address as the socket spelt it, the way members are known by it.
-    pub(crate) fn inward(from: SocketAddr) -> SocketAddr {
+    pub fn inward(from: SocketAddr) -> SocketAddr {
         SocketAddr::new(from.ip().to_canonical(), from.port())
     }
 
-    pub(crate) fn reaches(self, to: SocketAddr) -> bool {
+    /// Whether a socket bound so sends there.
+    pub fn reaches(self, to: SocketAddr) -> bool {
         self.outward(to).is_some()
     }
 }
 
-/// A TCP socket to open a stream to `to` with, from the address that datagrams come from as well.
-pub(crate) fn outgoing(bound: SocketAddr, to: SocketAddr) -> io::Result<(TcpSocket, SocketAddr)> {
+/// A TCP socket to open a stream to `to` with, from the address that datagrams come from as well, and how to spell `to`
+/// for it. It does not wait, nor is it connected.
+pub fn outgoing(bound: SocketAddr, to: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
     let reach = Reach::of(bound);
     if !reach.reaches(to) {
         return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "of a family the node is not bound to"));
     }
     // Only datagrams share a socket between the families.
     let to = if reach == Reach::Both { to } else { reach.outward(to).unwrap_or(to) };
-    let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
     if !bound.ip().is_unspecified() {
         let mut source = bound;
         source.set_port(0);
-        socket.bind(source)?;
+        socket.bind(&source.into())?;
     }
     Ok((socket, to))
 }
+
+/// Begins to open a stream, and does not wait for it: it stands, or has failed, once it is writable.
+pub fn connect(bound: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let (socket, to) = outgoing(bound, to)?;
+    match socket.connect(&to.into()) {
+        Err(error) if !is_in_progress(&error) => Err(error),
+        Ok(()) | Err(_) => Ok(socket.into()),
+    }
+}
+
+/// Whether it is not an error, but an answer that takes time.
+pub fn is_in_progress(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(libc::EINPROGRESS) {
+        return true;
+    }
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// Whether an error of accepting is of one connection, and the next may fare better at once. Others (too many open files)
+/// the next attempt would only meet again: a driver waits for [`ACCEPT_PAUSE`].
+pub fn is_about_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
+/// How long to wait after an error of accepting that the next attempt would only meet again.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -170,8 +207,8 @@ mod tests {
         assert_eq!(Reach::inward(out), address("[fe80::2]:7946"));
     }
 
-    #[tokio::test]
-    async fn both_sockets_share_one_port() {
+    #[test]
+    fn both_sockets_share_one_port() {
         for any in ["127.0.0.1:0", "[::1]:0"] {
             let sockets = Sockets::bind(address(any), 1 << 16, 1 << 16).unwrap();
             assert_ne!(sockets.bound.port(), 0);
@@ -180,8 +217,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_taken_port_is_refused_whichever_protocol_took_it() {
+    #[test]
+    fn a_taken_port_is_refused_whichever_protocol_took_it() {
         let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let error = Sockets::bind(udp.local_addr().unwrap(), 1 << 16, 1 << 16).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);

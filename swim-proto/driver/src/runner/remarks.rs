@@ -18,13 +18,14 @@ const WINDOW: Duration = Duration::from_secs(5 * 60);
 const WINDOW_MAX: Duration = Duration::from_secs(2 * 3600);
 
 /// What was said already.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Remarks {
     unreachable: bool,
     refuted: Refuted,
 }
 
 /// Refutations of our own, counted in windows.
+#[derive(Debug)]
 struct Refuted {
     since: Instant,
     before: u64,

@@ -55,7 +55,8 @@ pub struct SuspicionInfo {
 }
 
 impl MemberInfo {
-    pub(crate) fn of(member: &Member<'_>, clock: &Clock) -> MemberInfo {
+    /// What the core lends, owned.
+    pub fn of(member: &Member<'_>, clock: &Clock) -> MemberInfo {
         MemberInfo {
             id: member.id,
             name: member.name.to_owned(),

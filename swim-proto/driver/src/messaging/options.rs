@@ -19,7 +19,7 @@ pub struct MessagingOptions {
     /// goes of the host that has the most of them. 1 at least; 256 by default.
     pub handshakes_max: usize,
     /// How long a shutdown waits for messages that are under way, before it leaves the cluster; 2 s by default. Those
-    /// that are not done by then fail as [`FailReason::Closed`](crate::FailReason::Closed).
+    /// that are not done by then fail as [`FailReason::Closed`](swim_proto::messaging::FailReason::Closed).
     pub drain_timeout: Duration,
     /// How many events each receiver may fall behind before it loses the oldest; rounded up to a power of two, at most
     /// 2^20; 1,024 by default.
@@ -60,9 +60,9 @@ pub enum Backend {
     /// This project's link machine, which bounds what a stranger can cost.
     #[default]
     Links,
-    /// The `zeromq` crate, for networks where everybody who can connect is trusted: a stranger can end the process. Needs
+    /// The `zeromq` crate, by `swim-tokio` alone, for networks where everybody who can connect is trusted: a stranger can end the process. Needs
     /// a runtime of several threads; `handshakes_max` does not count; and links come from whatever address the system
-    /// chooses, so where a host has several, [`Trust::Anywhere`](crate::Trust::Anywhere) is needed.
+    /// chooses, so where a host has several, [`Trust::Anywhere`](swim_proto::messaging::Trust::Anywhere) is needed.
     #[cfg(feature = "zeromq")]
     ZeromqCrate,
 }
@@ -87,7 +87,7 @@ impl Default for Port {
 impl Port {
     /// Where to bind, for a membership that was to be bound to `wanted`, and is to `bound`. `None`: there is no such
     /// port.
-    pub(crate) fn beside(self, wanted: SocketAddr, bound: SocketAddr) -> Option<SocketAddr> {
+    pub fn beside(self, wanted: SocketAddr, bound: SocketAddr) -> Option<SocketAddr> {
         let port = match self {
             Port::At(port) => port,
             Port::Above(_) if wanted.port() == 0 => 0,
@@ -103,7 +103,7 @@ impl Port {
 ///
 /// ```
 /// use std::time::Duration;
-/// use swim_tokio::{Class, SendOptions};
+/// use swim_driver::messaging::{Class, SendOptions};
 ///
 /// let order = SendOptions::default().in_stream(7).until_processed().with_expiry(Duration::from_secs(5));
 /// let alarm = SendOptions::default().with_class(Class::High);

@@ -11,7 +11,7 @@ pub struct LinkCounts {
     /// Connections of others that ended before ZeroMQ's handshake was done: no ZeroMQ, or too slow.
     pub handshakes_failed: u64,
     /// Connections of others closed before that, because there were too many of them
-    /// ([`MessagingOptions::handshakes_max`](crate::MessagingOptions::handshakes_max)).
+    /// ([`MessagingOptions::handshakes_max`](super::MessagingOptions::handshakes_max)).
     pub pushed_out: u64,
     /// Links of others that the messenger had no room for.
     pub refused: u64,

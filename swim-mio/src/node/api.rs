@@ -1,0 +1,155 @@
+//! What the application sees of a node, and asks of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use swim_driver::seeds::SeedName;
+use swim_driver::{Closed, MemberInfo, RequestError, Stats};
+use swim_proto::{NodeId, Status, Way};
+
+use super::{Node, Stage};
+use crate::events::Events;
+use crate::handle::Handle;
+
+/// Who it is.
+impl Node {
+    /// The local member's name.
+    pub fn name(&self) -> &str {
+        &self.identity.name
+    }
+
+    /// The local member's id.
+    pub fn id(&self) -> NodeId {
+        self.identity.id
+    }
+
+    /// The address under which others reach this node.
+    pub fn address(&self) -> SocketAddr {
+        self.identity.address
+    }
+
+    /// Where its sockets are bound.
+    pub fn bound(&self) -> SocketAddr {
+        self.identity.bound
+    }
+
+    /// The cluster's name.
+    pub fn cluster(&self) -> &str {
+        &self.identity.cluster
+    }
+
+    /// The id that the member called `name` has in this cluster, whether or not there is one.
+    pub fn id_of(&self, name: &str) -> NodeId {
+        NodeId::of(&self.identity.cluster, name)
+    }
+
+    /// A handle of it, for other threads. It does not keep the node alive. Its calls wait for the loop: never make them on
+    /// the loop's own thread.
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.shared.clone().expect("only a node on a thread of its own has given that away"))
+    }
+}
+
+/// Views.
+impl Node {
+    /// Everyone known: the local member, the dead and the departed included, in no particular order.
+    pub fn members(&self) -> Arc<[MemberInfo]> {
+        self.runner.members()
+    }
+
+    /// One member.
+    pub fn member(&self, id: NodeId) -> Option<MemberInfo> {
+        self.runner.member(id)
+    }
+
+    /// The local member.
+    pub fn local(&self) -> MemberInfo {
+        self.runner.local()
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> Status {
+        self.runner.node().status()
+    }
+
+    /// Local health: 0 is well, up to [`Config::health_max`](swim_proto::Config::health_max).
+    pub fn health(&self) -> u8 {
+        self.runner.node().health()
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> Stats {
+        self.runner.stats(self.net.streams.len(), self.net.ring.listeners())
+    }
+
+    /// A receiver of what happens from now on, for other threads.
+    pub fn events(&self) -> Events {
+        Events { listener: self.net.ring.listen() }
+    }
+}
+
+/// Commands. Each is done, or refused, before it returns; what follows from it is told by events. Ask for
+/// [`Node::deadline`] anew afterwards. A node that is closed refuses all of them.
+impl Node {
+    /// Joins a cluster by way of any of these seeds, each `host:port`, trying until one lets us in. They replace earlier
+    /// seeds at once. Refused without seeds, with more than 1,024, and by a node that is leaving or superseded.
+    pub fn join<I>(&mut self, seeds: I) -> Result<(), RequestError>
+    where
+        I: IntoIterator<Item: AsRef<str>>,
+    {
+        let seeds = seeds.into_iter().map(|seed| seed.as_ref().parse()).collect::<Result<Vec<SeedName>, _>>()?;
+        self.join_by(seeds)
+    }
+
+    pub(crate) fn join_by(&mut self, seeds: Vec<SeedName>) -> Result<(), RequestError> {
+        self.open()?;
+        Ok(self.runner.join(&mut self.net, seeds)?)
+    }
+
+    /// Begins to depart; [`Node::status`] is [`Status::Left`] when the news has been spread, after
+    /// [`Config::leave_timeout`](swim_proto::Config::leave_timeout) at most. The node runs on, outside the cluster.
+    pub fn leave(&mut self) -> Result<(), RequestError> {
+        self.open()?;
+        Ok(self.runner.leave(&mut self.net)?)
+    }
+
+    /// Replaces the local member's metadata, at most 512 bytes, and spreads it.
+    pub fn set_metadata(&mut self, metadata: impl Into<Bytes>) -> Result<(), RequestError> {
+        self.open()?;
+        Ok(self.runner.set_metadata(&mut self.net, metadata.into())?)
+    }
+
+    /// Declares a member departed on its behalf, for everyone. One that is alive contradicts and stays.
+    pub fn force_leave(&mut self, member: NodeId) -> Result<(), RequestError> {
+        self.open()?;
+        Ok(self.runner.force_leave(&mut self.net, member)?)
+    }
+
+    /// Says something to every other member, and gives its number: 1, 2, … in this life. Whoever receives it is told
+    /// [`Event::Broadcast`](crate::Event::Broadcast), at most once; this node is not. At most
+    /// [`PAYLOAD_MAX`](swim_proto::PAYLOAD_MAX) bytes.
+    pub fn broadcast(&mut self, payload: impl Into<Bytes>) -> Result<u64, RequestError> {
+        self.open()?;
+        Ok(self.runner.broadcast(&mut self.net, payload.into())?)
+    }
+
+    /// Says something to one live member, which is told [`Event::Message`](crate::Event::Message). Best effort.
+    pub fn send_message(&mut self, to: NodeId, payload: impl Into<Bytes>, by: Way) -> Result<(), RequestError> {
+        self.open()?;
+        Ok(self.runner.send_message(&mut self.net, to, payload.into(), by)?)
+    }
+
+    /// Begins to leave the cluster, to flush what is still to be written, and to close. All is done when
+    /// [`Node::is_closed`]: within [`Config::leave_timeout`](swim_proto::Config::leave_timeout) and a second or two, if the
+    /// loop goes on until then.
+    pub fn shut_down(&mut self) {
+        if self.stage == Stage::Running {
+            self.runner.shut_down(&mut self.net);
+        }
+    }
+
+    fn open(&self) -> Result<(), Closed> {
+        if self.stage == Stage::Running { Ok(()) } else { Err(Closed) }
+    }
+}

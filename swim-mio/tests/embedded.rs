@@ -1,0 +1,268 @@
+//! Nodes inside a loop that is somebody else's.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token, Waker};
+use swim_mio::{Closed, Config, Event, EventsError, Node, Options, RequestError, StartError, State, Status, Way};
+
+const SOON: Duration = Duration::from_secs(60);
+/// So many tokens for each node.
+const TOKENS: usize = 1 << 16;
+const WAKER: Token = Token(usize::MAX - 1);
+
+fn loopback() -> SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+fn quick() -> Config {
+    Config {
+        probe_interval: Duration::from_millis(400),
+        probe_timeout: Duration::from_millis(200),
+        gossip_interval: Duration::from_millis(50),
+        sync_interval: Duration::from_secs(2),
+        join_retry_min: Duration::from_millis(100),
+        leave_timeout: Duration::from_secs(2),
+        ..Config::lan()
+    }
+}
+
+/// A loop, and the nodes in it.
+struct Host {
+    poll: Poll,
+    waker: Arc<Waker>,
+    events: Events,
+    nodes: Vec<Node>,
+    /// Tokens of events that were no node's.
+    strangers: Vec<Token>,
+    /// How often it waited.
+    turns: u64,
+}
+
+impl Host {
+    fn new() -> Host {
+        let poll = Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER).unwrap());
+        Host { poll, waker, events: Events::with_capacity(64), nodes: Vec::new(), strangers: Vec::new(), turns: 0 }
+    }
+
+    fn add(&mut self, options: Options) -> usize {
+        let waker = self.waker.clone();
+        let first = self.nodes.len() * TOKENS;
+        let bound = options.bind().unwrap();
+        let node = bound.register(self.poll.registry(), first..first + TOKENS, move || waker.wake().unwrap());
+        self.nodes.push(node.unwrap());
+        self.nodes.len() - 1
+    }
+
+    /// As many nodes that know each other.
+    fn cluster(len: usize) -> Host {
+        let mut host = Host::new();
+        for index in 0..len {
+            let seeds = host.nodes.first().map(|seed| seed.address().to_string());
+            let options = Options::new(loopback()).with_name(format!("node-{index}")).with_config(quick());
+            host.add(options.with_seeds(seeds));
+        }
+        host.until("all know all", |host| host.nodes.iter().all(|node| alive(node) == len));
+        host
+    }
+
+    fn turn(&mut self, limit: Duration) {
+        let timeouts = self.nodes.iter().filter_map(Node::timeout);
+        let timeout = timeouts.min().map_or(limit, |timeout| timeout.min(limit));
+        self.poll.poll(&mut self.events, Some(timeout)).unwrap();
+        self.turns += 1;
+        for event in &self.events {
+            let owners = self.nodes.iter_mut().filter_map(|node| node.handle_event(event).then_some(())).count();
+            assert!(owners <= 1, "an event is one node's");
+            if owners == 0 {
+                self.strangers.push(event.token());
+            }
+        }
+        self.nodes.iter_mut().for_each(Node::handle_timeout);
+    }
+
+    fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Host) -> bool) {
+        let deadline = Instant::now() + SOON;
+        while !is_so(self) {
+            assert!(Instant::now() < deadline, "never came about: {what}");
+            self.turn(Duration::from_millis(100));
+        }
+    }
+
+    /// Waits for an event of a node that fits.
+    fn event(&mut self, node: usize, what: &str, fits: impl Fn(&Event) -> bool) -> Event {
+        let mut found = None;
+        self.until(what, |host| {
+            while let Some(notice) = host.nodes[node].poll_event().unwrap() {
+                if fits(&notice.event) {
+                    found = Some(notice.event);
+                    return true;
+                }
+            }
+            false
+        });
+        found.unwrap()
+    }
+}
+
+fn alive(node: &Node) -> usize {
+    node.members().iter().filter(|member| member.state == State::Alive).count()
+}
+
+#[test]
+fn nodes_share_a_loop_with_each_other_and_with_whoever_it_belongs_to() {
+    let mut host = Host::cluster(3);
+    // Somebody else's socket in the same loop.
+    let own = Token(usize::MAX - 2);
+    let mut socket = mio::net::UdpSocket::bind(loopback()).unwrap();
+    host.poll.registry().register(&mut socket, own, Interest::READABLE).unwrap();
+    UdpSocket::bind(loopback()).unwrap().send_to(b"x", socket.local_addr().unwrap()).unwrap();
+    host.until("the owner's event", |host| host.strangers.contains(&own));
+
+    // Commands are methods: what they ask for is done in the loop.
+    assert_eq!(host.nodes[0].status(), Status::Joined);
+    assert_eq!(host.nodes[0].broadcast("hello"), Ok(1));
+    for node in [1, 2] {
+        let heard = host.event(node, "the broadcast", |event| matches!(event, Event::Broadcast { .. }));
+        assert!(matches!(heard, Event::Broadcast { payload, .. } if payload == "hello"));
+    }
+    let to = host.nodes[1].id();
+    host.nodes[2].send_message(to, vec![7; 20_000], Way::Stream).unwrap();
+    host.event(1, "the message", |event| matches!(event, Event::Message { payload, .. } if payload.len() == 20_000));
+
+    // One goes without a word, and is missed.
+    drop(host.nodes.pop());
+    host.event(0, "node-2 died", |event| matches!(event, Event::Died(change) if change.member.name == "node-2"));
+
+    // One says goodbye.
+    host.nodes[1].shut_down();
+    host.event(0, "node-1 left", |event| matches!(event, Event::Left(change) if change.member.name == "node-1"));
+    host.until("it is closed", |host| host.nodes[1].is_closed());
+    let closed = &mut host.nodes[1];
+    assert_eq!((closed.deadline(), closed.timeout(), closed.status()), (None, None, Status::Left));
+    while closed.poll_event() != Err(EventsError::Closed) {}
+    assert_eq!(closed.broadcast("x"), Err(RequestError::Closed(Closed)));
+    closed.handle_timeout();
+    UdpSocket::bind(closed.bound()).expect("the UDP port is free");
+    TcpListener::bind(closed.bound()).expect("the TCP port is free");
+}
+
+#[test]
+fn a_loop_with_nothing_to_do_waits() {
+    let mut host = Host::cluster(2);
+    let (turns, began) = (host.turns, Instant::now());
+    let datagrams = |host: &Host| host.nodes.iter().map(|node| node.stats().node.datagrams_in).sum::<u64>();
+    let before = datagrams(&host);
+    while began.elapsed() < Duration::from_secs(3) {
+        host.turn(Duration::from_secs(1));
+    }
+    let (turns, datagrams) = (host.turns - turns, datagrams(&host) - before);
+    // A turn for what came, and for what was due: not one more without end.
+    assert!(datagrams > 4 && turns < 20 * datagrams, "{turns} turns for {datagrams} datagrams");
+    assert!(turns < 1_000, "{turns} turns in three seconds");
+}
+
+#[test]
+fn to_be_called_early_late_or_twice_is_harmless() {
+    let mut host = Host::cluster(2);
+    let deadline = host.nodes[0].deadline().unwrap();
+    for _ in 0..100 {
+        host.nodes[0].handle_timeout();
+    }
+    assert!(host.nodes[0].deadline().unwrap() >= deadline.min(Instant::now()));
+    // Late, by more than a suspicion takes to be decided: answers wait in the sockets.
+    std::thread::sleep(Duration::from_secs(2));
+    host.until("both are alive", |host| host.nodes.iter().all(|node| alive(node) == 2));
+    for node in 0..2 {
+        while let Some(notice) = host.nodes[node].poll_event().unwrap() {
+            assert!(!matches!(notice.event, Event::Died(_)), "{notice:?}");
+        }
+    }
+}
+
+#[test]
+fn a_name_is_looked_up_elsewhere_and_the_loop_is_woken() {
+    let mut host = Host::new();
+    let first = host.add(Options::new(loopback()).with_name("first").with_config(quick()));
+    let port = host.nodes[first].address().port();
+    let second = Options::new(loopback()).with_name("second").with_config(quick());
+    host.add(second.with_seeds([format!("localhost:{port}")]));
+    host.until("both are alive", |host| host.nodes.iter().all(|node| alive(node) == 2));
+    assert!(host.strangers.contains(&WAKER));
+}
+
+#[test]
+fn other_threads_ask_by_handles() {
+    let mut host = Host::cluster(2);
+    let handle = host.nodes[0].handle();
+    let asks = std::thread::spawn(move || {
+        handle.set_metadata("told by a handle").unwrap();
+        (handle.members().unwrap().len(), handle.status(), handle)
+    });
+    host.until("the metadata is known", |host| {
+        let id = host.nodes[0].id();
+        host.nodes[1].member(id).is_some_and(|member| member.metadata == "told by a handle")
+    });
+    host.until("the thread is done", |_| asks.is_finished());
+    let (members, status, handle) = asks.join().unwrap();
+    assert_eq!((members, status), (2, Status::Joined));
+    // Handles come and go: the node is the loop's.
+    drop(handle);
+    host.turn(Duration::ZERO);
+    assert!(!host.nodes[0].is_closed());
+
+    // After the loop has let go of it, a handle says so, and does not wait.
+    let handle = host.nodes[1].handle();
+    drop(host.nodes.pop());
+    assert_eq!(handle.members(), Err(Closed));
+    assert_eq!(handle.joined(), Ok(()), "as it stood last");
+    handle.closed();
+}
+
+#[test]
+fn too_few_tokens_are_refused_and_nothing_is_bound() {
+    let poll = Poll::new().unwrap();
+    let bound = Options::new(loopback()).bind().unwrap();
+    let (at, tokens) = (bound.address(), bound.tokens_min());
+    let refused = |range: Range<usize>| {
+        let error = Options::new(at).bind().unwrap().register(poll.registry(), range, || {}).unwrap_err();
+        assert!(matches!(error, StartError::System(_)) && error.to_string().contains("tokens"), "{error}");
+    };
+    drop(bound);
+    refused(0..tokens - 1);
+    refused(usize::MAX - 1..usize::MAX);
+    Options::new(at).bind().unwrap().register(poll.registry(), 0..tokens, || {}).unwrap();
+}
+
+#[test]
+fn an_owner_that_hears_nothing_is_told_how_much_was_lost() {
+    let mut host = Host::new();
+    let mut options = Options::new(loopback()).with_name("deaf").with_config(quick());
+    options.events_max = 2;
+    host.add(options);
+    let seed = host.nodes[0].address().to_string();
+    for index in 0..4 {
+        let options = Options::new(loopback()).with_name(format!("{index}")).with_config(quick());
+        host.add(options.with_seeds([seed.clone()]));
+    }
+    host.until("all are known", |host| alive(&host.nodes[0]) == 5);
+    assert!(matches!(host.nodes[0].poll_event(), Err(EventsError::Lagged(2..))));
+    assert!(host.nodes[0].poll_event().unwrap().is_some());
+}
+
+#[test]
+fn a_peer_that_speaks_no_word_of_ours_is_hung_up_on() {
+    let mut host = Host::cluster(1);
+    let mut stranger = TcpStream::connect(host.nodes[0].address()).unwrap();
+    stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    host.until("it is hung up on", |_| match stranger.read(&mut [0]) {
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        Ok(read) => read == 0,
+    });
+    host.until("it is forgotten", |host| host.nodes[0].stats().driver.streams == 0);
+}
