@@ -339,8 +339,72 @@ fn what_all_senders_together_may_leave_here_is_bounded() {
     assert!(post.at(0).stats().incoming >= 10);
     post.agents[0].taking = Taking::All;
     post.poll(0);
-    post.run_for(secs(300));
+    post.run_for(secs(60));
     assert_eq!(delivered(&post), 1_000);
+}
+
+/// Room for so many senders that say little, each of which may have fifty times as much.
+fn room_for(senders: u64) -> MessagingConfig {
+    MessagingConfig {
+        message_max: 936,
+        window_bytes: 100_000,
+        incoming_bytes_max: senders * 2_000,
+        ..MessagingConfig::default()
+    }
+}
+
+#[test]
+fn senders_that_say_little_leave_room_for_others() {
+    let mut post = Post::new(1, 21, &room_for(20));
+    for from in 1..21 {
+        post.send(from, 0, 936, |_| {}).unwrap();
+    }
+    post.run_for(millis(100));
+    assert_eq!((delivered(&post), post.at(0).stats().drops.busy), (20, 0));
+    assert_eq!(post.at(0).stats().incoming_bytes, 40_000);
+}
+
+#[test]
+fn a_sender_refused_for_want_of_a_place_fills_nothing() {
+    let mut post = Post::new(1, 4, &MessagingConfig { peers_max: 2, ..MessagingConfig::default() });
+    for from in 1..4 {
+        post.send(from, 0, 8, |_| {}).unwrap();
+    }
+    post.run_for(secs(1));
+    assert_eq!((delivered(&post), post.at(0).stats().drops.busy > 0), (2, true));
+    let levels = post.agents[0].told.iter().filter(|event| matches!(event, Event::Level { .. }));
+    assert_eq!(levels.count(), 0, "what is received has room");
+}
+
+#[test]
+fn where_there_is_no_room_a_link_that_is_not_used_gives_its_own_up() {
+    let mut post = Post::new(1, 21, &room_for(4));
+    for from in 1..21 {
+        post.send(from, 0, 936, |message| message.expiry = Some(secs(40))).unwrap();
+    }
+    post.run_for(secs(40));
+    assert_eq!(delivered(&post), 20);
+    assert!(post.at(0).stats().drops.displaced >= 16 && post.at(0).stats().drops.busy > 0);
+}
+
+#[test]
+fn a_sender_is_given_more_while_it_uses_what_it_has() {
+    let mut post = Post::new(1, 3, &room_for(1_000));
+    let granted = |post: &mut Post, from| post.at(0).peer(id(from)).map_or(0, |peer| peer.incoming_bytes);
+    post.faults.latency = (millis(50), millis(50));
+    post.send(2, 0, 936, |_| {}).unwrap();
+    for _ in 0..1_000 {
+        post.send(1, 0, 936, |_| {}).unwrap();
+    }
+    post.run_for(secs(2));
+    assert_eq!((delivered(&post), granted(&mut post, 1), granted(&mut post, 2)), (1_001, 100_000, 2_000));
+    // Now it says something each second, and what it does not need any more is not promised again.
+    for _ in 0..300 {
+        post.send(1, 0, 936, |_| {}).unwrap();
+        post.run_for(secs(1));
+    }
+    assert!(granted(&mut post, 1) < 20_000);
+    assert_eq!(post.at(0).stats().drops.busy, 0);
 }
 
 #[test]

@@ -33,9 +33,11 @@ pub struct MessagingConfig {
     /// Most bytes of one sender that wait here to be taken. An eighth is for the high class alone. Room for two messages
     /// of `message_max` to 2^32 − 1.
     pub window_bytes: u32,
-    /// Most bytes that wait here to be taken, and for which room was promised, from all senders. Half of it is shared
-    /// out by need; of the rest each linked sender is sure of room for two messages of `message_max`, and who would be
-    /// one too many is told to come back later. Room for four messages of `message_max` to 2^40.
+    /// Most bytes that wait here to be taken, and for which room was promised, from all senders. Each linked sender is
+    /// sure of room for two messages of `message_max`; above that, half of the whole is shared out by need. For one too
+    /// many the link unused for longest is closed, if one is unused; else it is told to come back later. So for
+    /// `accepted_max` senders at once it takes room for twice as many messages. Room for four messages of `message_max`
+    /// to 2^40.
     pub incoming_bytes_max: u64,
 
     /// Most members known of. News of more is passed over (`Stats::drops`). 2 to 16,777,216.

@@ -3,12 +3,14 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
 use super::message::{Class, OVERHEAD, Order};
 use super::numbers::Numbers;
 use super::packet::{Ack, NUMBER_MAX, RANGES_MAX, Range};
+use crate::time::Instant;
 
 /// A message as it came.
 #[derive(Debug)]
@@ -18,6 +20,10 @@ pub(super) struct Parcel {
     pub(super) repeated: bool,
     pub(super) payload: Bytes,
 }
+
+/// Who sends three quarters of its share (an eighth is the high class's) in less time than this needs more: what holds it
+/// is the credit.
+const QUICK: Duration = Duration::from_secs(1);
 
 /// What a number brings.
 #[derive(Debug)]
@@ -84,6 +90,10 @@ pub(super) struct Inbox {
     /// Of these, bytes of what the application took, or nobody will.
     taken: u64,
     credit_bytes: u64,
+    /// How much it may hold or be promised.
+    share: u64,
+    /// Bytes of what had come, and when, as its need was looked at last.
+    looked_at: (u64, Instant),
     delivered_to: u64,
     /// Ranges that were not told yet.
     delivered: Vec<Range>,
@@ -108,6 +118,8 @@ impl Inbox {
             received: 0,
             taken: 0,
             credit_bytes: 0,
+            share: 0,
+            looked_at: (0, Instant::ZERO),
             delivered_to: 0,
             delivered: Vec::new(),
             processed: Vec::new(),
@@ -219,6 +231,11 @@ impl Inbox {
         self.unacknowledged
     }
 
+    /// Whether numbers have not come of which later ones have.
+    pub(super) fn is_missing_some(&self) -> bool {
+        self.missing > 0
+    }
+
     /// The number up to which may be sent.
     fn credit_messages(&self) -> u64 {
         (self.slots.last() - self.slots.open() as u64 + self.window).min(NUMBER_MAX)
@@ -227,6 +244,33 @@ impl Inbox {
     /// Bytes received and not taken, and room promised.
     pub(super) fn outstanding(&self) -> u64 {
         self.credit_bytes - self.taken
+    }
+
+    /// How much it may hold or be promised, as its sender's need is.
+    pub(super) fn share(&self) -> u64 {
+        self.share
+    }
+
+    /// A link begins: nothing is known of what its sender needs beyond the base.
+    pub(super) fn begin_share(&mut self, now: Instant, base: u64) {
+        (self.share, self.looked_at) = (base, (self.received, now));
+    }
+
+    /// Looks at what its sender needs once three quarters of its share have come: more, up to `max`, if that was quick; less, down to
+    /// `base`, if it took long. Whether the share grew.
+    pub(super) fn settle_share(&mut self, now: Instant, (base, max): (u64, u64)) -> bool {
+        let (received, at) = self.looked_at;
+        if self.received - received < self.share - self.share / 4 {
+            return false;
+        }
+        self.looked_at = (self.received, now);
+        let before = self.share;
+        if now < at + QUICK {
+            self.share = (before * 2).min(max);
+        } else if now >= at + QUICK * 8 {
+            self.share = (before / 2).max(base);
+        }
+        self.share > before
     }
 
     /// Promises room for so many bytes more.

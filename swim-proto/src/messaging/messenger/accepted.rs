@@ -5,7 +5,9 @@ use core::time::Duration;
 
 use super::Messenger;
 use super::timeouts::Key;
+use crate::membership::NodeId;
 use crate::messaging::LinkId;
+use crate::messaging::inbox::Inbox;
 use crate::messaging::link::Stage;
 use crate::messaging::packet::{Hello, Refusal, Refuse, VERSION};
 use crate::messaging::peer::Standing;
@@ -17,10 +19,19 @@ const COME_BACK_MS: u32 = 250;
 /// How many believed links are looked at to find one that can be spared.
 const DISPLACED_OF: u32 = 16;
 
+/// Which believed links are not closed for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spared {
+    /// Those of which the application has yet to take or acknowledge something.
+    WhatIsAwaited,
+    /// These, and those whose room would not be free by that.
+    WhatIsMissing,
+}
+
 impl Messenger {
     pub(super) fn take_link(&mut self, from: SocketAddr) -> Option<LinkId> {
         let is_full = self.accepted >= self.config.accepted_max;
-        if self.closed || is_full && !self.displace_believed() {
+        if self.closed || is_full && !self.displace_believed(Spared::WhatIsAwaited) {
             self.stats.drops.links_full += 1;
             return None;
         }
@@ -58,16 +69,21 @@ impl Messenger {
         peer.arrivals() > 0 || peer.inbox.as_ref().is_some_and(|inbox| inbox.unacknowledged() > 0)
     }
 
+    /// Whether what was promised to another's link stays promised when it is closed (`docs/messaging.md` 7.5).
+    fn keeps_its_room(&self, link: u32) -> bool {
+        self.peers[self.links[link].peer].inbox.as_ref().is_some_and(Inbox::is_missing_some)
+    }
+
     /// Closes, for another, the believed link on which nothing has come for longest (`docs/messaging.md` 2.12). `false`:
     /// all are in use.
-    fn displace_believed(&mut self) -> bool {
+    fn displace_believed(&mut self, spared: Spared) -> bool {
         let mut next = self.believed.first();
         for _ in 0..DISPLACED_OF {
             let Some(link) = next.filter(|&link| self.now >= self.links[link].heard_at + self.config.link_timeout)
             else {
                 return false;
             };
-            if !self.is_awaited(link) {
+            if !self.is_awaited(link) && !(spared == Spared::WhatIsMissing && self.keeps_its_room(link)) {
                 self.stats.drops.displaced += 1;
                 self.close_link(link);
                 return true;
@@ -169,12 +185,22 @@ impl Messenger {
             return Err(Refusal::Unknown);
         }
         let is_peer = known.peer != NONE;
-        if !is_peer && !self.has_room_for_a_peer() || !self.has_room_for_a_sender(hello.source, hello.session) {
+        if !is_peer && !self.has_room_for_a_peer() || !self.leaves_little(hello.source) {
+            self.stats.drops.busy += 1;
+            return Err(Refusal::Busy);
+        }
+        if !self.makes_room_for_a_sender(hello.source, hello.session) {
             self.stats.drops.busy += 1;
             self.refused_for_room();
             return Err(Refusal::Busy);
         }
         Ok(self.peer_of(hello.source))
+    }
+
+    /// Whether there is room for one sender more, if need be instead of one that is not heard of.
+    fn makes_room_for_a_sender(&mut self, id: NodeId, session: u64) -> bool {
+        self.has_room_for_a_sender(id, session)
+            || self.displace_believed(Spared::WhatIsMissing) && self.has_room_for_a_sender(id, session)
     }
 
     fn believe(&mut self, link: u32, peer: u32, hello: &Hello) {
@@ -196,9 +222,11 @@ impl Messenger {
             self.begin_inbox(peer, hello.session);
         }
         self.peers[peer].link_in = link;
+        let base = self.base();
         let inbox = self.peers[peer].inbox.as_mut().expect("it was there or has begun");
         inbox.unlink();
         inbox.ask(0);
+        inbox.begin_share(self.now, base);
         self.stats.links_greeted += 1;
         self.settle_promise(peer);
         self.give_credit(peer);

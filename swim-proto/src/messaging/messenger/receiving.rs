@@ -58,7 +58,13 @@ impl Messenger {
         }
         self.delivered = delivered;
         match came {
-            Came::New => {}
+            Came::New => {
+                let bounds = (self.base(), u64::from(self.config.window_bytes));
+                let inbox = self.peers[place].inbox.as_mut().expect("it was there above");
+                if inbox.settle_share(self.now, bounds) {
+                    self.give_credit(place);
+                }
+            }
             Came::Again => self.stats.duplicates += 1,
             Came::Wrong => {
                 self.stats.drops.credit += 1;
@@ -169,6 +175,12 @@ impl Messenger {
         2 * self.config.message_cost()
     }
 
+    /// Whether no more than is allowed waits of a sender's earlier sessions (`docs/messaging.md` 7.6).
+    pub(super) fn leaves_little(&self, id: NodeId) -> bool {
+        let peer = self.members.get(id).and_then(|known| self.peers.get(known.peer));
+        peer.is_none_or(|peer| peer.retired < u64::from(self.config.window_bytes))
+    }
+
     /// Whether a sender that greets in this session can be given its base (`docs/messaging.md` 7.6).
     pub(super) fn has_room_for_a_sender(&self, id: NodeId, session: u64) -> bool {
         let peer = self.members.get(id).and_then(|known| self.peers.get(known.peer));
@@ -183,9 +195,7 @@ impl Messenger {
             };
             (peer.promised, after)
         });
-        let waits = peer.map_or(0, |peer| peer.retired);
-        let fits = self.promised - before + after <= self.config.incoming_bytes_max;
-        waits < u64::from(self.config.window_bytes) && fits
+        self.promised - before + after <= self.config.incoming_bytes_max
     }
 
     pub(super) fn refused_for_room(&mut self) {
@@ -219,7 +229,7 @@ impl Messenger {
         let Some(inbox) = peer.inbox.as_mut().filter(|_| peer.link_in != NONE) else { return };
         let has = inbox.outstanding();
         let spare = half.saturating_sub(self.promised);
-        let may_have = u64::from(self.config.window_bytes).min(has.max(base) + spare).max(base);
+        let may_have = inbox.share().min(has.max(base) + spare).max(base);
         let wanted = may_have.saturating_sub(has);
         if wanted == 0 {
             return;
