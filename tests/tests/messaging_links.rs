@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use swim_proto::Instant;
 use swim_proto::messaging::{
-    BreakerState, Class, Confirm, Ending, Event, LinkId, LinkInput, MemberInput, MessagingConfig, SendError, Trust,
+    BreakerState, Class, Confirm, Ending, Event, LinkId, LinkInput, MemberInput, MessagingConfig, Outgoing, SendError,
+    Trust,
 };
 use swim_tests::post::{Post, Taking, endpoint, id};
 
@@ -121,6 +122,42 @@ fn no_class_starves_another() {
         assert!(taken[class].abs_diff(expected) < total / 10, "{taken:?} of {sent:?}");
         assert!(taken[class] > 0);
     }
+}
+
+/// Whether a message of so many bytes in this class is delivered while another class always has short ones.
+fn is_starved(post: &mut Post, (class, len): (Class, usize), others: Class) -> bool {
+    let mut top_up = |post: &mut Post| {
+        while post.at(0).peer(id(1)).map_or(0, |peer| peer.waiting) < 500 {
+            let shape = |message: &mut Outgoing| (message.class, message.expiry) = (others, Some(secs(600)));
+            post.send(0, 1, 936, shape).unwrap();
+        }
+        post.run_for(millis(2));
+    };
+    (0..1_000).for_each(|_| top_up(post));
+    let long = post.send(0, 1, len, |message| (message.class, message.expiry) = (class, Some(secs(600)))).unwrap();
+    (0..5_000).for_each(|_| top_up(post));
+    post.cancel(0, long)
+}
+
+#[test]
+fn a_long_message_is_not_kept_waiting_by_short_ones() {
+    let message_max = 100_000;
+    for (long, short) in [(Class::Bulk, Class::High), (Class::Normal, Class::Bulk), (Class::High, Class::Normal)] {
+        // The delay varies by more than its target: the flight window stays below the long message.
+        let config = MessagingConfig { message_max, ..MessagingConfig::default() };
+        let mut post = Post::new(1, 2, &config);
+        post.faults.latency = (millis(1), millis(100));
+        assert!(!is_starved(&mut post, (long, 100_000), short), "by the flight window: {long:?} by {short:?}");
+        assert!(post.at(0).peer(id(1)).unwrap().flight_bytes_max < 100_000);
+        // The receiver is slow: credit comes back message by message.
+        let mut post = Post::new(1, 2, &MessagingConfig { window_bytes: 201_000, ..config });
+        post.agents[1].taking = Taking::Each(millis(5));
+        assert!(!is_starved(&mut post, (long, 100_000), short), "by credit in bytes: {long:?} by {short:?}");
+    }
+    // By credit in messages, of which the high class has a reserve, long and short are alike.
+    let mut post = Post::new(1, 2, &MessagingConfig { window_messages: 16, ..MessagingConfig::default() });
+    post.agents[1].taking = Taking::Each(millis(5));
+    assert!(!is_starved(&mut post, (Class::Bulk, 936), Class::High), "by credit in messages");
 }
 
 #[test]

@@ -128,6 +128,11 @@ impl Sent {
         messages > kept_messages && bytes >= cost + kept_bytes && self.open() < self.open_max
     }
 
+    /// Bytes that the high class may have out of its reserve, in messages of this cost.
+    pub(super) fn reserve(&self, cost: u64) -> u64 {
+        self.reserve_bytes.max(self.reserve_messages * cost)
+    }
+
     // A link.
 
     /// Hello is put on a link, which is a question.

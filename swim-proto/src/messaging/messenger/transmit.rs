@@ -165,19 +165,20 @@ impl Messenger {
     }
 
     fn say_new(&mut self, place: u32, buf: &mut Vec<u8>) -> Encoded {
-        let peer = &self.peers[place];
-        let mut costs = [0; CLASSES];
+        let peer = &mut self.peers[place];
+        let costs = peer.queues.each_ref().map(|queue| queue.first().map_or(0, |first| self.outgoing[first].cost()));
         let can = core::array::from_fn(|index| {
-            let Some(first) = peer.queues[index].first() else { return false };
-            let (class, cost) = (class_of(index), self.outgoing[first].cost());
-            costs[index] = cost;
+            let (class, cost) = (class_of(index), costs[index]);
             let window = peer.flight.window();
             let window = if class == Class::High { window + window / 8 } else { window };
             let flies = peer.sent.flight() == 0 || peer.sent.flight() + cost <= window;
             flies && peer.sent.has_credit(class, cost)
         });
-        let index = peer.share.next(can)?;
-        let peer = &mut self.peers[place];
+        // By as much as the longest that waits, and the high class by its reserve: then what cannot go is waited for.
+        let mut ahead_max = [costs.into_iter().max().unwrap_or_default(); CLASSES];
+        let high = Class::High as usize;
+        ahead_max[high] = ahead_max[high].max(peer.sent.reserve(costs[high]));
+        let index = peer.share.next_of(costs.map(|cost| cost > 0), can, ahead_max)?;
         let at = peer.queues[index].first().expect("a class that can go has something");
         self.outgoing.unlink(&mut peer.queues[index], at);
         peer.share.went(index, costs[index]);

@@ -253,7 +253,8 @@ impl Office {
             && longest <= u64::from(welcome.message_max) + swim_proto::messaging::OVERHEAD as u64
     }
 
-    /// Nobody who may send, waits: there is credit, the link takes more, nothing is under way, and no rate to be kept.
+    /// Nobody who may send, waits: there is credit for all that wait (5.2), the link takes more, nothing is under way, and
+    /// no rate to be kept.
     pub(super) fn judge_peer(&mut self, at: At<'_>, peer: NodeId) -> Verdict {
         let config = at.messenger.config();
         if config.rate_out != 0 || config.rate_out_peer != 0 {
@@ -264,7 +265,9 @@ impl Office {
         if outbox.under_way > 0 {
             return Ok(());
         }
-        match Class::ALL.into_iter().find(|&class| self.could_send(link, peer, class)) {
+        let waiting = Class::ALL.into_iter().filter(|&class| !outbox.waiting[class as usize].is_empty());
+        let all_could = waiting.clone().all(|class| self.could_send(link, peer, class));
+        match waiting.into_iter().next().filter(|_| all_could) {
             Some(class) => wrong(Rule::M10, format!("lets {class:?} messages to member {peer} wait for nothing")),
             None => Ok(()),
         }
