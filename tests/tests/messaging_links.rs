@@ -330,6 +330,26 @@ fn links_are_shared_in_turn_where_there_are_few_and_closed_when_idle() {
 }
 
 #[test]
+fn a_link_freed_by_a_death_or_a_move_goes_to_the_first_in_line() {
+    let dead = MemberInput::Dead;
+    let moved = MemberInput::Live { life: 1, address: endpoint(1), endpoint: None };
+    for news in [dead, moved] {
+        let config = MessagingConfig { links_max: 1, ..MessagingConfig::default() };
+        let mut post = Post::new(1, 3, &config);
+        post.agents[1].taking = Taking::Nothing;
+        post.send(0, 1, 8, |message| (message.confirm, message.expiry) = (Confirm::Processed, Some(secs(600))))
+            .unwrap();
+        post.run_for(secs(1));
+        post.send(0, 2, 8, |_| {}).unwrap();
+        post.run_for(secs(1));
+        assert_eq!(delivered(&post), 0, "the only link is in use");
+        post.hold(0, 1, news);
+        post.run_for(secs(1));
+        assert_eq!(delivered(&post), 1);
+    }
+}
+
+#[test]
 fn rates_hold_in_both_directions() {
     let sides: [fn(&mut MessagingConfig); 4] = [
         |config| config.rate_out = 10_000,

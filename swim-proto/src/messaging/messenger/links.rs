@@ -45,26 +45,34 @@ impl Messenger {
 
     // Ours.
 
-    /// Opens a link to a peer that has none, as soon as that may be (`docs/messaging.md` 2.1).
+    /// Opens a link to a peer that has none, as soon as that may be (`docs/messaging.md` 2.1), and in its turn (2.8).
     pub(super) fn seek_link(&mut self, place: u32) {
+        let Some(to) = self.may_be_linked(place) else { return };
+        if self.opened < self.config.links_max && self.line.is_empty() {
+            return self.open_link(place, to);
+        }
+        if !core::mem::replace(&mut self.peers[place].in_line, true) {
+            self.line.push_back(place);
+        }
+        self.serve_line();
+    }
+
+    /// Where to a link to a peer may be opened now.
+    fn may_be_linked(&mut self, place: u32) -> Option<SocketAddr> {
         let peer = &mut self.peers[place];
-        let (Standing::Live, Some(to)) = (peer.standing, peer.endpoint) else { return };
+        let (Standing::Live, Some(to)) = (peer.standing, peer.endpoint) else { return None };
         if !peer.breaker.lets_links() || self.closed {
-            return;
+            return None;
         }
         if peer.retry_at > self.now {
             peer.retry.set(peer.retry_at, &mut self.alarms, Key::Retry(place));
-            return;
+            return None;
         }
-        if self.opened >= self.config.links_max {
-            if !peer.in_line {
-                peer.in_line = true;
-                self.line.push_back(place);
-            }
-            self.serve_line();
-            return;
-        }
-        let id = peer.id;
+        Some(to)
+    }
+
+    fn open_link(&mut self, place: u32, to: SocketAddr) {
+        let id = self.peers[place].id;
         self.opened += 1;
         self.stats.links_opened += 1;
         let link = self.new_link(place, Stage::Opening, None);
@@ -87,9 +95,13 @@ impl Messenger {
                 continue;
             }
             self.line.pop_front();
-            if waits {
-                self.peers[place].in_line = false;
-                self.attend(place);
+            if !waits {
+                continue;
+            }
+            self.peers[place].in_line = false;
+            let needs = self.peers[place].link == NONE && self.peers[place].count > 0;
+            if needs && let Some(to) = self.may_be_linked(place) {
+                self.open_link(place, to);
             }
         }
     }

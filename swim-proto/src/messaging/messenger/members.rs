@@ -169,6 +169,7 @@ impl Messenger {
             self.fail_all(peer, FailReason::NoEndpoint);
         }
         self.attend(peer);
+        self.serve_line();
     }
 
     fn member_ended(&mut self, id: NodeId, standing: Standing) {
@@ -195,6 +196,7 @@ impl Messenger {
         }
         self.keep_for_a_while(place);
         self.attend(place);
+        self.serve_line();
     }
 
     /// Every message to a peer that is not done fails.
