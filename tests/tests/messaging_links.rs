@@ -208,6 +208,46 @@ fn half_open_lets_one_message_try() {
     trial(&mut post).expect("the first was taken back");
 }
 
+/// Sends what expires until the breaker is open.
+fn open_breaker(post: &mut Post) {
+    post.kill(1);
+    for _ in 0..5 {
+        post.send(0, 1, 8, |message| message.expiry = Some(millis(50))).unwrap();
+    }
+    post.run_for(millis(100));
+    assert!(matches!(post.send(0, 1, 8, |_| {}), Err(SendError::BreakerOpen { .. })));
+}
+
+#[test]
+fn a_trial_that_fails_for_a_reason_of_its_own_lets_another_try() {
+    let mut post = two();
+    open_breaker(&mut post);
+    post.run_for(secs(1));
+    post.send(0, 1, 8, |_| {}).expect("half-open");
+    // The member takes no messages for a while: the trial says nothing of who is there.
+    let life = post.agents[1].life;
+    post.hold(0, 1, MemberInput::Live { life, address: endpoint(1), endpoint: None });
+    post.agents[1].life -= 1;
+    post.start(1);
+    post.tell_of(1, 0);
+    post.tell_of(0, 1);
+    post.send(0, 1, 8, |_| {}).expect("another trial");
+    post.run_for(secs(1));
+    assert_eq!((delivered(&post), post.at(0).peer(id(1)).unwrap().breaker), (1, BreakerState::Closed));
+}
+
+#[test]
+fn a_new_life_is_not_held_to_account_for_the_one_before() {
+    let mut post = two();
+    open_breaker(&mut post);
+    post.start(1);
+    post.tell_of(1, 0);
+    post.tell_of(0, 1);
+    post.send(0, 1, 8, |_| {}).expect("somebody else is there");
+    post.run_for(millis(100));
+    assert_eq!(delivered(&post), 1);
+}
+
 #[test]
 fn who_is_not_there_is_not_believed_and_a_stranger_learns_nothing() {
     let mut post = two();

@@ -65,7 +65,7 @@ impl Breaker {
         trial
     }
 
-    /// The trial was taken back: another may be made.
+    /// The trial was taken back, or failed for a reason of its own: another may be made.
     pub(super) fn withdrawn(&mut self) {
         if let State::HalfOpen { tried } = &mut self.state {
             *tried = false;
@@ -109,11 +109,12 @@ impl Breaker {
 
     /// The member lives (again). Whether it closed by that.
     pub(super) fn lives(&mut self) -> bool {
-        if self.state != State::Open(None) {
-            return false;
-        }
-        *self = Breaker::new();
-        true
+        self.state == State::Open(None) && self.renew()
+    }
+
+    /// Whoever failed is no more: the member is in a new life. Whether it closed by that.
+    pub(super) fn renew(&mut self) -> bool {
+        !core::mem::replace(self, Breaker::new()).is_closed()
     }
 
     /// Its time is over. Whether it became half-open.

@@ -150,7 +150,9 @@ impl Messenger {
         let newer = before.life < life;
         (before.standing, before.life, before.endpoint) = (standing, life, endpoint);
         before.retention.clear();
-        if before.breaker.lives() {
+        let closes = if newer { before.breaker.renew() } else { before.breaker.lives() };
+        if closes {
+            before.trial = None;
             self.tell_breaker(peer);
         }
         if newer || moved {

@@ -225,7 +225,8 @@ impl Messenger {
         self.outgoing_bytes -= cost;
         if peer.trial == Some(pending.id) {
             peer.trial = None;
-            if ending == Ending::Cancelled {
+            // What ended for another reason than the member's silence shows nothing of it.
+            if matches!(ending, Ending::Cancelled | Ending::Failed(_)) {
                 peer.breaker.withdrawn();
             }
         }
