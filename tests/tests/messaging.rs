@@ -351,3 +351,32 @@ fn events_of_the_node_say_who_can_be_sent_to() {
     assert_eq!(endings(&post), [never(FailReason::Died), never(FailReason::Died), never(FailReason::Left)]);
     assert_eq!((post.at(0).stats().members, post.at(0).stats().peers), (0, 0), "and is forgotten");
 }
+
+#[test]
+fn a_member_restarted_to_take_longer_messages_is_sent_them() {
+    let config = |message_max| MessagingConfig { message_max, ..MessagingConfig::default() };
+    let mut post = Post::new(1, 2, &config(200_000));
+    post.restart_with(1, &config(64_000));
+    post.tell_of(1, 0);
+    post.tell_of(0, 1);
+    post.send(0, 1, 8, |_| {}).unwrap();
+    post.run_for(secs(1));
+    assert_eq!(post.send(0, 1, 100_000, |_| {}), Err(SendError::TooLong { len: 100_000, max: 64_000 }));
+    post.restart_with(1, &config(200_000));
+    post.tell_of(1, 0);
+    post.tell_of(0, 1);
+    post.send(0, 1, 100_000, |_| {}).expect("nobody has said that it is too long");
+    post.run_for(secs(1));
+    let delivered = Some((Ending::Delivered, Delivery::Certain));
+    assert_eq!(endings(&post), [delivered, delivered]);
+    // And the other way: what was accepted for the former is too long for this one.
+    post.kill(1);
+    post.run_for(secs(1));
+    post.send(0, 1, 100_000, |_| {}).unwrap();
+    post.restart_with(1, &config(64_000));
+    post.tell_of(1, 0);
+    post.tell_of(0, 1);
+    post.run_for(secs(1));
+    let too_long = Ending::Failed(FailReason::TooLong { max: 64_000 });
+    assert_eq!(endings(&post)[2], Some((too_long, Delivery::Never)));
+}

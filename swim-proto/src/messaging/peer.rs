@@ -149,6 +149,12 @@ impl Peer {
         }
     }
 
+    /// How long a message it takes is not known any more: whoever is there next says so (`docs/messaging.md` 4.1).
+    pub(super) fn forget_message_max(&mut self) {
+        // What waits was let in by the former, and is looked at again.
+        (self.message_max, self.longest) = (None, u32::MAX);
+    }
+
     /// Messages that were not put on a link yet.
     pub(super) fn waiting(&self) -> u32 {
         self.queues.iter().map(List::len).sum()

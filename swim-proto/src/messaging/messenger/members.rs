@@ -159,6 +159,7 @@ impl Messenger {
             // Whoever is there now is asked who it is (2.9); there is no reason to wait any longer (2.7).
             let peer = &mut self.peers[peer];
             (peer.failures, peer.retry_at) = (0, self.now);
+            peer.forget_message_max();
         }
         let (link, link_in) = (self.peers[peer].link, self.peers[peer].link_in);
         if link != NONE && (moved || newer && self.links[link].life < life) {
@@ -185,6 +186,7 @@ impl Messenger {
         if !was_live {
             return;
         }
+        self.peers[place].forget_message_max();
         self.leave_link(place);
         let link_in = self.peers[place].link_in;
         if link_in != NONE {
