@@ -256,8 +256,8 @@ impl Inbox {
         (self.share, self.looked_at) = (base, (self.received, now));
     }
 
-    /// Looks at what its sender needs once three quarters of its share have come: more, up to `max`, if that was quick; less, down to
-    /// `base`, if it took long. Whether the share grew.
+    /// Looks at what its sender needs once three quarters of its share have come: more, up to `max`, if that was quick;
+    /// less, down to `base`, if it took long. Whether the share grew.
     pub(super) fn settle_share(&mut self, now: Instant, (base, max): (u64, u64)) -> bool {
         let (received, at) = self.looked_at;
         if self.received - received < self.share - self.share / 4 {

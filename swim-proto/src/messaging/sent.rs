@@ -111,7 +111,7 @@ impl Sent {
         self.numbers.get(number)
     }
 
-    pub(super) fn next_open(&self, from: u64) -> Option<u64> {
+    pub(super) fn next_open(&mut self, from: u64) -> Option<u64> {
         self.numbers.next_open(from)
     }
 
