@@ -97,6 +97,25 @@ fn a_slow_application_holds_its_sender_and_nothing_is_asked_for_in_vain() {
 }
 
 #[test]
+fn what_was_passed_over_is_given_back_at_once() {
+    let config = MessagingConfig { message_max: 936, window_bytes: 2_000, ..MessagingConfig::default() };
+    let mut post = Post::new(1, 2, &config);
+    post.send(0, 1, 8, |_| {}).unwrap();
+    post.run_for(secs(1));
+    // A message is lost with its link, and expires; the next one needs its credit.
+    post.faults.loss = 1_000;
+    post.send(0, 1, 936, |message| message.expiry = Some(millis(20))).unwrap();
+    post.run_for(millis(10));
+    post.cut_all();
+    post.run_for(millis(50));
+    post.faults.loss = 0;
+    post.send(0, 1, 936, |_| {}).unwrap();
+    post.run_for(millis(300));
+    assert!(delivered(&post) == 2 && post.at(0).stats().forwards_out > 0);
+    assert_eq!((post.at(0).stats().probes_out, post.at(1).peer(id(0)).unwrap().incoming_bytes), (0, 2_000));
+}
+
+#[test]
 fn no_class_starves_another() {
     let mut post = two();
     post.agents[1].taking = Taking::Each(millis(1));

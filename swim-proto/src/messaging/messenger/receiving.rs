@@ -50,7 +50,7 @@ impl Messenger {
     fn come(&mut self, link: u32, number: u64, back: u64, content: Content) {
         let place = self.links[link].peer;
         let inbox = self.peers[place].inbox.as_mut().expect("who is believed has an inbox");
-        let id = inbox.id;
+        let (id, held) = (inbox.id, inbox.outstanding());
         let mut delivered = core::mem::take(&mut self.delivered);
         let came = inbox.come(number, back, content, &mut delivered);
         for (number, parcel) in delivered.drain(..) {
@@ -61,7 +61,13 @@ impl Messenger {
             Came::New => {
                 let bounds = (self.base(), u64::from(self.config.window_bytes));
                 let inbox = self.peers[place].inbox.as_mut().expect("it was there above");
-                if inbox.settle_share(self.now, bounds) {
+                // Nobody takes what was passed over.
+                let is_less = inbox.outstanding() < held;
+                let is_more = inbox.settle_share(self.now, bounds);
+                if is_less {
+                    self.settle_promise(place);
+                }
+                if is_less || is_more {
                     self.give_credit(place);
                 }
             }
