@@ -380,3 +380,28 @@ fn a_member_restarted_to_take_longer_messages_is_sent_them() {
     let too_long = Ending::Failed(FailReason::TooLong { max: 64_000 });
     assert_eq!(endings(&post)[2], Some((too_long, Delivery::Never)));
 }
+
+#[test]
+fn whoever_waits_for_room_hears_of_it_or_of_the_end_of_the_member() {
+    let silent = MemberInput::Live { life: 1, address: endpoint(2), endpoint: None };
+    for end in [MemberInput::Dead, MemberInput::Left, MemberInput::Forgotten, silent] {
+        let (queue_messages_max, outgoing_messages_max) = (16, 16);
+        let config = MessagingConfig { queue_messages_max, outgoing_messages_max, ..MessagingConfig::default() };
+        let mut post = Post::new(1, 3, &config);
+        post.agents[1].taking = Taking::Nothing;
+        let send = |post: &mut Post, to| {
+            post.send(0, to, 8, |message| (message.confirm, message.expiry) = (Confirm::Processed, Some(secs(60))))
+        };
+        while send(&mut post, 1).is_ok() {}
+        let refused = send(&mut post, 2);
+        assert!(matches!(refused, Err(SendError::QueueFull { queue: Queue::Messages, .. })), "{refused:?}");
+        let writable = |post: &Post, to| {
+            post.agents[0].told.iter().filter(|&event| *event == Event::Writable { to: id(to) }).count()
+        };
+        post.hold(0, 2, end);
+        assert_eq!((writable(&post, 1), writable(&post, 2)), (0, 1), "it is no use to wait");
+        assert!(!matches!(send(&mut post, 2), Ok(_) | Err(SendError::QueueFull { .. })));
+        post.run_for(secs(61));
+        assert_eq!((writable(&post, 1), writable(&post, 2)), (1, 1));
+    }
+}

@@ -1,6 +1,6 @@
 //! The machine: what it is told, what it does, and what can be looked at.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
@@ -94,8 +94,9 @@ pub struct Messenger {
     /// Messages of which it was told that they were sent, and which are still tried.
     lingering: u32,
     outgoing_meter: Meter,
-    /// Members to which a message was refused because of the total.
-    refused: Vec<NodeId>,
+    /// Members to which a message was refused because of the total: they are told when there is room, or when it is no use
+    /// to wait for it.
+    refused: BTreeSet<NodeId>,
     chains: Chains,
     rate_out: Bucket,
     /// Links that wait for it, first come first served.
@@ -185,7 +186,7 @@ impl Messenger {
             outgoing_bytes: 0,
             lingering: 0,
             outgoing_meter: Meter::default(),
-            refused: Vec::new(),
+            refused: BTreeSet::new(),
             chains: Chains::new(chains),
             rate_out: Bucket::new(config.rate_out, config.rate_burst, now),
             paced: VecDeque::new(),

@@ -23,8 +23,6 @@ pub(super) struct Known {
     pub(super) endpoint: Option<SocketAddr>,
     /// Its place among the peers, if it is one.
     pub(super) peer: u32,
-    /// A message to it was refused because of the total, and it is to be told when there is room.
-    pub(super) was_refused: bool,
 }
 
 impl Known {
@@ -135,13 +133,16 @@ impl Messenger {
     fn member_lives(&mut self, id: NodeId, life: u64, address: SocketAddr, endpoint: Option<SocketAddr>) {
         let (standing, address) = (Standing::Live, Some(address));
         let Some(known) = self.members.get_mut(id) else {
-            if !self.members.insert(Known { id, standing, life, address, endpoint, peer: NONE, was_refused: false }) {
+            if !self.members.insert(Known { id, standing, life, address, endpoint, peer: NONE }) {
                 self.stats.drops.members_full += 1;
             }
             return;
         };
         (known.standing, known.life, known.address, known.endpoint) = (standing, life, address, endpoint);
         let peer = known.peer;
+        if endpoint.is_none() {
+            self.waits_in_vain(id);
+        }
         if peer == NONE {
             return;
         }
@@ -179,6 +180,7 @@ impl Messenger {
         let Some(known) = self.members.get_mut(id) else { return };
         known.standing = standing;
         let place = known.peer;
+        self.waits_in_vain(id);
         if place == NONE || self.peers[place].standing == standing {
             return;
         }

@@ -180,11 +180,15 @@ impl Messenger {
         }
         if !all_is_high {
             for to in core::mem::take(&mut self.refused) {
-                if let Some(known) = self.members.get_mut(to) {
-                    known.was_refused = false;
-                    self.tell(Event::Writable { to });
-                }
+                self.tell(Event::Writable { to });
             }
+        }
+    }
+
+    /// A member takes nothing any more: who waits for room for it learns so by sending again.
+    pub(super) fn waits_in_vain(&mut self, id: NodeId) {
+        if self.refused.remove(&id) {
+            self.tell(Event::Writable { to: id });
         }
     }
 }

@@ -83,10 +83,7 @@ impl Messenger {
                 peer.meter.refused().map(|level| (Buffer::OutgoingTo(message.to), level))
             }
             Queue::Messages | Queue::Bytes => {
-                let known = self.members.get_mut(message.to).expect("it was known a moment ago");
-                if !core::mem::replace(&mut known.was_refused, true) {
-                    self.refused.push(message.to);
-                }
+                self.refused.insert(message.to);
                 self.outgoing_meter.refused().map(|level| (Buffer::Outgoing, level))
             }
         };
