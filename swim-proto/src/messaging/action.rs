@@ -90,7 +90,8 @@ pub enum Event {
     /// What became of a message.
     Outcome(Outcome),
     /// There is room again where there was none: told once after a refusal with
-    /// [`SendError::QueueFull`](super::SendError::QueueFull), to the member refused.
+    /// [`SendError::QueueFull`](super::SendError::QueueFull), to the member refused. Or there is no use in waiting for it any
+    /// longer: sending again says why.
     Writable {
         /// To whom there is room.
         to: NodeId,

@@ -272,7 +272,8 @@ impl Messenger {
     }
 
     /// Ends every message that is not done, as [`FailReason::Closed`](super::FailReason::Closed), and closes every link.
-    /// What came can still be taken. To lose nothing, first wait until [`Stats::outgoing`] is 0.
+    /// What came can still be taken. To lose nothing, first wait until [`Stats::outgoing`] and [`Stats::lingering`]
+    /// are 0: what was told as sent may still have to be repeated.
     pub fn close(&mut self, now: Instant) {
         self.advance(now);
         self.close_all();
