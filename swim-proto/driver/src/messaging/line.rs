@@ -336,3 +336,6 @@ impl<P> Line<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
