@@ -2,17 +2,22 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use swim_driver::messaging::{
+    MessageId, PeerView, Received, Refusal, SendError, SendOptions, UnknownMessage, UnknownReceipt,
+};
 use swim_driver::seeds::SeedName;
 use swim_driver::{Closed, Identity, MemberInfo, Notice, RequestError, Stats};
+use swim_proto::messaging::Receipt;
 use swim_proto::{CommandError, NodeId, Status, Way};
 
 use crate::events::Events;
+use crate::messages::{self, Incoming, MessageEvents, Pending, Tell};
 use crate::node::{Node, Wake};
 use crate::ring::Ring;
 use crate::standing::Standing;
@@ -33,6 +38,18 @@ pub struct Handle {
     shared: Arc<Shared>,
 }
 
+/// What does not keep a node alive.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakHandle {
+    shared: Weak<Shared>,
+}
+
+impl WeakHandle {
+    pub(crate) fn upgrade(&self) -> Option<Handle> {
+        self.shared.upgrade().map(Handle::new)
+    }
+}
+
 /// What handles share.
 pub(crate) struct Shared {
     identity: Arc<Identity>,
@@ -42,6 +59,7 @@ pub(crate) struct Shared {
     ring: Arc<Ring<Arc<Notice>>>,
     standing: Arc<Standing>,
     wish: Arc<Wish>,
+    messages: Option<messages::Shared>,
 }
 
 /// How the node is to end, if it is. Not a request, because it waits behind none: once wished it is never lost.
@@ -67,8 +85,9 @@ impl Shared {
         requests: SyncSender<Request>,
         wake: Wake,
         (ring, standing, wish): (Arc<Ring<Arc<Notice>>>, Arc<Standing>, Arc<Wish>),
+        messages: Option<messages::Shared>,
     ) -> Shared {
-        Shared { identity, requests: Some(requests), wake, ring, standing, wish }
+        Shared { identity, requests: Some(requests), wake, ring, standing, wish, messages }
     }
 }
 
@@ -268,6 +287,108 @@ impl Handle {
     /// The same, for so long at most. `false`: it still is.
     pub fn closed_within(&self, limit: Duration) -> bool {
         self.shared.standing.wait_closed(Some(limit))
+    }
+}
+
+/// Reliable messages: acknowledged, in order where wanted, and flow-controlled. `docs/messaging.md` of the repository has
+/// the rules, `docs/tokio.md` what to do when.
+impl Handle {
+    /// Sends a message to a live member. Waits for room where the queue to it is full; when it returns, the message is
+    /// accepted, and what it returns is its outcome, to be waited for, kept or dropped.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use swim_mio::{Ending, Options, SendOptions};
+    ///
+    /// let any = "127.0.0.1:0".parse()?;
+    /// let web = Options::new(any).with_name("web").start()?;
+    /// let db = Options::new(any).with_name("db").with_seeds([web.address().to_string()]).start()?;
+    /// db.joined()?;
+    ///
+    /// let pending = db.send(web.id(), "resize 17", SendOptions::default().until_processed())?;
+    /// let message = web.incoming().recv().expect("the node runs");
+    /// assert_eq!((message.from, &message.payload[..]), (db.id(), &b"resize 17"[..]));
+    /// assert_eq!(pending.wait().ending, Ending::Processed);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The message goes nowhere, and the error says what would be right.
+    pub fn send(&self, to: NodeId, payload: impl Into<Bytes>, how: SendOptions) -> Result<Pending, SendError> {
+        let (payload, messages) = (payload.into(), self.messages().ok_or(SendError::Off)?);
+        loop {
+            // Whatever room there is after this is not missed.
+            let times = messages.signals.room.times();
+            match self.try_send(to, payload.clone(), how) {
+                Err(SendError::Refused(Refusal::QueueFull { .. })) => messages.signals.room.wait(times, None),
+                sent => return sent,
+            };
+        }
+    }
+
+    /// The same without waiting for room: a full queue is the error
+    /// [`Refusal::QueueFull`](crate::Refusal::QueueFull), and
+    /// [`MessageEvent::Writable`](crate::MessageEvent::Writable) tells when there is some.
+    ///
+    /// # Errors
+    /// The message goes nowhere, and the error says what would be right.
+    pub fn try_send(&self, to: NodeId, payload: impl Into<Bytes>, how: SendOptions) -> Result<Pending, SendError> {
+        let payload = payload.into();
+        if self.messages().is_none() {
+            return Err(SendError::Off);
+        }
+        let (tell, outcome) = mpsc::sync_channel(1);
+        let sent = self.ask(move |node| node.send_telling(to, payload, how, Tell::Other(tell)));
+        let id = sent.map_err(|Closed| SendError::Closed)??;
+        Ok(Pending { id, to, outcome, node: self.weak() })
+    }
+
+    /// Ends a message that is not done, as [`Pending::cancel`] does.
+    ///
+    /// # Errors
+    /// It has had its outcome.
+    pub fn cancel(&self, id: MessageId) -> Result<(), UnknownMessage> {
+        self.ask(move |node| node.cancel(id)).unwrap_or(Err(UnknownMessage(id)))
+    }
+
+    /// Messages that come. All receivers of a node take from one queue.
+    pub fn incoming(&self) -> Incoming {
+        Incoming { node: self.weak(), messages: self.messages().cloned() }
+    }
+
+    /// What happens from now on around messages: room, levels, breakers, links.
+    pub fn message_events(&self) -> MessageEvents {
+        MessageEvents { listener: self.messages().map(|messages| messages.ring.listen()) }
+    }
+
+    /// How things stand with a member, if messages are, or were lately, exchanged with it.
+    pub fn peer(&self, id: NodeId) -> Option<PeerView> {
+        self.ask(move |node| node.peer(id)).ok()?
+    }
+
+    fn weak(&self) -> WeakHandle {
+        WeakHandle { shared: Arc::downgrade(&self.shared) }
+    }
+
+    fn messages(&self) -> Option<&messages::Shared> {
+        self.shared.messages.as_ref()
+    }
+
+    pub(crate) fn take(&self) -> Result<Option<Received>, Closed> {
+        self.ask(|node| node.take())
+    }
+
+    pub(crate) fn take_unacknowledged(&self) -> Result<Option<(Received, Receipt)>, Closed> {
+        self.ask(|node| node.take_unacknowledged())
+    }
+
+    pub(crate) fn take_many(&self, limit: usize) -> Result<Vec<Received>, Closed> {
+        self.ask(move |node| std::iter::from_fn(|| node.take()).take(limit).collect())
+    }
+
+    pub(crate) fn acknowledge(&self, receipt: Receipt) -> Result<(), UnknownReceipt> {
+        self.ask(move |node| node.acknowledge(receipt)).unwrap_or(Err(UnknownReceipt))
     }
 }
 

@@ -23,6 +23,9 @@
 //! # }
 //! ```
 //!
+//! [`Handle::send`] delivers messages to other members, [`Handle::incoming`] receives them: acknowledged, in order where
+//! wanted, flow-controlled, over ZeroMQ links that never hold up the membership.
+//!
 //! Or as a [`Node`] inside a loop of your own, sharing its `mio::Poll`; the thread above is nothing else.
 //!
 //! # What it costs at most
@@ -34,6 +37,7 @@
 //! | requests waiting | 64; whoever asks one more waits |
 //! | notices kept for slow receivers | [`Options::events_max`], about 1 KiB each at most, and the payload of a broadcast or a message |
 //! | a turn | 64 datagrams, 16 connections, 64 reads or writes of streams (or one of each), 16 requests, then timers |
+//! | reliable messages and their links | as on tokio: `docs/tokio.md` of the repository, "Messages"; a turn has 64 reads and writes of them |
 //! | lookups of seeds at once | 8, on threads of their own; 32 with those of replaced seeds that still hang |
 //!
 //! For a datagram nothing is allocated, and no lock is taken unless it brings something to tell. One that the socket does
@@ -42,12 +46,15 @@
 //! `docs/mio.md` of the repository says what this has beside `swim-tokio`, and how a loop is to treat it.
 #![forbid(unsafe_code)]
 
+mod acceptor;
 mod events;
 mod handle;
+mod messages;
 mod net;
 mod node;
 mod options;
 mod ring;
+mod signal;
 mod standing;
 mod streams;
 mod thread;
@@ -55,12 +62,19 @@ mod tokens;
 
 pub use events::Events;
 pub use handle::Handle;
+pub use messages::{Incoming, MessageEvents, Pending, Unacknowledged};
 pub use node::Node;
 pub use options::{Bound, Options};
+pub use swim_driver::messaging::{
+    Backend, BreakerState, Buffer, Class, Confirm, Delivery, Drops, Ending, FailReason, Level, LinkCounts,
+    MessageEvent, MessageEventsError, MessageId, MessagingConfig, MessagingOptions, MessagingStats, Order, Outcome,
+    PeerView, Port, Queue, Received, Refusal, SendError, SendOptions, Trust, UnknownMessage, UnknownReceipt,
+};
 pub use swim_driver::{
     Cause, Change, Closed, DriverStats, Event, EventsError, MemberInfo, Notice, RequestError, SeedError, StartError,
     Stats, SuspicionInfo,
 };
+pub use swim_proto::messaging::Receipt;
 pub use swim_proto::{
     CommandError, Config, ConfigError, Incarnation, NodeId, PAYLOAD_MAX, Path, State, Status, Transport, Versions, Way,
 };

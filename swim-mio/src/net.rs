@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream, UdpSocket};
+use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
-use swim_driver::sockets::{ACCEPT_PAUSE, Sockets, is_about_one_connection};
+use swim_driver::sockets::Sockets;
 use swim_driver::{Clock, Notice, Outside};
-use swim_proto::{Event, Instant, Node, Status, StreamId};
+use swim_proto::{Event, Node, Status, StreamId};
 
+use crate::acceptor::Acceptor;
+use crate::messages::Messages;
 use crate::ring::Ring;
 use crate::standing::Standing;
 use crate::streams::Streams;
@@ -23,12 +25,10 @@ pub(crate) struct Net {
     udp: Option<UdpSocket>,
     /// Whether it may have datagrams.
     is_readable: bool,
-    listener: Option<TcpListener>,
-    /// Whether somebody may have connected.
-    has_guests: bool,
-    /// After an error of accepting, not before then.
-    accepts_from: Option<Instant>,
+    pub(crate) acceptor: Acceptor,
     pub(crate) streams: Streams,
+    /// Reliable messages, where there are any.
+    pub(crate) messages: Option<Messages>,
     pub(crate) ring: Arc<Ring<Arc<Notice>>>,
     pub(crate) standing: Arc<Standing>,
     clock: Clock,
@@ -39,6 +39,7 @@ pub(crate) struct Net {
 pub(crate) struct Fixed {
     pub(crate) udp: Token,
     pub(crate) listener: Token,
+    pub(crate) links: Token,
 }
 
 impl Net {
@@ -46,23 +47,20 @@ impl Net {
         sockets: Sockets,
         registry: &Registry,
         fixed: Fixed,
-        streams: Streams,
+        (streams, messages): (Streams, Option<Messages>),
         (ring, standing, clock): (Arc<Ring<Arc<Notice>>>, Arc<Standing>, Clock),
     ) -> io::Result<Net> {
         let mut udp = sockets.udp.map(UdpSocket::from_std);
         if let Some(udp) = &mut udp {
             registry.register(udp, fixed.udp, Interest::READABLE)?;
         }
-        let mut listener = TcpListener::from_std(sockets.tcp);
-        registry.register(&mut listener, fixed.listener, Interest::READABLE)?;
         Ok(Net {
-            // Something may have come before they were registered.
+            // Something may have come before it was registered.
             is_readable: udp.is_some(),
-            has_guests: true,
             udp,
-            listener: Some(listener),
-            accepts_from: None,
+            acceptor: Acceptor::new(sockets.tcp, registry, fixed.listener)?,
             streams,
+            messages,
             ring,
             standing,
             clock,
@@ -85,41 +83,13 @@ impl Net {
         self.is_readable
     }
 
-    pub(crate) fn may_have_guests(&mut self) {
-        self.has_guests = self.listener.is_some();
-    }
-
-    /// When somebody may be accepted again, if that is to be tried.
-    pub(crate) fn accepts_at(&self) -> Option<Instant> {
-        self.has_guests.then(|| self.accepts_from.unwrap_or(Instant::ZERO))
-    }
-
-    /// Somebody who connected. An error is told once; the system is left alone for a while then, unless it was of one
-    /// connection.
-    pub(crate) fn accept(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
-        if self.accepts_at().is_none_or(|at| at > self.clock.now()) {
-            return None;
-        }
-        self.accepts_from = None;
-        match self.listener.as_ref()?.accept() {
-            Ok(accepted) => Some(Ok(accepted)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.has_guests = false;
-                None
-            }
-            Err(error) => {
-                if !is_about_one_connection(&error) {
-                    self.accepts_from = Some(self.clock.now() + ACCEPT_PAUSE);
-                }
-                Some(Err(error))
-            }
-        }
-    }
-
-    /// Closes the sockets for newcomers and datagrams.
+    /// Closes the sockets for newcomers and datagrams, and ends messages.
     pub(crate) fn close(&mut self) {
-        (self.is_readable, self.has_guests) = (false, false);
-        (self.udp, self.listener) = (None, None);
+        (self.udp, self.is_readable) = (None, false);
+        self.acceptor.close();
+        if let Some(messages) = &mut self.messages {
+            messages.close();
+        }
     }
 }
 
@@ -157,6 +127,9 @@ impl Outside for Net {
     }
 
     fn tell(&mut self, event: &Event<'_>, node: &Node, clock: &Clock) {
+        if let Some(messages) = &mut self.messages {
+            messages.hear(event);
+        }
         if self.ring.listeners() == 0 {
             return;
         }
@@ -166,12 +139,23 @@ impl Outside for Net {
     }
 
     fn standing(&mut self, status: Status) {
+        if let (Status::Superseded, Some(messages)) = (status, &mut self.messages) {
+            // Another process has our name, and the messages to it.
+            messages.close();
+        }
         self.standing.set(status);
     }
 
-    fn life(&mut self, _: u64) {}
+    fn life(&mut self, life: u64) {
+        if let Some(messages) = &mut self.messages {
+            messages.set_life(life);
+        }
+    }
 
-    fn drain(&mut self, _: Duration) -> bool {
-        false
+    fn drain(&mut self, limit: Duration) -> bool {
+        if let Some(messages) = &mut self.messages {
+            messages.drain(limit);
+        }
+        self.messages.is_some()
     }
 }

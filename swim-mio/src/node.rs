@@ -5,6 +5,7 @@
 
 mod api;
 
+use std::net::TcpListener;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant as SystemInstant};
 use mio::event::Event;
 use mio::{Registry, Token};
 use socket2::SockRef;
+use swim_driver::messaging::{self, MessageEvent};
 use swim_driver::runner::{EVENTS_MAX, End, FLUSH_MAX, Moved as Move};
 use swim_driver::seeds::Answer;
 use swim_driver::{Built, Identity, Notice, Runner, StartError};
@@ -21,8 +23,9 @@ use tracing::Span;
 
 use crate::events::Events;
 use crate::handle::{Request, Shared, Wish};
+use crate::messages::{self, Messages};
 use crate::net::{Fixed, Net};
-use crate::ring::Ring;
+use crate::ring::{Listener, Ring};
 use crate::standing::Standing;
 use crate::streams::{Moved, READ_MAX, Streams};
 use crate::tokens::GENERATIONS_MIN;
@@ -38,7 +41,7 @@ const REQUESTS_MAX: usize = 64;
 /// Later than this, there may be more to read than we were told when we were woken: all sockets are asked.
 const LATE: Duration = Duration::from_millis(5);
 /// Tokens for what is there from the beginning.
-const FIXED: usize = 2;
+const FIXED: usize = 3;
 
 /// A node that is part of your own loop: [`Options::bind`](crate::Options::bind), then
 /// [`Bound::register`](crate::Bound::register).
@@ -87,6 +90,8 @@ pub struct Node {
     wish: Arc<Wish>,
     /// What its own loop has not heard yet, where that listens.
     events: Option<Events>,
+    /// The same of messages.
+    message_events: Option<Listener<MessageEvent>>,
     stage: Stage,
     span: Span,
 }
@@ -108,7 +113,7 @@ pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
 impl Node {
     /// How many tokens it needs.
     pub(crate) fn tokens_min(built: &Built) -> usize {
-        FIXED + Node::width(built) * GENERATIONS_MIN
+        FIXED + (Node::width(built) + Node::links_width(built)) * GENERATIONS_MIN
     }
 
     /// How many streams there may be at once: as many as the core opens and accepts, and as many again that it has
@@ -117,21 +122,46 @@ impl Node {
         2 * usize::from(built.node.config().streams_max)
     }
 
-    pub(crate) fn new(built: Built, registry: &Registry, tokens: Range<usize>, wake: Wake) -> Result<Node, StartError> {
+    /// How many links.
+    fn links_width(built: &Built) -> usize {
+        built.messages.as_ref().map_or(0, |(_, options)| messages::width(options))
+    }
+
+    pub(crate) fn new(
+        (built, listener): (Built, Option<TcpListener>),
+        registry: &Registry,
+        tokens: Range<usize>,
+        wake: Wake,
+    ) -> Result<Node, StartError> {
         let span = tracing::debug_span!("node", name = built.identity.name);
         let entered = span.clone().entered();
-        let width = Node::width(&built);
-        let Built { node, clock, sockets, seeds, identity, limits, .. } = built;
+        let (width, links_width) = (Node::width(&built), Node::links_width(&built));
+        let Built { node, clock, sockets, seeds, messages, identity, limits } = built;
         let bound = sockets.bound;
         let registered = registry.try_clone().map_err(StartError::System)?;
-        let fixed = Fixed { udp: Token(tokens.start), listener: Token(tokens.start.saturating_add(1)) };
-        let range = tokens.start.saturating_add(FIXED).min(tokens.end)..tokens.end;
-        let streams = Streams::new(registered, (range, width), bound, limits.connect_timeout);
+        let fixed = [0, 1, 2].map(|index| Token(tokens.start.saturating_add(index)));
+        let fixed = Fixed { udp: fixed[0], listener: fixed[1], links: fixed[2] };
+        let first = tokens.start.saturating_add(FIXED).min(tokens.end);
+        // As many generations for streams as for links.
+        let links_first = first + (tokens.end - first) / (width + links_width) * width;
+        let streams = Streams::new(registered, (first..links_first, width), bound, limits.connect_timeout);
         let streams = streams.map_err(StartError::System)?;
+        let drain_timeout = messages.as_ref().map_or(Duration::ZERO, |(_, options)| options.drain_timeout);
+        let messages = match messages.zip(listener) {
+            Some(((messenger, options), listener)) => {
+                let id = node.local().id.to_string();
+                let tokens = (fixed.links, links_first..tokens.end);
+                let messages = Messages::new((messenger, &options), &id, (listener, bound), registry, tokens, clock);
+                Some(messages.map_err(StartError::System)?)
+            }
+            None => None,
+        };
         let ring = Ring::new(limits.events_max.clamp(1, EVENTS_MAX));
         let standing = Arc::new(Standing::new(node.status()));
         debug_assert_eq!(sockets.udp.is_none(), node.config().transport == Transport::Stream);
-        let net = Net::new(sockets, registry, fixed, streams, (ring.clone(), standing.clone(), clock));
+        let message_events = messages.as_ref().map(Messages::listen);
+        let of_messages = messages.as_ref().map(Messages::shared);
+        let net = Net::new(sockets, registry, fixed, (streams, messages), (ring.clone(), standing.clone(), clock));
         let net = net.map_err(StartError::System)?;
 
         let (answer, answers) = mpsc::channel();
@@ -142,20 +172,20 @@ impl Node {
                 woken();
             }
         };
-        let mut runner = Runner::new((node, clock), bound, &limits, Duration::ZERO, answered);
+        let mut runner = Runner::new((node, clock), bound, &limits, drain_timeout, answered);
         let (receive_buffer, send_buffer) = net.buffers();
         runner.set_buffers(receive_buffer, send_buffer);
 
         let (request, requests): (SyncSender<Request>, _) = mpsc::sync_channel(REQUESTS_MAX);
         let identity = Arc::new(identity);
         let wish = Arc::new(Wish::default());
-        let shared = Shared::new(identity.clone(), request, wake, (ring.clone(), standing, wish.clone()));
+        let shared = Shared::new(identity.clone(), request, wake, (ring.clone(), standing, wish.clone()), of_messages);
         let mut node = Node {
             identity,
             runner,
             net,
             fixed,
-            buffer: vec![0; READ_MAX].into(),
+            buffer: vec![0; if links_width > 0 { messaging::READ_MAX } else { READ_MAX }].into(),
             answers,
             requests,
             shared: Some(Arc::new(shared)),
@@ -163,6 +193,7 @@ impl Node {
             has_requests: false,
             wish,
             events: Some(Events { listener: ring.listen() }),
+            message_events,
             stage: Stage::Running,
             span: Span::none(),
         };
@@ -176,7 +207,8 @@ impl Node {
 
     /// It ends when the handles that were given out are gone, and nobody listens to it but by them.
     pub(crate) fn end_with_handles(&mut self) {
-        (self.is_held, self.shared, self.events) = (true, None, None);
+        (self.is_held, self.shared) = (true, None);
+        (self.events, self.message_events) = (None, None);
     }
 }
 
@@ -189,11 +221,11 @@ impl Node {
         if token == self.fixed.udp {
             self.net.may_have_datagrams();
         } else if token == self.fixed.listener {
-            self.net.may_have_guests();
+            self.net.acceptor.may_have_guests();
         } else if self.net.streams.owns(token) {
             self.net.streams.handle_event(event);
         } else {
-            return false;
+            return self.net.messages.as_mut().is_some_and(|messages| messages.handle_event(event));
         }
         true
     }
@@ -242,10 +274,16 @@ impl Node {
         match self.stage {
             Stage::Closed => None,
             _ if self.net.streams.are_ready() || self.has_requests => Some(Instant::ZERO),
+            Stage::Flushing { .. } if self.net.messages.as_ref().is_some_and(Messages::are_ready) => {
+                Some(Instant::ZERO)
+            }
             Stage::Flushing { until } => Some(until),
             Stage::Running if self.net.has_datagrams() && !self.runner.is_deaf() => Some(Instant::ZERO),
             Stage::Running => {
-                [self.runner.deadline(), self.net.accepts_at(), self.net.streams.deadline()].into_iter().flatten().min()
+                let Net { acceptor, streams, messages, .. } = &self.net;
+                let of_messages = messages.as_ref().and_then(Messages::deadline);
+                let deadlines = [self.runner.deadline(), acceptor.deadline(), streams.deadline(), of_messages];
+                deadlines.into_iter().flatten().min()
             }
         }
     }
@@ -259,6 +297,7 @@ impl Node {
             self.runner.answered(&mut self.net, answer);
         }
         self.take_requests();
+        self.serve_messages();
         if self.runner.overdue().is_some_and(|late| late >= LATE) {
             self.net.may_have_datagrams();
             self.net.streams.suspect_all();
@@ -273,9 +312,17 @@ impl Node {
         }
     }
 
+    fn serve_messages(&mut self) {
+        let Some(messages) = &mut self.net.messages else { return };
+        messages.turn(&mut self.buffer);
+        if messages.is_drained() {
+            self.runner.drained(&mut self.net);
+        }
+    }
+
     fn accept(&mut self) {
         for _ in 0..ACCEPTS_PER_TURN {
-            match self.net.accept() {
+            match self.net.acceptor.accept(self.runner.clock().now()) {
                 None => return,
                 Some(Err(error)) => self.runner.accept_failed(&error),
                 Some(Ok((socket, from))) => match self.runner.accept(&mut self.net, from) {
@@ -370,7 +417,12 @@ impl Node {
         for _ in 0..budget {
             self.net.streams.serve(&mut self.buffer);
         }
-        if self.net.streams.len() == 0 || self.runner.clock().now() >= until {
+        let mut links = 0;
+        if let Some(messages) = &mut self.net.messages {
+            messages.turn(&mut self.buffer);
+            links = messages.len();
+        }
+        if self.net.streams.len() + links == 0 || self.runner.clock().now() >= until {
             self.close();
         }
     }
@@ -378,6 +430,9 @@ impl Node {
     fn close(&mut self) {
         self.net.close();
         self.net.streams.abort();
+        if let Some(messages) = &mut self.net.messages {
+            messages.abort();
+        }
         self.net.ring.close();
         self.stage = Stage::Closed;
         self.has_requests = false;

@@ -1,10 +1,12 @@
 //! How a node is to be run, and the two ways to start it.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::ops::Range;
 use std::sync::Arc;
 
 use mio::{Poll, Registry, Waker};
+use swim_driver::messaging::Backend;
+use swim_driver::sockets::bind_tcp;
 use swim_driver::{Built, StartError};
 use swim_proto::NodeId;
 
@@ -51,10 +53,17 @@ impl Options {
     /// # Errors
     /// Nothing is bound.
     pub fn bind(self) -> Result<Bound, StartError> {
-        let mut options = swim_driver::Options::from(self);
-        options.messaging = None;
-        let prepared = options.prepare()?;
-        Ok(Bound { built: prepared.build(None)? })
+        let prepared = swim_driver::Options::from(self).prepare()?;
+        let links = match prepared.router()? {
+            None => None,
+            Some((Backend::Links, address)) => {
+                let listener = bind_tcp(address);
+                Some(listener.map_err(|source| StartError::BindMessaging { address, source })?)
+            }
+            Some((backend, _)) => return Err(StartError::Backend { backend }),
+        };
+        let at = links.as_ref().and_then(|links| links.local_addr().ok());
+        Ok(Bound { built: prepared.build(at)?, links })
     }
 }
 
@@ -62,6 +71,8 @@ impl Options {
 #[derive(Debug)]
 pub struct Bound {
     built: Built,
+    /// Where links for messages are accepted, if they are.
+    links: Option<TcpListener>,
 }
 
 impl Bound {
@@ -96,6 +107,6 @@ impl Bound {
         tokens: Range<usize>,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Node, StartError> {
-        Node::new(self.built, registry, tokens, Arc::new(wake))
+        Node::new((self.built, self.links), registry, tokens, Arc::new(wake))
     }
 }

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token, Waker};
-use swim_mio::{Closed, Config, Event, EventsError, Node, Options, RequestError, StartError, State, Status, Way};
+use swim_mio::{
+    Closed, Config, Ending, Event, EventsError, FailReason, MessageEvent, MessageEventsError, Node, Options,
+    RequestError, SendError, SendOptions, StartError, State, Status, Way,
+};
 
 const SOON: Duration = Duration::from_secs(60);
 /// So many tokens for each node.
@@ -149,6 +152,55 @@ fn nodes_share_a_loop_with_each_other_and_with_whoever_it_belongs_to() {
     closed.handle_timeout();
     UdpSocket::bind(closed.bound()).expect("the UDP port is free");
     TcpListener::bind(closed.bound()).expect("the TCP port is free");
+}
+
+#[test]
+fn a_loop_sends_and_takes_messages_without_another_thread() {
+    let mut host = Host::cluster(2);
+    let ids = [host.nodes[0].id(), host.nodes[1].id()];
+    assert!(host.nodes[0].endpoint().is_some());
+    let how = SendOptions::default().in_stream(1).until_processed();
+    let mut sent = Vec::new();
+    for number in 0..500_u32 {
+        sent.push(host.nodes[0].send(ids[1], number.to_le_bytes().to_vec(), how).unwrap());
+    }
+    assert!(host.nodes[0].deadline().unwrap() <= Instant::now(), "there is something to do");
+    let (mut taken, mut outcomes) = (0, Vec::new());
+    host.until("all are processed", |host| {
+        while let Some(message) = host.nodes[1].take() {
+            assert_eq!((message.from, &message.payload[..]), (ids[0], &u32::to_le_bytes(taken)[..]));
+            taken += 1;
+        }
+        outcomes.extend(std::iter::from_fn(|| host.nodes[0].poll_outcome()));
+        outcomes.len() == 500
+    });
+    assert!(outcomes.iter().map(|outcome| outcome.id).eq(sent), "in order, each once");
+    assert!(outcomes.iter().all(|outcome| outcome.ending == Ending::Processed));
+    let linked = std::iter::from_fn(|| host.nodes[0].poll_message_event().unwrap());
+    assert!(linked.into_iter().any(|event| matches!(event, MessageEvent::Linked { peer, .. } if peer == ids[1])));
+    let (stats, links) = host.nodes[0].stats().messaging.unwrap();
+    assert_eq!((stats.done_processed, links.connects, links.links), (500, 1, 1));
+
+    // In two steps, back the other way; and one that nobody takes before the end.
+    let asked = host.nodes[1].send(ids[0], "work", how).unwrap();
+    let mut receipt = None;
+    host.until("it is there", |host| {
+        receipt = host.nodes[0].take_unacknowledged();
+        receipt.is_some()
+    });
+    let (message, receipt) = receipt.unwrap();
+    assert_eq!(&message.payload[..], b"work");
+    assert_eq!(host.nodes[1].poll_outcome(), None);
+    host.nodes[0].acknowledge(receipt).unwrap();
+    host.until("its outcome", |host| host.nodes[1].poll_outcome().is_some_and(|outcome| outcome.id == asked));
+    let left = host.nodes[1].send(ids[0], "left", how).unwrap();
+    host.nodes[1].shut_down();
+    assert_eq!(host.nodes[1].send(ids[0], "late", how), Err(SendError::Closed));
+    host.until("it is closed", |host| host.nodes[1].is_closed());
+    let outcome = host.nodes[1].poll_outcome().unwrap();
+    assert_eq!((outcome.id, outcome.ending), (left, Ending::Failed(FailReason::Closed)));
+    while host.nodes[1].poll_message_event() != Err(MessageEventsError::Closed) {}
+    TcpListener::bind(host.nodes[1].endpoint().unwrap()).expect("the port for links is free");
 }
 
 #[test]

@@ -2,15 +2,23 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use swim_driver::messaging::{
+    MessageEvent, MessageEventsError, MessageId, Outcome, PeerView, Received, SendError, SendOptions, UnknownMessage,
+    UnknownReceipt,
+};
 use swim_driver::seeds::SeedName;
 use swim_driver::{Closed, MemberInfo, RequestError, Stats};
+use swim_proto::messaging::Receipt;
 use swim_proto::{NodeId, Status, Way};
 
 use super::{Node, Stage};
 use crate::events::Events;
 use crate::handle::Handle;
+use crate::messages::{Messages, Tell};
+use crate::ring::Missed;
 
 /// Who it is.
 impl Node {
@@ -32,6 +40,11 @@ impl Node {
     /// Where its sockets are bound.
     pub fn bound(&self) -> SocketAddr {
         self.identity.bound
+    }
+
+    /// Where others are told that this member accepts messages, if it does.
+    pub fn endpoint(&self) -> Option<SocketAddr> {
+        self.identity.endpoint
     }
 
     /// The cluster's name.
@@ -80,7 +93,9 @@ impl Node {
 
     /// The counters.
     pub fn stats(&self) -> Stats {
-        self.runner.stats(self.net.streams.len(), self.net.ring.listeners())
+        let mut stats = self.runner.stats(self.net.streams.len(), self.net.ring.listeners());
+        stats.messaging = self.net.messages.as_ref().map(Messages::stats);
+        stats
     }
 
     /// A receiver of what happens from now on, for other threads.
@@ -151,5 +166,78 @@ impl Node {
 
     fn open(&self) -> Result<(), Closed> {
         if self.stage == Stage::Running { Ok(()) } else { Err(Closed) }
+    }
+}
+
+/// Reliable messages: acknowledged, in order where wanted, and flow-controlled. `docs/messaging.md` of the repository has the
+/// rules. What is asked here is done in the node's next turn, which is due at once.
+impl Node {
+    /// Sends a message to a live member. What becomes of it is told by [`Node::poll_outcome`].
+    ///
+    /// # Errors
+    /// The message goes nowhere, and the error says what would be right. A full queue is the error
+    /// [`Refusal::QueueFull`](crate::Refusal::QueueFull), and [`MessageEvent::Writable`] tells when there is room.
+    pub fn send(&mut self, to: NodeId, payload: impl Into<Bytes>, how: SendOptions) -> Result<MessageId, SendError> {
+        self.send_telling(to, payload.into(), how, Tell::Own)
+    }
+
+    pub(crate) fn send_telling(
+        &mut self,
+        to: NodeId,
+        payload: Bytes,
+        how: SendOptions,
+        tell: Tell,
+    ) -> Result<MessageId, SendError> {
+        self.net.messages.as_mut().ok_or(SendError::Off)?.send(to, payload, how, tell)
+    }
+
+    /// What became of a message that was sent by [`Node::send`], the first first. Each has exactly one outcome; while
+    /// 65,536 of them are not read, no more is sent.
+    pub fn poll_outcome(&mut self) -> Option<Outcome> {
+        self.net.messages.as_mut()?.poll_outcome()
+    }
+
+    /// Ends a message that is not done.
+    ///
+    /// # Errors
+    /// It has had its outcome.
+    pub fn cancel(&mut self, id: MessageId) -> Result<(), UnknownMessage> {
+        self.net.messages.as_mut().ok_or(UnknownMessage(id))?.cancel(id)
+    }
+
+    /// The next message that came, which is thereby processed. Take as many as there is room for; what is not taken is not
+    /// acknowledged as processed, and in time holds its senders.
+    pub fn take(&mut self) -> Option<Received> {
+        self.net.messages.as_mut()?.take(true).map(|(received, _)| received)
+    }
+
+    /// The next message that came, which is processed when [`Node::acknowledge`] is called with the receipt.
+    pub fn take_unacknowledged(&mut self) -> Option<(Received, Receipt)> {
+        self.net.messages.as_mut()?.take(false)
+    }
+
+    /// A message is processed.
+    ///
+    /// # Errors
+    /// Its sender's process has ended meanwhile, and nobody waits for this.
+    pub fn acknowledge(&mut self, receipt: Receipt) -> Result<(), UnknownReceipt> {
+        self.net.messages.as_mut().ok_or(UnknownReceipt)?.acknowledge(receipt)
+    }
+
+    /// What happened around messages, if there is something: room, levels, breakers, links.
+    ///
+    /// # Errors
+    /// Some were lost, because this was not asked for too long; or there will be none any more.
+    pub fn poll_message_event(&mut self) -> Result<Option<MessageEvent>, MessageEventsError> {
+        let Some(listener) = &mut self.message_events else { return Err(MessageEventsError::Closed) };
+        listener.hear(Some(Duration::ZERO)).map_err(|missed| match missed {
+            Missed::Lagged(lost) => MessageEventsError::Lagged(lost),
+            Missed::Closed => MessageEventsError::Closed,
+        })
+    }
+
+    /// How things stand with a member, if messages are, or were lately, exchanged with it.
+    pub fn peer(&self, id: NodeId) -> Option<PeerView> {
+        self.net.messages.as_ref()?.peer(id)
     }
 }

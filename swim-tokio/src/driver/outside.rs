@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use swim_driver::messaging::news;
 use swim_driver::{Clock, Notice, Outside};
 use swim_proto::{Event, Node, Status, StreamId};
 use tokio::net::UdpSocket;
@@ -57,7 +58,10 @@ impl Outside for Net {
 
     fn tell(&mut self, event: &Event<'_>, node: &Node, clock: &Clock) {
         if let Some(post) = &self.post {
-            inform(post, event);
+            // Messages go to members as the membership has them.
+            if let Some((id, input)) = news(event) {
+                post.member(id, input);
+            }
         }
         if self.notices.receiver_count() == 0 {
             return;
@@ -87,20 +91,5 @@ impl Outside for Net {
             post.drain(limit);
         }
         self.post.is_some()
-    }
-}
-
-/// Messages go to members as the membership has them.
-fn inform(post: &Post, event: &Event<'_>) {
-    match event {
-        Event::Joined(told)
-        | Event::Updated(told)
-        | Event::Suspected(told)
-        | Event::Refuted(told)
-        | Event::Died(told)
-        | Event::Left(told)
-        | Event::Restarted(told) => post.member(&told.member),
-        Event::Reaped(told) => post.forgotten(told.member.id),
-        _ => {}
     }
 }

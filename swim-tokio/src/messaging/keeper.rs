@@ -5,20 +5,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use swim_driver::Clock;
-use swim_driver::messaging::{Backend, MessagingOptions};
+use swim_driver::messaging::{Backend, MessagingOptions, Moved, Stage, dealer_config, link_config};
 use swim_driver::sockets::{self, ACCEPT_PAUSE, Reach, is_about_one_connection};
-use swim_proto::messaging::MessagingConfig;
-use swim_proto::messaging::packet::HEADER_MAX;
-use swim_zmq::{Limits, LinkConfig};
+use swim_zmq::LinkConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout};
 use tracing::{Instrument, debug, error, warn};
 
-use super::desk::{Open, Stage};
-use super::link::Line;
+use super::link::Served;
+use super::mail::Open;
 use super::post::Post;
 #[cfg(feature = "zeromq")]
 use super::zeromq_crate;
@@ -173,14 +170,12 @@ impl Keeper {
         let task = async move {
             match connect(bound, to, limit).await {
                 Ok(tcp) => {
-                    // Its own for each link, so that no ROUTER takes it for the one before.
-                    let identity = [&config.identity[..], format!("-{}", link.0).as_bytes()].concat().into();
-                    let config = LinkConfig { role: swim_zmq::Role::Dealer, identity, ..config };
-                    Line::ours(tcp, to, (link, pipe), config, (post, clock)).serve().await;
+                    let config = dealer_config(&config, link);
+                    Served::ours(tcp, to, (link, pipe), config, (post, clock)).serve().await;
                 }
                 Err(error) => {
                     debug!(%to, %error, "cannot open a link");
-                    post.down(link, false, (0, 0));
+                    post.down(link, false, Moved::default());
                 }
             }
         };
@@ -193,8 +188,8 @@ impl Keeper {
             Ok((tcp, from)) => {
                 let from = Reach::inward(from);
                 let guest = self.post.admit(from.ip(), self.handshakes_max);
-                let line = Line::theirs(tcp, from, guest, self.config.clone(), (self.post.clone(), self.clock));
-                let task = self.links.spawn(line.serve().in_current_span());
+                let served = Served::theirs(tcp, from, guest, self.config.clone(), (self.post.clone(), self.clock));
+                let task = self.links.spawn(served.serve().in_current_span());
                 self.post.served_by(from.ip(), guest, task);
             }
             Err(error) => {
@@ -237,24 +232,4 @@ async fn accept(listener: Option<&TcpListener>, from: Option<TokioInstant>) -> i
         sleep_until(from).await;
     }
     listener.accept().await
-}
-
-/// What a link may keep, for messages that are as long as they may be. Its role is for whoever uses it.
-fn link_config(config: &MessagingConfig, identity: &str) -> LinkConfig {
-    let part_bytes_max = (config.message_max as usize).max(HEADER_MAX);
-    let message_bytes_max = part_bytes_max + HEADER_MAX;
-    LinkConfig {
-        limits: Limits {
-            part_bytes_max,
-            // One more than there are, so that the messenger, who counts what is wrong, sees it.
-            parts_max: 3,
-            message_bytes_max,
-            // A pipe gives a link little more than it writes at once, so this is never reached.
-            send_bytes_max: 2 * message_bytes_max + (1 << 20),
-            send_messages_max: 1 << 20,
-            received_bytes_max: 1 << 20,
-            received_messages_max: 1024,
-        },
-        ..LinkConfig::router(Bytes::copy_from_slice(identity.as_bytes()))
-    }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use swim_proto::NodeId;
 use swim_proto::messaging::MemberInput;
-use swim_proto::{Member, NodeId, State};
 
 /// What the messenger is still to hear. Of each member only the newest is kept, so there is never more than there are
 /// members.
@@ -20,17 +20,6 @@ pub(super) struct Letters {
     pub(super) members: BTreeMap<NodeId, MemberInput>,
     /// Our own life, if it was raised.
     pub(super) life: Option<u64>,
-}
-
-/// What the messenger hears of a member.
-pub(super) fn standing(member: &Member<'_>) -> MemberInput {
-    match member.state {
-        State::Alive | State::Suspect => {
-            MemberInput::Live { life: member.incarnation.life, address: member.address, endpoint: member.endpoint }
-        }
-        State::Dead => MemberInput::Dead,
-        State::Left => MemberInput::Left,
-    }
 }
 
 impl Letterbox {

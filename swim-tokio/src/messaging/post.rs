@@ -7,30 +7,58 @@ use std::time::Duration;
 use bytes::Bytes;
 use swim_driver::Clock;
 use swim_driver::messaging::{
-    LinkCounts, MessageId, PeerView, Received, Refusal, SendError, SendOptions, UnknownMessage, UnknownReceipt,
-    outgoing,
+    Desk, GuestId, LinkCounts, Mail as _, MessageId, MessagingStats, Moved, PeerView, Received, Refusal, SendError,
+    SendOptions, Stage, UnknownMessage, UnknownReceipt, outgoing,
 };
-use swim_proto::messaging::{LinkId, LinkInput, MemberInput, Messenger, Receipt, Stats};
-use swim_proto::{Instant, Member, NodeId};
+use swim_proto::messaging::{LinkId, MemberInput, Messenger, Receipt};
+use swim_proto::{Instant, NodeId};
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 use tokio::task::coop::consume_budget;
 
-use super::desk::{Desk, Open, Stage, Wakes};
 use super::events::MessageEvents;
-use super::guests::GuestId;
-use super::letterbox::{Letterbox, standing};
+use super::letterbox::Letterbox;
+use super::mail::{Mail, Open};
 use super::outcome::Pending;
 use super::pipe::Pipe;
 
 /// What handles, links and the keeper share.
 pub(crate) struct Post {
-    desk: Mutex<Desk>,
+    inside: Mutex<Inside>,
     letterbox: Letterbox,
     /// Wakes the keeper.
     keeper: Notify,
     /// Wakes those who wait for messages.
     readers: Notify,
+}
+
+/// What lies under the lock.
+struct Inside {
+    desk: Desk<Mail>,
+    clock: Clock,
+    /// For when the keeper's alarm is set.
+    armed: Option<Instant>,
+}
+
+/// Whom to wake once the lock is given back.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wakes {
+    keeper: bool,
+    readers: bool,
+}
+
+impl Inside {
+    /// Does whatever the machine wants done.
+    fn act(&mut self, now: Instant) -> Wakes {
+        let readers = self.desk.act(now);
+        let deadline = self.desk.deadline();
+        let is_earlier = deadline.is_some_and(|deadline| self.armed.is_none_or(|armed| deadline < armed));
+        if is_earlier {
+            self.armed = deadline;
+        }
+        Wakes { keeper: is_earlier || self.desk.mail.has_opens(), readers }
+    }
 }
 
 impl std::fmt::Debug for Post {
@@ -43,7 +71,7 @@ impl std::fmt::Debug for Post {
 impl Post {
     pub(crate) fn new(messenger: Messenger, clock: Clock, events_max: usize) -> Post {
         Post {
-            desk: Mutex::new(Desk::new(messenger, clock, events_max)),
+            inside: Mutex::new(Inside { desk: Desk::new(messenger, Mail::new(events_max)), clock, armed: None }),
             letterbox: Letterbox::default(),
             keeper: Notify::new(),
             readers: Notify::new(),
@@ -75,7 +103,7 @@ impl Post {
             let sent = self.work(|desk, now| {
                 desk.send(now, message, tell).map_err(|error| match error {
                     // Begun under the lock, it misses nothing.
-                    SendError::Refused(Refusal::QueueFull { .. }) => Err(desk.room(to).notified_owned()),
+                    SendError::Refused(Refusal::QueueFull { .. }) => Err(desk.mail.waits(to).notified_owned()),
                     error => Ok(error),
                 })
             });
@@ -88,35 +116,34 @@ impl Post {
     }
 
     pub(crate) fn cancel(&self, id: MessageId) -> Result<(), UnknownMessage> {
-        self.work(|desk, now| desk.messenger.cancel(now, id))
+        self.work(|desk, now| desk.cancel(now, id))
     }
 
     pub(super) fn acknowledge(&self, receipt: Receipt) -> Result<(), UnknownReceipt> {
-        self.work(|desk, now| desk.messenger.acknowledge(now, receipt))
+        self.work(|desk, now| desk.acknowledge(now, receipt))
     }
 
     /// The next message. What taking it gives back to its sender is told together with that of others, or by the keeper.
     pub(super) fn take(&self, is_processed: bool) -> Option<(Received, Receipt)> {
-        let mut desk = self.desk();
-        let now = desk.clock.now();
-        let taken = if is_processed { desk.messenger.take(now) } else { desk.messenger.take_unacknowledged(now) };
-        let wakes = match &taken {
-            Some(_) if desk.was_taken() => desk.act(now),
-            Some(_) => Wakes { keeper: desk.is_first_taken(), readers: false },
-            None => desk.act(now),
+        let mut inside = self.lock();
+        let now = inside.clock.now();
+        let taken = inside.desk.take(now, is_processed);
+        let wakes = match (&taken, inside.desk.is_owing()) {
+            (Some(_), (owing, false)) => Wakes { keeper: owing == 1, readers: false },
+            (Some(_), (_, true)) | (None, _) => inside.act(now),
         };
-        drop(desk);
+        drop(inside);
         self.wake(wakes);
-        taken.map(Received::of)
+        taken
     }
 
     pub(super) fn take_many(&self, buffer: &mut Vec<Received>, limit: usize) -> Option<usize> {
         let before = buffer.len();
         self.work(|desk, now| {
             while buffer.len() - before < limit
-                && let Some(received) = desk.messenger.take(now)
+                && let Some((received, _)) = desk.take(now, true)
             {
-                buffer.push(Received::of(received).0);
+                buffer.push(received);
             }
         });
         Some(buffer.len() - before).filter(|taken| *taken > 0)
@@ -128,7 +155,7 @@ impl Post {
         loop {
             // Whatever comes after this is not missed.
             let readable = self.readers.notified();
-            let is_over = self.desk().stage == Stage::Closed;
+            let is_over = self.lock().desk.stage() == Stage::Closed;
             match take(self) {
                 Some(taken) => return Some(taken),
                 None if is_over => return None,
@@ -138,31 +165,23 @@ impl Post {
     }
 
     pub(crate) fn events(&self) -> MessageEvents {
-        self.desk().subscribe().map_or_else(MessageEvents::none, |receiver| MessageEvents { receiver })
+        self.lock().desk.mail.subscribe().map_or_else(MessageEvents::none, |receiver| MessageEvents { receiver })
     }
 
     pub(crate) fn peer(&self, id: NodeId) -> Option<PeerView> {
-        self.desk().messenger.peer(id)
+        self.lock().desk.peer(id)
     }
 
-    pub(crate) fn stats(&self) -> (Stats, LinkCounts) {
-        let desk = self.desk();
-        let mut counts = desk.counts;
-        (counts.links, counts.handshakes) = (desk.links() as u32, desk.guests.len() as u32);
-        (desk.messenger.stats(), counts)
+    pub(crate) fn stats(&self) -> (MessagingStats, LinkCounts) {
+        self.lock().desk.stats()
     }
 }
 
 /// The driver.
 impl Post {
     /// What is held of a member now. Never waits for messages.
-    pub(crate) fn member(&self, member: &Member<'_>) {
-        self.letterbox.member(member.id, standing(member));
-        self.keeper.notify_one();
-    }
-
-    pub(crate) fn forgotten(&self, id: NodeId) {
-        self.letterbox.member(id, MemberInput::Forgotten);
+    pub(crate) fn member(&self, id: NodeId, input: MemberInput) {
+        self.letterbox.member(id, input);
         self.keeper.notify_one();
     }
 
@@ -173,21 +192,20 @@ impl Post {
 
     /// Accepts no more messages, and sees to those that were accepted, for so long at most.
     pub(crate) fn drain(&self, limit: Duration) {
-        let mut desk = self.desk();
-        if desk.stage == Stage::Open {
-            desk.stage = Stage::Draining { until: desk.clock.now() + limit };
-        }
-        drop(desk);
+        let mut inside = self.lock();
+        let until = inside.clock.now() + limit;
+        inside.desk.drain(until);
+        drop(inside);
         self.keeper.notify_one();
     }
 
     /// Ends everything.
     pub(crate) fn close(&self) {
-        let mut desk = self.desk();
-        let now = desk.clock.now();
-        let wakes = desk.close(now);
-        drop(desk);
-        self.wake(Wakes { keeper: true, ..wakes });
+        let mut inside = self.lock();
+        let now = inside.clock.now();
+        inside.desk.close(now);
+        drop(inside);
+        self.wake(Wakes { keeper: true, readers: true });
     }
 }
 
@@ -200,40 +218,32 @@ impl Post {
     /// News, time, and what follows from them: links to open, how far the end is, when to come back, and whether all that
     /// was to be drained is done.
     pub(super) fn keep(&self) -> (Vec<Open>, Stage, Option<Instant>, bool) {
-        let mut desk = self.desk();
-        let now = desk.clock.now();
-        self.read_letters(&mut desk, now);
-        if desk.messenger.deadline().is_some_and(|deadline| deadline <= now) {
-            desk.messenger.handle_timeout(now);
-        }
-        let wakes = desk.act(now);
-        desk.armed = desk.messenger.deadline();
-        // Counting everything is for the end alone.
-        let is_done = matches!(desk.stage, Stage::Draining { .. }) && desk.messenger.stats().outgoing == 0;
-        let kept = (desk.take_opens(), desk.stage, desk.armed, is_done);
-        drop(desk);
+        let mut inside = self.lock();
+        let now = inside.clock.now();
+        self.read_letters(&mut inside.desk, now);
+        inside.desk.handle_timeout(now);
+        let wakes = inside.act(now);
+        inside.armed = inside.desk.deadline();
+        let is_done = inside.desk.is_drained(now);
+        let kept = (inside.desk.mail.take_opens(), inside.desk.stage(), inside.armed, is_done);
+        drop(inside);
         self.wake(Wakes { keeper: false, ..wakes });
         kept
     }
 
     /// Somebody connected, and has it all before them. One more than `max`, and another goes.
     pub(super) fn admit(&self, host: IpAddr, max: usize) -> GuestId {
-        let mut desk = self.desk();
-        desk.counts.accepts += 1;
-        let before = desk.guests.len();
-        let (id, pushed_out) = desk.guests.admit(host, max);
-        desk.counts.pushed_out += u64::from(desk.guests.len() == before);
-        drop(desk);
-        pushed_out.inspect(tokio::task::AbortHandle::abort);
+        let (id, pushed_out) = self.lock().desk.admit(host, max);
+        pushed_out.inspect(AbortHandle::abort);
         id
     }
 
-    pub(super) fn served_by(&self, host: IpAddr, id: GuestId, task: tokio::task::AbortHandle) {
-        self.desk().guests.served_by(host, id, task);
+    pub(super) fn served_by(&self, host: IpAddr, id: GuestId, task: AbortHandle) {
+        self.lock().desk.served_by(host, id, task);
     }
 
     pub(super) fn count(&self, change: impl FnOnce(&mut LinkCounts)) {
-        change(&mut self.desk().counts);
+        self.lock().desk.count(change);
     }
 }
 
@@ -242,10 +252,8 @@ impl Post {
     /// A guest has its handshake behind it. `None`: there is no room for what it is now.
     pub(super) fn accept(&self, from: SocketAddr, id: GuestId) -> Option<(LinkId, Arc<Pipe>)> {
         self.work(|desk, now| {
-            desk.guests.remove(from.ip(), id);
-            let accepted = if desk.stage == Stage::Closed { None } else { desk.accept(now, from) };
-            desk.counts.refused += u64::from(accepted.is_none());
-            accepted
+            let link = desk.accept(now, from, id)?;
+            Some((link, desk.mail.pipe(link)?))
         })
     }
 
@@ -253,80 +261,70 @@ impl Post {
     #[cfg(feature = "zeromq")]
     pub(super) fn accept_up(&self, from: SocketAddr) -> Option<(LinkId, Arc<Pipe>)> {
         self.work(|desk, now| {
-            let accepted = if desk.stage == Stage::Closed { None } else { desk.accept(now, from) };
-            desk.counts.accepts += 1;
-            desk.counts.refused += u64::from(accepted.is_none());
-            accepted
+            desk.count(|counts| counts.accepts += 1);
+            let link = desk.accept_up(now, from)?;
+            Some((link, desk.mail.pipe(link)?))
         })
     }
 
     /// A guest is gone.
     pub(super) fn goes(&self, from: SocketAddr, id: GuestId) {
-        let mut desk = self.desk();
-        let is_news = desk.guests.remove(from.ip(), id);
-        desk.counts.handshakes_failed += u64::from(is_news);
+        self.lock().desk.goes(from, id);
     }
 
     /// A link of ours is up.
     pub(super) fn up(&self, link: LinkId) {
-        self.work(|desk, now| desk.messenger.handle_link(now, link, LinkInput::Up));
+        self.work(|desk, now| desk.up(now, link));
     }
 
     /// Packets came. `false`: the machine has closed the link.
     pub(super) fn packets(&self, link: LinkId, packets: &mut Vec<Vec<Bytes>>) -> bool {
-        let mut desk = self.desk();
-        let now = desk.clock.now();
-        for packet in packets.drain(..) {
-            desk.messenger.handle_link(now, link, LinkInput::Packet(&packet));
-        }
-        let wakes = desk.act(now);
-        let is_known = desk.is_known(link);
-        drop(desk);
+        let mut inside = self.lock();
+        let now = inside.clock.now();
+        inside.desk.packets(now, link, packets);
+        let wakes = inside.act(now);
+        let is_known = inside.desk.mail.knows(link);
+        drop(inside);
         self.wake(wakes);
         is_known
     }
 
     pub(super) fn writable(&self, link: LinkId) {
-        self.work(|desk, now| desk.messenger.handle_link(now, link, LinkInput::Writable));
+        self.work(|desk, now| desk.writable(now, link));
     }
 
     /// What a link moved that the machine has closed.
-    pub(super) fn moved(&self, (bytes_in, bytes_out): (u64, u64)) {
-        self.count(|counts| {
-            counts.bytes_in += bytes_in;
-            counts.bytes_out += bytes_out;
-        });
+    pub(super) fn moved(&self, moved: Moved) {
+        self.lock().desk.moved(moved);
     }
 
     /// A link is gone, that was up or was to be.
-    pub(super) fn down(&self, link: LinkId, was_up: bool, (bytes_in, bytes_out): (u64, u64)) {
-        self.work(|desk, now| {
-            let is_news = desk.down(now, link);
-            desk.counts.broken += u64::from(is_news && was_up);
-            desk.counts.connects_failed += u64::from(is_news && !was_up);
-            desk.counts.bytes_in += bytes_in;
-            desk.counts.bytes_out += bytes_out;
-        });
+    pub(super) fn down(&self, link: LinkId, was_up: bool, moved: Moved) {
+        self.work(|desk, now| desk.down(now, link, was_up, moved));
     }
 }
 
 impl Post {
     /// Does something at the desk, and what follows from it.
-    fn work<T>(&self, work: impl FnOnce(&mut Desk, Instant) -> T) -> T {
-        let mut desk = self.desk();
-        let now = desk.clock.now();
+    fn work<T>(&self, work: impl FnOnce(&mut Desk<Mail>, Instant) -> T) -> T {
+        let mut inside = self.lock();
+        let now = inside.clock.now();
         // First: whoever has just been told of a member may write to it.
-        self.read_letters(&mut desk, now);
-        let done = work(&mut desk, now);
-        let wakes = desk.act(now);
-        drop(desk);
+        self.read_letters(&mut inside.desk, now);
+        let done = work(&mut inside.desk, now);
+        let wakes = inside.act(now);
+        drop(inside);
         self.wake(wakes);
         done
     }
 
-    fn read_letters(&self, desk: &mut Desk, now: Instant) {
-        if let Some(letters) = self.letterbox.take() {
-            desk.news(now, letters);
+    fn read_letters(&self, desk: &mut Desk<Mail>, now: Instant) {
+        let Some(letters) = self.letterbox.take() else { return };
+        if let Some(life) = letters.life {
+            desk.set_life(now, life);
+        }
+        for (id, input) in letters.members {
+            desk.member(now, id, input);
         }
     }
 
@@ -339,9 +337,9 @@ impl Post {
         }
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    fn lock(&self) -> MutexGuard<'_, Inside> {
         // After a defect of ours the machine may be anywhere; the keeper's end closes it, and until then it refuses what
         // it can. To pass the panic on to whoever sends would help nobody.
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use swim_driver::messaging::Moved;
 use swim_driver::sockets::Reach;
 use swim_proto::messaging::LinkId;
 use tokio::task::JoinSet;
@@ -157,7 +158,7 @@ fn heed(guests: &Shared, monitor: &mut Monitor, post: &Arc<Post>) {
                 let link = held.links.remove(&peer[..]).flatten();
                 drop(held);
                 if let Some(link) = link {
-                    post.down(link, true, (0, 0));
+                    post.down(link, true, Moved::default());
                 }
             }
             _ => {}
@@ -176,9 +177,9 @@ pub(super) async fn dial(to: SocketAddr, (link, pipe): (LinkId, Arc<Pipe>), limi
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             debug!(%to, %error, "cannot open a link");
-            return post.down(link, false, (0, 0));
+            return post.down(link, false, Moved::default());
         }
-        Err(_) => return post.down(link, false, (0, 0)),
+        Err(_) => return post.down(link, false, Moved::default()),
     }
     let (sending, mut receiving) = socket.split();
     post.up(link);
@@ -208,7 +209,7 @@ pub(super) async fn dial(to: SocketAddr, (link, pipe): (LinkId, Arc<Pipe>), limi
         () = gone => {}
     }
     // Unless it was closed, that is news.
-    post.down(link, true, (0, 0));
+    post.down(link, true, Moved::default());
 }
 
 /// How packets leave.
@@ -240,7 +241,7 @@ async fn serve(pipe: &Pipe, link: LinkId, post: &Post, mut way: Way) {
         }
         let Some(parts) = parts else { return };
         if !matches!(timeout(SEND_MAX, way.send(parts)).await, Ok(Ok(()))) {
-            return post.down(link, true, (0, 0));
+            return post.down(link, true, Moved::default());
         }
     }
 }

@@ -247,7 +247,7 @@ impl Agent<'_> {
                     let Ok(answer) = console::obey(&self.node, line).await else { continue };
                     room.put(self.form.answer(&answer));
                     if let Answer::Done(Done::Deliver { pending, .. }) = answer {
-                        self.outcomes.spawn(pending);
+                        self.outcomes.spawn(pending.outcome());
                         continue;
                     }
                     if matches!(answer, Answer::Done(Done::Leave)) && self.leave(Exit::Done) {

@@ -280,10 +280,6 @@ impl Said {
             self.problems.push(format!("{origin}the tags need {len} bytes together; 512 is the most a member carries"));
             Vec::new()
         });
-        if self.driver == Driver::Mio && !self.no_zmq {
-            self.problems
-                .push("--driver mio moves no reliable messages; add --no-zmq, or take --driver tokio".to_owned());
-        }
         let protocol = self.settings();
         let messaging = self.messages();
         let changed = self.protocol.values().map(|(setting, text, origin)| (setting.key, text, origin));

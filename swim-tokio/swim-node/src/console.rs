@@ -7,12 +7,11 @@ use std::io::{BufRead as _, Read as _};
 use std::sync::Arc;
 
 use swim_tokio::{
-    Closed, CommandError, MemberInfo, NodeId, PAYLOAD_MAX, Pending, Refusal, RequestError, SendError, SendOptions,
-    Status, Way,
+    Closed, CommandError, MemberInfo, NodeId, PAYLOAD_MAX, Refusal, RequestError, SendError, SendOptions, Status, Way,
 };
 use tokio::sync::mpsc;
 
-use crate::driver::Handle;
+use crate::driver::{Handle, Pending};
 use crate::suggest;
 use crate::tags::{self, Tags};
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use swim_tokio::{
-    Closed, EventsError, MemberInfo, NodeId, Notice, Pending, Received, RequestError, SendError, SendOptions, Stats,
-    Status, Way,
+    Closed, EventsError, MemberInfo, MessageId, NodeId, Notice, Outcome, Received, RequestError, SendError,
+    SendOptions, Stats, Status, Way,
 };
 use tokio::sync::mpsc;
 
@@ -189,16 +189,17 @@ impl Handle {
     /// Sends a reliable message; its outcome comes later.
     pub(crate) fn try_send(&self, to: NodeId, payload: String, how: SendOptions) -> Result<Pending, SendError> {
         match self {
-            Handle::Tokio(node) => node.try_send(to, payload, how),
-            Handle::Mio(_) => Err(SendError::Off),
+            Handle::Tokio(node) => node.try_send(to, payload, how).map(Pending::Tokio),
+            // Answered between two inputs of the protocol: too soon for a thread to be asked.
+            Handle::Mio(node) => node.try_send(to, payload, how).map(Pending::Mio),
         }
     }
 
     /// Reliable messages that come.
     pub(crate) fn incoming(&self) -> Incoming {
         match self {
-            Handle::Tokio(node) => Incoming(Some(node.incoming())),
-            Handle::Mio(_) => Incoming(None),
+            Handle::Tokio(node) => Incoming::Tokio(node.incoming()),
+            Handle::Mio(node) => Incoming::Mio(relay_messages(node.incoming())),
         }
     }
 
@@ -216,14 +217,67 @@ impl Handle {
     }
 }
 
-/// Receives reliable messages, where the driver moves any.
-pub(crate) struct Incoming(Option<swim_tokio::Incoming>);
+/// A reliable message that was accepted.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    Tokio(swim_tokio::Pending),
+    Mio(swim_mio::Pending),
+}
+
+impl Pending {
+    /// The message's name.
+    pub(crate) fn id(&self) -> MessageId {
+        match self {
+            Pending::Tokio(pending) => pending.id(),
+            Pending::Mio(pending) => pending.id(),
+        }
+    }
+
+    /// What becomes of it.
+    pub(crate) async fn outcome(self) -> Outcome {
+        match self {
+            Pending::Tokio(pending) => pending.await,
+            // Asked now and then: a thread that waits for each would be many.
+            Pending::Mio(pending) => loop {
+                if let Some(outcome) = pending.wait_within(Duration::ZERO) {
+                    return outcome;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            },
+        }
+    }
+}
+
+/// Receives reliable messages.
+pub(crate) enum Incoming {
+    Tokio(swim_tokio::Incoming),
+    Mio(mpsc::Receiver<Received>),
+}
 
 impl Incoming {
     /// The next message; none, if there will be none any more. Safe to cancel: nothing is lost.
     pub(crate) async fn recv(&mut self) -> Option<Received> {
-        self.0.as_mut()?.recv().await
+        match self {
+            Incoming::Tokio(incoming) => incoming.recv().await,
+            Incoming::Mio(incoming) => incoming.recv().await,
+        }
     }
+}
+
+/// Passes messages on from a thread that may wait. One is on its way at most: the rest wait at the node, and so in time do
+/// their senders.
+fn relay_messages(mut incoming: swim_mio::Incoming) -> mpsc::Receiver<Received> {
+    let (told, heard) = mpsc::channel(1);
+    tokio::task::spawn_blocking(move || {
+        while !told.is_closed() {
+            match incoming.recv_within(LOOK) {
+                Ok(None) => {}
+                Ok(Some(message)) => _ = told.blocking_send(message),
+                Err(_) => return,
+            }
+        }
+    });
+    heard
 }
 
 /// Receives notices.

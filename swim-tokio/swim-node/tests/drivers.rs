@@ -13,7 +13,7 @@ fn start(driver: &str, name: &str, seeds: &[&Agent]) -> Agent {
     let mut command = swim_node();
     let seeds: Vec<_> = seeds.iter().map(|seed| seed.address.to_string()).collect();
     command.args(["--addr", &address.to_string(), "--name", name, "--json-logging", "--stdin-commands"]);
-    command.args(["--driver", driver, "--no-zmq", "--seeds", &seeds.join(" ")]).stdin(Stdio::piped());
+    command.args(["--driver", driver, "--seeds", &seeds.join(" ")]).stdin(Stdio::piped());
     let mut agent = Agent::spawn(command, address);
     let started = agent.wait_for("started", |event| event["event"] == "started");
     assert_eq!((&started["driver"], &started["name"]), (&json!(driver), &json!(name)));
@@ -50,8 +50,13 @@ fn an_agent_on_mio_does_what_one_on_tokio_does_and_both_form_one_cluster() {
     assert_eq!(updated["member"]["tags"], json!({"role": "db"}));
     let members = ask(&mut third, "members");
     assert_eq!(members["members"].as_array().map(Vec::len), Some(3));
-    let refused = ask(&mut second, "deliver first hello");
-    assert!(refused["error"].as_str().is_some_and(|error| error.contains("switched off")), "{refused}");
+    assert_eq!(ask(&mut second, "deliver first an order")["event"], "done");
+    let received = first.wait_for("the order", |event| event["event"] == "received");
+    assert_eq!((&received["text"], &received["from"]["name"]), (&json!("an order"), &json!("second")));
+    let outcome = second.wait_for("its outcome", |event| event["event"] == "outcome");
+    assert_eq!(outcome["ending"], "processed", "{outcome}");
+    assert_eq!(ask(&mut first, "deliver third another")["event"], "done");
+    third.wait_for("the order", |event| event["event"] == "received" && event["text"] == "another");
     #[cfg(unix)]
     {
         second.signal("USR1");

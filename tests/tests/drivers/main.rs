@@ -7,10 +7,13 @@ mod addresses;
 mod ends;
 mod events;
 mod hostile;
+mod links;
 mod membership;
+mod messages;
 mod mixed;
 mod node;
 mod paths;
+mod post;
 #[cfg(target_os = "linux")]
 mod switch;
 mod table;

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use swim_driver::messaging::MessagingOptions;
 use swim_driver::{Closed, Event, EventsError, MemberInfo, Notice, RequestError, StartError, Stats};
 use swim_proto::{Config, NodeId, State, Status, Way};
 use tokio::runtime::Runtime;
@@ -14,7 +15,7 @@ use tokio::runtime::Runtime;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Where the nodes on tokio run.
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("the system has threads")
 });
 
@@ -51,6 +52,8 @@ pub(crate) struct Wanted {
     pub(crate) advertise: Option<SocketAddr>,
     pub(crate) name: Option<String>,
     pub(crate) metadata: Bytes,
+    pub(crate) endpoint: Option<SocketAddr>,
+    pub(crate) messaging: Option<MessagingOptions>,
     pub(crate) seeds: Vec<String>,
     pub(crate) config: Config,
     pub(crate) life: Option<u64>,
@@ -65,6 +68,8 @@ impl Wanted {
             advertise: None,
             name: None,
             metadata: Bytes::new(),
+            endpoint: None,
+            messaging: Some(MessagingOptions::default()),
             seeds: Vec::new(),
             config: quick(),
             life: None,
@@ -86,10 +91,12 @@ impl Wanted {
     pub(crate) fn start(self, mix: Mix, index: usize) -> Result<Node, StartError> {
         macro_rules! options {
             ($driver:ident) => {{
-                let mut options = $driver::Options::new(self.bind).without_messaging();
+                let mut options = $driver::Options::new(self.bind);
                 options.advertise = self.advertise;
                 options.name = self.name;
                 options.metadata = self.metadata;
+                options.endpoint = self.endpoint;
+                options.messaging = self.messaging;
                 options.seeds = self.seeds;
                 options.config = self.config;
                 options.life = self.life;

@@ -56,6 +56,9 @@ pub enum SendError {
     /// This node sends and receives no messages.
     #[error("this node was started without messaging; set Options::messaging")]
     Off,
+    /// So many outcomes of earlier messages wait to be read by the loop that sent them (`swim-mio`).
+    #[error("{0} outcomes of earlier messages wait to be read; read them first")]
+    Unread(usize),
     /// The node was shut down, or is about to be, or was superseded.
     #[error("the node sends no more, because it was shut down or superseded; start another")]
     Closed,

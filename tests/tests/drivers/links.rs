@@ -1,0 +1,209 @@
+//! Links that are killed, and strangers on the port for messages.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use socket2::SockRef;
+use swim_driver::messaging::{Ending, MessagingConfig, MessagingOptions, Port, SendOptions, Trust};
+
+use crate::messages::{number, reader, send_numbered};
+use crate::node::{Mix, Node, PATIENCE, Wanted, all_alive, cluster, eventually, loopback};
+
+crate::on_every_mix!(
+    links_that_are_killed_lose_nothing_and_repeat_nothing,
+    a_thousand_silent_connections_cost_little_and_disturb_nobody,
+    garbage_ends_its_own_connection_and_nothing_else,
+    a_peer_that_takes_nothing_is_cut_off_and_others_go_on,
+);
+
+/// Stands before an endpoint, and cuts whatever goes through it when told to.
+#[derive(Clone)]
+struct Proxy {
+    at: SocketAddr,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+    links: Arc<AtomicU64>,
+}
+
+impl Proxy {
+    fn before(endpoint: SocketAddr) -> Proxy {
+        let listener = TcpListener::bind(loopback()).unwrap();
+        let at = listener.local_addr().unwrap();
+        let proxy = Proxy { at, open: Arc::default(), links: Arc::default() };
+        let kept = proxy.clone();
+        std::thread::spawn(move || {
+            for near in listener.incoming().map_while(Result::ok) {
+                kept.links.fetch_add(1, Ordering::Relaxed);
+                let Ok(far) = TcpStream::connect(endpoint) else { continue };
+                let [a, b] = [&near, &far].map(|stream| stream.try_clone().unwrap());
+                kept.open.lock().unwrap().extend([a, b]);
+                carry(near.try_clone().unwrap(), far.try_clone().unwrap());
+                carry(far, near);
+            }
+        });
+        proxy
+    }
+
+    fn cut(&self) {
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream) {
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    });
+}
+
+/// Two nodes; links to the second go by way of the proxy.
+fn through_a_proxy(mix: Mix) -> (Node, Node, Proxy) {
+    let config = MessagingConfig {
+        trust: Trust::Anywhere,
+        link_retry_min: Duration::from_millis(10),
+        link_retry_max: Duration::from_millis(50),
+        breaker_failures: 0,
+        ..MessagingConfig::default()
+    };
+    let messaging = MessagingOptions::default().with_config(config);
+    let left = Wanted { messaging: Some(messaging.clone()), ..Wanted::named("left") }.start(mix, 1).unwrap();
+    // Its port is known only once it runs, so a port is chosen for it.
+    let here = loopback();
+    let free = TcpListener::bind(here).unwrap().local_addr().unwrap();
+    let proxy = Proxy::before(free);
+    let messaging = Some(messaging.with_port(Port::At(free.port())));
+    let right = Wanted { messaging, endpoint: Some(proxy.at), bind: here, ..Wanted::named("right") };
+    let right = right.with_seeds(&[&left]).start(mix, 2).unwrap();
+    for node in [&left, &right] {
+        all_alive(node, 2);
+    }
+    (left, right, proxy)
+}
+
+fn links_that_are_killed_lose_nothing_and_repeat_nothing(mix: Mix) {
+    const MESSAGES: u32 = 6_000;
+    let (left, right, proxy) = through_a_proxy(mix);
+    let (mut incoming, cuts) = (right.incoming(), proxy.clone());
+    let reader = std::thread::spawn(move || {
+        for expected in 0..MESSAGES {
+            assert_eq!(number(&incoming.next()), expected);
+            if expected % 1_000 == 500 {
+                cuts.cut();
+            }
+        }
+        incoming
+    });
+    for sent in send_numbered(&left, &right, MESSAGES) {
+        assert_eq!(sent.wait().ending, Ending::Processed);
+    }
+    assert_eq!(reader.join().unwrap().try_recv(), None);
+    let links = proxy.links.load(Ordering::Relaxed);
+    assert!(links > 1, "{links} links were opened");
+    let (stats, counts) = left.post();
+    assert_eq!((stats.done_processed, stats.outgoing), (MESSAGES.into(), 0));
+    assert!(counts.broken > 0, "{counts:?}");
+}
+
+/// Sends to and fro, and looks whether everybody is held alive.
+fn all_is_well(nodes: &[Node]) {
+    for (from, to) in [(0, 1), (1, 0)] {
+        let reader = reader(nodes[to].incoming(), 100);
+        for sent in send_numbered(&nodes[from], &nodes[to], 100) {
+            assert_eq!(sent.wait().ending, Ending::Processed);
+        }
+        reader.join().unwrap();
+    }
+    for node in nodes {
+        all_alive(node, nodes.len());
+    }
+}
+
+fn a_thousand_silent_connections_cost_little_and_disturb_nobody(mix: Mix) {
+    let nodes = cluster(mix, 2);
+    let target = nodes[1].local().endpoint.unwrap();
+    all_is_well(&nodes);
+    let silent: Vec<TcpStream> = (0..1_000).map(|_| TcpStream::connect(target).unwrap()).collect();
+    all_is_well(&nodes);
+    let (_, counts) = nodes[1].post();
+    assert!(counts.handshakes <= 256, "{counts:?}");
+    eventually("all have been looked at", || {
+        let (_, counts) = nodes[1].post();
+        counts.accepts >= 1_001 && counts.pushed_out + counts.handshakes_failed >= 1_000 - 256
+    });
+    // In the end nobody is left of them.
+    eventually("none is left", || nodes[1].post().1.handshakes == 0);
+    drop(silent);
+}
+
+/// A greeting of ZMTP 3.1 with NULL, and the READY of a DEALER.
+fn greeting() -> Vec<u8> {
+    let mut greeting = vec![0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 3, 1];
+    greeting.extend(b"NULL");
+    greeting.resize(64, 0);
+    greeting.extend(b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER");
+    greeting[65] = (greeting.len() - 66) as u8;
+    greeting
+}
+
+/// A stranger that says this, and hears until it is hung up on.
+fn says(target: SocketAddr, what: &[u8]) -> Vec<u8> {
+    let mut stranger = TcpStream::connect(target).unwrap();
+    stranger.set_read_timeout(Some(PATIENCE)).unwrap();
+    let _ = stranger.write_all(what);
+    let mut heard = Vec::new();
+    // It ends, politely or not.
+    if let Err(error) = stranger.read_to_end(&mut heard) {
+        assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "nobody has hung up");
+    }
+    heard
+}
+
+fn garbage_ends_its_own_connection_and_nothing_else(mix: Mix) {
+    let nodes = cluster(mix, 2);
+    let target = nodes[1].local().endpoint.unwrap();
+    let declares = |bytes: u64| [&greeting()[..], &[2], &bytes.to_be_bytes()].concat();
+    let cases = [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+        vec![0; 4096],
+        vec![0xff; 4096],
+        declares(1 << 40),
+        declares(1 << 63),
+        // A whole handshake, then a message that is no packet.
+        [&greeting()[..], &[0, 3], b"\x01\x02\x03"].concat(),
+        // Parts without end.
+        [&greeting()[..], &[1, 0].repeat(10_000)].concat(),
+    ];
+    for case in &cases {
+        says(target, case);
+    }
+    all_is_well(&nodes);
+    let (stats, counts) = nodes[1].post();
+    assert!(counts.handshakes_failed >= 3, "{counts:?}");
+    assert!(stats.drops.malformed + stats.drops.unexpected >= 1, "{:?}", stats.drops);
+}
+
+fn a_peer_that_takes_nothing_is_cut_off_and_others_go_on(mix: Mix) {
+    // Whole handshakes, then silence: closed by the messenger after link_timeout.
+    let config = MessagingConfig { link_timeout: Duration::from_millis(300), ..MessagingConfig::default() };
+    let messaging = Some(MessagingOptions::default().with_config(config));
+    let left = Wanted { messaging: messaging.clone(), ..Wanted::named("left") }.start(mix, 0).unwrap();
+    let right = Wanted { messaging, ..Wanted::named("right") }.with_seeds(&[&left]).start(mix, 1).unwrap();
+    let nodes = [left, right];
+    all_alive(&nodes[0], 2);
+    let target = nodes[1].local().endpoint.unwrap();
+    let strangers: Vec<_> = (0..50).map(|_| std::thread::spawn(move || says(target, &greeting()))).collect();
+    let mut incoming = nodes[1].incoming();
+    let sent = nodes[0].send(nodes[1].id(), "x", SendOptions::default()).unwrap();
+    assert_eq!(&incoming.next().payload[..], b"x");
+    assert!(sent.wait().is_success());
+    for stranger in strangers {
+        assert!(stranger.join().unwrap().starts_with(&[0xff]), "it was greeted");
+    }
+    let (stats, _) = nodes[1].post();
+    assert!(stats.drops.silent + stats.drops.pushed_out >= 50, "{:?}", stats.drops);
+}
