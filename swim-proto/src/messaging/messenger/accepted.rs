@@ -83,7 +83,8 @@ impl Messenger {
             else {
                 return false;
             };
-            if !self.is_awaited(link) && !(spared == Spared::WhatIsMissing && self.keeps_its_room(link)) {
+            let stays = spared == Spared::WhatIsMissing && self.keeps_its_room(link);
+            if !stays && !self.is_awaited(link) {
                 self.stats.drops.displaced += 1;
                 self.close_link(link);
                 return true;
