@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use swim_proto::wire::{Alive, Message, Ping};
-use swim_proto::{Config, Incarnation, Status};
+use swim_proto::{Config, Incarnation, LocalMember, Status};
 use swim_tests::Cluster;
 use swim_tests::cluster::LIFE;
 use swim_tests::craft::{self, Puppet};
@@ -84,7 +84,24 @@ fn the_departed_answer_pings_and_tell_no_news() {
     let answers = cluster.caught(puppet.address);
     assert_eq!(answers.len(), 1);
     let said: Vec<Message<'_>> = craft::messages("swim", &answers[0]).collect();
-    assert!(matches!(said[..], [Message::Ack(_), Message::Left(left)] if left.id == own), "{said:?}");
+    assert!(matches!(said[..], [Message::Left(left), Message::Ack(_)] if left.id == own), "{said:?}");
+}
+
+#[test]
+fn the_departed_tell_a_stranger_so_though_there_is_no_room_for_an_ack_besides() {
+    let mut cluster = Cluster::new();
+    let local = LocalMember::new(Cluster::address_of(0), 1_700_000_000_000).with_name("departed");
+    cluster.start_as(local, Config::lan());
+    cluster.leave(0);
+    let (own, stranger) = (cluster.id(0), address(90));
+    cluster.catch(stranger);
+    let ping = Message::Ping(Ping { seq: 8, target: own, source: Puppet::new("stranger", stranger).id() });
+    let asked = craft::datagram("swim", &[ping]);
+    cluster.inject(stranger, 0, &asked).expect("it is well-formed");
+    let answers = cluster.caught(stranger);
+    let said: Vec<Message<'_>> = craft::messages("swim", &answers[0]).collect();
+    assert!(matches!(said[..], [Message::Left(left)] if left.id == own), "{said:?}");
+    assert!(answers.len() == 1 && answers[0].len() <= asked.len());
 }
 
 #[test]

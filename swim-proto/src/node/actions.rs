@@ -192,8 +192,12 @@ impl Node {
             }
             Body::Ack { seq, asker } => {
                 let incarnation = self.table.local().incarnation();
-                fits &= writer.push(&Message::Ack(Ack { seq, incarnation }));
-                self.add_to_answer(asker, &mut writer);
+                // To whoever is a stranger to us both may be too long; that we departed matters more than that we answer.
+                let departed = self.status == Status::Left && self.say_departed(&mut writer);
+                fits &= writer.push(&Message::Ack(Ack { seq, incarnation })) || departed;
+                if self.status != Status::Left {
+                    self.add_to_answer(asker, &mut writer);
+                }
             }
             Body::Forward { seq, incarnation } => fits &= writer.push(&Message::Ack(Ack { seq, incarnation })),
             Body::Nack { seq } => fits &= writer.push(&Message::Nack(Nack { seq })),
@@ -273,14 +277,13 @@ impl Node {
         }
     }
 
-    /// What an answer says besides: that we departed, to whoever still probes us; or what is held against the asker.
+    /// Tells whoever still probes us that we departed, if there is room.
+    fn say_departed(&self, writer: &mut PacketWriter<'_>) -> bool {
+        claim_of(self.table.local()).is_some_and(|left| writer.push(&left))
+    }
+
+    /// What an answer says besides: what is held against the asker.
     fn add_to_answer(&self, asker: NodeId, writer: &mut PacketWriter<'_>) {
-        if self.status == Status::Left {
-            if let Some(left) = claim_of(self.table.local()) {
-                writer.push(&left);
-            }
-            return;
-        }
         let state = self.table.find(asker).map(|slot| self.table.at(slot).state());
         let tell = match state {
             Some(State::Suspect) => self.config.buddy,
