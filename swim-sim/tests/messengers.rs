@@ -73,8 +73,8 @@ fn scenario(flaw: MessengerFlaw) -> Scenario {
         }
         MessengerFlaw::Favours => {
             // Three times as much as may be sent.
-            let (rate_out_peer, rate_burst) = (4_096, 2_048);
-            let config = MessagingConfig { message_max: 500, rate_out_peer, rate_burst, ..MessagingConfig::default() };
+            let (message_max, rate_out_peer, rate_burst) = (8 * 1024, 4_096, 17 * 1024);
+            let config = MessagingConfig { message_max, rate_out_peer, rate_burst, ..MessagingConfig::default() };
             Scenario { nodes: 3, ..letters(300.0) }.messaging(MessagingConfig { class_weights: FAVOURS, ..config })
         }
         MessengerFlaw::IgnoresFullness | MessengerFlaw::WaitsForNothing => {

@@ -145,7 +145,7 @@ fn no_class_starves_another() {
 
 /// Whether a message of so many bytes in this class is delivered while another class always has short ones.
 fn is_starved(post: &mut Post, (class, len): (Class, usize), others: Class) -> bool {
-    let mut top_up = |post: &mut Post| {
+    let top_up = |post: &mut Post| {
         while post.at(0).peer(id(1)).map_or(0, |peer| peer.waiting) < 500 {
             let shape = |message: &mut Outgoing| (message.class, message.expiry) = (others, Some(secs(600)));
             post.send(0, 1, 936, shape).unwrap();

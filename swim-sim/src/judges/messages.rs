@@ -5,10 +5,10 @@
 //! its inboxes; from those that a sender was given, what it knows. Each message of a run begins with a number of its own
 //! by which it is known wherever it turns up.
 //!
-//! **M10, starvation.** *Classes*: a deficit round robin of weights `w` and quanta of at most a longest message `m` times
-//! the weight lets others send at most `(W/w + W)·m` and a message each (`W`: all weights) between two messages of a class
-//! that has something; twice that is a violation, counted only while all that the class has would have had credit. So for
-//! taking. *Senders* take turns within a class: of those who wait none is passed over for more than two turns of all
+//! **M10, starvation.** *Classes*: a class of weight `w` is ahead of others by at most its last message, of at most `m`,
+//! and others go ahead of it by one message each: so they send at most `W/w·m` and two messages each (`W`: all weights)
+//! between two of its messages. `2m·(W/w + W + 4)` is a violation, counted only while all that the class has would have
+//! had credit; `m` is the longest message that the sender had for that member so far. So for taking. *Senders* take turns within a class: of those who wait none is passed over for more than two turns of all
 //! others. *Peers*: whoever has credit, a link that is not full and nothing under way, and no rate to keep, does not wait.
 //!
 //! **M11, by when.** After faults have stopped and the cluster has converged, everybody sends to some others a message

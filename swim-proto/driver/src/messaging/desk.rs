@@ -278,8 +278,9 @@ impl<M: Mail> Desk<M> {
 
     /// Whether whoever drains it need not wait any longer.
     pub fn is_drained(&self, now: Instant) -> bool {
-        // Counting everything is for the end alone.
-        matches!(self.stage, Stage::Draining { until } if until <= now || self.messenger.stats().outgoing == 0)
+        // Counting everything is for the end alone. What was told as sent can still get lost on its link.
+        let is_done = |stats: Stats| stats.outgoing == 0 && stats.lingering == 0;
+        matches!(self.stage, Stage::Draining { until } if until <= now || is_done(self.messenger.stats()))
     }
 
     /// Ends everything: whatever was accepted has its outcome then.
@@ -346,3 +347,6 @@ impl Hasher for IdHasher {
         self.0 = mixed ^ (mixed >> 32);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,7 +92,7 @@ impl Packets {
             // What a burst took is given back.
             self.packets = VecDeque::new();
         }
-        Ok(self.standing())
+        Ok(self.standing(link.pending()))
     }
 
     /// The parts of the next packet, if there is one; and whether it was full and has room again.
@@ -100,12 +100,13 @@ impl Packets {
         let packet = self.packets.pop_front()?;
         self.bytes -= packet.len();
         let parts = [Some(packet.header), packet.payload].into_iter().flatten().collect();
-        Some((parts, self.standing().has_room_again))
+        Some((parts, self.standing(0).has_room_again))
     }
 
-    /// How it stands, told once of each room.
-    fn standing(&mut self) -> Standing {
-        let has_room_again = self.is_full && self.bytes <= FULL_BYTES / 2;
+    /// How it stands, told once of each room. What waits on the link counts: while a long message is written, the messenger
+    /// is to ask for no answer, which could not come before the question behind it.
+    fn standing(&mut self, on_link: usize) -> Standing {
+        let has_room_again = self.is_full && self.bytes + on_link <= FULL_BYTES / 2;
         self.is_full &= !has_room_again;
         Standing { has_room_again, is_closed: self.is_closed, is_empty: self.packets.is_empty() }
     }

@@ -174,11 +174,15 @@ impl Messenger {
             let flies = peer.sent.flight() == 0 || peer.sent.flight() + cost <= window;
             flies && peer.sent.has_credit(class, cost)
         });
-        // By as much as the longest that waits, and the high class by its reserve: then what cannot go is waited for.
+        let has = costs.map(|cost| cost > 0);
+        let turn = peer.share.next(has)?;
+        // By as much as the longest that is next, and if it is for want of credit, the high class by its reserve.
         let mut ahead_max = [costs.into_iter().max().unwrap_or_default(); CLASSES];
         let high = Class::High as usize;
-        ahead_max[high] = ahead_max[high].max(peer.sent.reserve(costs[high]));
-        let index = peer.share.next_of(costs.map(|cost| cost > 0), can, ahead_max)?;
+        if !peer.sent.has_credit(class_of(turn), costs[turn]) {
+            ahead_max[high] = ahead_max[high].max(peer.sent.reserve(costs[high]));
+        }
+        let index = peer.share.next_of(has, can, ahead_max)?;
         let at = peer.queues[index].first().expect("a class that can go has something");
         self.outgoing.unlink(&mut peer.queues[index], at);
         peer.share.went(index, costs[index]);

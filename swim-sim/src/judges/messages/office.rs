@@ -494,9 +494,8 @@ impl Office {
         } else {
             self.receipts.insert(received.receipt, number);
         }
-        let config = at.messenger.config();
-        let shares = (config.class_weights, u64::from(config.message_max));
-        self.taking.served(from, class, cost, shares).map_or(Ok(()), |starved| {
+        let weights = at.messenger.config().class_weights;
+        self.taking.served(from, class, cost, weights).map_or(Ok(()), |starved| {
             wrong(Rule::M10, format!("tells its application message {id:?} and has passed over {starved}"))
         })
     }

@@ -44,6 +44,7 @@ impl Outbox {
     /// A message waits to be put on a link.
     pub(super) fn waits(&mut self, number: u64, letter: &Letter) {
         self.waiting[letter.class as usize].insert((letter.cost, number));
+        self.shares.waits(letter.cost);
     }
 
     /// It does not any longer.
@@ -225,10 +226,9 @@ impl Office {
     /// A class sent something: none that could have may starve.
     fn judge_share(&mut self, at: At<'_>, link: LinkId, peer: NodeId, (class, cost): (Class, u64)) -> Verdict {
         let able = Class::ALL.map(|class| self.could_send(link, peer, class));
-        let config = at.messenger.config();
+        let weights = at.messenger.config().class_weights;
         let Some(outbox) = self.outboxes.get_mut(&peer) else { return Ok(()) };
-        let shares = (config.class_weights, u64::from(config.message_max));
-        match outbox.shares.served(class, cost, able, shares) {
+        match outbox.shares.served(class, cost, able, weights) {
             Some(starved) => {
                 wrong(Rule::M10, format!("sends {class:?} to member {peer}, and lets {starved:?} wait for ever"))
             }

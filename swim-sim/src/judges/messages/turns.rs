@@ -2,23 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use swim_proto::messaging::{Class, OVERHEAD};
+use swim_proto::messaging::Class;
 
 /// How many bytes of other classes each class has let pass since it had its turn.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     passed: [u64; 4],
+    /// What the longest message that there was counted.
+    longest: u64,
 }
 
 impl Shares {
+    /// A message that waits counts so much.
+    pub(super) fn waits(&mut self, cost: u64) {
+        self.longest = self.longest.max(cost);
+    }
+
     /// A class had its turn, while others may have waited: which of them starves.
-    pub(super) fn served(
-        &mut self,
-        class: Class,
-        cost: u64,
-        waits: [bool; 4],
-        (weights, longest): ([u8; 4], u64),
-    ) -> Option<Class> {
+    pub(super) fn served(&mut self, class: Class, cost: u64, waits: [bool; 4], weights: [u8; 4]) -> Option<Class> {
+        self.longest = self.longest.max(cost);
         let all: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
         let mut starved = None;
         for other in Class::ALL {
@@ -29,7 +31,7 @@ impl Shares {
             }
             *passed += cost;
             let weight = u64::from(weights[other as usize]);
-            if *passed > passed_max(all, weight, longest) {
+            if *passed > passed_max(all, weight, self.longest) {
                 starved = Some(other);
             }
         }
@@ -39,7 +41,7 @@ impl Shares {
 
 /// What others may send at most between two messages of a class.
 fn passed_max(all: u64, weight: u64, longest: u64) -> u64 {
-    2 * (longest + OVERHEAD as u64) * (all.div_ceil(weight) + all + 4)
+    2 * longest * (all.div_ceil(weight) + all + 4)
 }
 
 /// Those who wait for their turn in each class.
@@ -67,7 +69,7 @@ impl<K: Ord + Copy + std::fmt::Debug> Turns<K> {
     }
 
     /// Somebody had a turn. Who has waited for too long.
-    pub(super) fn served(&mut self, who: K, class: Class, cost: u64, shares: ([u8; 4], u64)) -> Option<String> {
+    pub(super) fn served(&mut self, who: K, class: Class, cost: u64, weights: [u8; 4]) -> Option<String> {
         let own = class as usize;
         let others = self.waiting.keys().filter(|(class, _)| *class == own).count() as u64;
         let mut starved = None;
@@ -86,7 +88,7 @@ impl<K: Ord + Copy + std::fmt::Debug> Turns<K> {
         let waits = Class::ALL
             .map(|class| self.waiting.iter().any(|(&(of, _), waiting)| of == class as usize && waiting.messages > 0));
         starved.or_else(|| {
-            let class = self.shares.served(class, cost, waits, shares)?;
+            let class = self.shares.served(class, cost, waits, weights)?;
             Some(format!("the class {class:?}"))
         })
     }
@@ -106,15 +108,15 @@ mod tests {
             let mut starved = None;
             for turn in 0..5_000 {
                 let class = if turn % 5 == 4 { Class::Bulk } else { Class::Normal };
-                starved = starved.or(shares.served(class, 1_000, waits, (WEIGHTS, 1_000)));
+                starved = starved.or(shares.served(class, 1_000, waits, WEIGHTS));
             }
             starved
         };
         assert_eq!(round_robin(), None);
-        let starves = (0..100).find_map(|_| shares.served(Class::Normal, 1_000, waits, (WEIGHTS, 1_000)));
+        let starves = (0..100).find_map(|_| shares.served(Class::Normal, 1_000, waits, WEIGHTS));
         assert_eq!(starves, Some(Class::Bulk));
         let mut alone = Shares::default();
-        assert!((0..1_000).all(|_| alone.served(Class::Normal, 1_000, [false; 4], (WEIGHTS, 1_000)).is_none()));
+        assert!((0..1_000).all(|_| alone.served(Class::Normal, 1_000, [false; 4], WEIGHTS).is_none()));
     }
 
     #[test]
@@ -124,7 +126,7 @@ mod tests {
             turns.waits(1, Class::Normal);
             turns.waits(2, Class::Normal);
         }
-        let served = |turns: &mut Turns<i32>, who| turns.served(who, Class::Normal, 65, (WEIGHTS, 1_000));
+        let served = |turns: &mut Turns<i32>, who| turns.served(who, Class::Normal, 65, WEIGHTS);
         assert!((0..20).all(|turn| served(&mut turns, 1 + turn % 2).is_none()));
         assert!((0..20).any(|_| served(&mut turns, 1).is_some_and(|starved| starved.contains('2'))));
     }

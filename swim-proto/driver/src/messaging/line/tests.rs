@@ -211,6 +211,19 @@ fn a_peer_that_does_not_read_fills_the_queue_which_says_when_there_is_room() {
 }
 
 #[test]
+fn a_long_message_has_been_written_before_there_is_room_again() {
+    let mut pair = Pair::opened(&[4_096], 1 << 14);
+    let long = 256 * 1024;
+    let greeting = pair.ends[0].0.link.stats().bytes_out;
+    let fits = pair.ends[0].2.pipes.get_mut(&LinkId(1)).unwrap().push(b"head", Some(Bytes::from(vec![7; long])));
+    assert!(!fits);
+    pair.until(|pair| pair.ends[0].2.writable > 0);
+    let written = pair.ends[0].0.link.stats().bytes_out - greeting;
+    assert!(written >= long as u64 / 2, "half of it and more waited to be written: {written} bytes were");
+    pair.until(|pair| pair.ends[1].2.packets.len() == 1);
+}
+
+#[test]
 fn what_was_put_on_a_link_that_is_closed_still_goes_out() {
     let mut pair = Pair::opened(&[0, 100], 4096);
     let packets = pair.ends[0].2.pipes.get_mut(&LinkId(1)).unwrap();
