@@ -15,6 +15,8 @@ struct Script {
     is_broken: bool,
     receives: usize,
     sent: usize,
+    /// What comes of giving the socket a datagram, where that is an error.
+    refuses: Option<io::ErrorKind>,
     statuses: Vec<Status>,
     drains: bool,
 }
@@ -32,7 +34,7 @@ impl Outside for Script {
 
     fn transmit(&mut self, _: SocketAddr, _: &[u8]) -> io::Result<()> {
         self.sent += 1;
-        Ok(())
+        self.refuses.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     fn connect(&mut self, _: StreamId, _: SocketAddr) {}
@@ -100,6 +102,31 @@ fn errors_between_datagrams_hold_nothing_up() {
     }
     assert!(!runner.take_datagrams(&mut outside));
     assert_eq!((outside.receives, runner.stats.receive_errors, runner.stats.receive_pauses), (61, 30, 0));
+}
+
+#[test]
+fn a_datagram_that_the_socket_does_not_take_is_dropped_and_counted() {
+    use swim_proto::wire::{Message, PacketWriter, Ping};
+    use swim_proto::{ClusterHash, NodeId};
+
+    let (mut runner, mut outside) = (runner(), Script::default());
+    let mut ping = Vec::new();
+    let mut writer = PacketWriter::datagram(&mut ping, ClusterHash::of("swim"), 1_400);
+    let (target, source) = (runner.node.local().id, NodeId::of("swim", "somebody"));
+    assert!(writer.push(&Message::Ping(Ping { seq: 7, target, source })));
+    writer.finish();
+    for (refuses, blocked, failed) in
+        [(None, 0, 0), (Some(io::ErrorKind::WouldBlock), 1, 0), (Some(io::ErrorKind::PermissionDenied), 1, 1)]
+    {
+        outside.refuses = refuses;
+        let before = outside.sent;
+        outside.received.push_back(Ok(ping.clone()));
+        runner.take_datagrams(&mut outside);
+        assert!(outside.sent > before, "it was answered");
+        let stats = runner.stats;
+        assert!(stats.sends_blocked >= blocked && stats.sends_failed >= failed, "{stats:?}");
+        assert!((stats.sends_blocked > 0) == (blocked > 0) && (stats.sends_failed > 0) == (failed > 0), "{stats:?}");
+    }
 }
 
 #[test]
