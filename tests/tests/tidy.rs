@@ -49,6 +49,22 @@ fn no_file_is_named_for_nothing() {
     assert!(found.is_empty(), "{found:?}");
 }
 
+// `cargo run --example NAME` would refuse to choose.
+#[test]
+fn no_two_examples_have_one_name() {
+    let mut found = std::collections::BTreeMap::<_, Vec<_>>::new();
+    for source in sources() {
+        if source.parent().is_some_and(|folder| folder.ends_with("examples"))
+            && let Some(name) = source.file_stem()
+        {
+            found.entry(name.to_owned()).or_default().push(source);
+        }
+    }
+    assert!(found.len() > 5, "{found:#?}");
+    found.retain(|_, sources| sources.len() > 1);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 #[test]
 fn every_dependency_has_its_reason_beside_it() {
     let manifest = read(&root().join("Cargo.toml"));

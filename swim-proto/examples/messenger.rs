@@ -1,7 +1,7 @@
 //! How fast two messengers exchange acknowledged messages when nothing lies between them: what the machine alone costs.
 //!
 //! ```console
-//! $ cargo run --release -p swim-proto --example messages
+//! $ cargo run --release -p swim-proto --example messenger
 //! ```
 //!
 //! One thread runs both, hands packets over in batches as a socket would, and takes each message. An instant passes

@@ -1,8 +1,8 @@
 //! Joins a cluster and prints each event, one a line, until stdin ends (Ctrl-D). The node is on a thread of its own.
 //!
 //! ```text
-//! cargo run --example watch -p swim-mio -- 127.0.0.1:7000
-//! cargo run --example watch -p swim-mio -- 127.0.0.1:7001 127.0.0.1:7000
+//! cargo run --example thread -- 127.0.0.1:7000
+//! cargo run --example thread -- 127.0.0.1:7001 127.0.0.1:7000
 //! ```
 
 use swim_mio::{Event, EventsError, Options};
