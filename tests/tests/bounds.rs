@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use swim_proto::{Config, Incarnation, wire::Message};
+use swim_proto::{Config, Incarnation, NodeId, wire::Message};
 use swim_tests::Cluster;
 use swim_tests::craft::{self, Puppet};
 
@@ -37,6 +37,17 @@ fn ids_that_may_be_invented_keep_no_member_out() {
     let alive = craft::datagram("swim", &[craft::alive(id, Incarnation::first(1), &profile)]);
     cluster.inject(address(20), 0, &alive).expect("it is well-formed");
     assert_eq!((cluster.node(0).live(), cluster.node(0).stats().drops.members_full), (7, 1));
+}
+
+#[test]
+fn of_two_graves_the_older_goes_where_there_is_room_for_one() {
+    let mut cluster = Cluster::new();
+    cluster.start(Config { tombstones_max: 1, ..Config::lan() });
+    for number in 0..200_000 {
+        let dead = craft::dead(NodeId::from_u64(number), Incarnation::first(1), puppet(90).id());
+        cluster.inject(address(90), 0, &craft::datagram("swim", &[dead])).expect("it is well-formed");
+        assert_eq!(cluster.node(0).stats().tombstones, 1, "after {number}");
+    }
 }
 
 #[test]

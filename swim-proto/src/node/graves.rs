@@ -68,9 +68,9 @@ impl Node {
         }
     }
 
-    /// Forgets, of sixteen graves picked at random, the one nearest its end that may be forgotten.
+    /// Forgets, of sixteen graves picked at random (or of all, where there are no more), the one nearest its end that may be forgotten.
     pub(super) fn forget_nearest(&mut self, may_go: impl Fn(Slot, Entry<'_>) -> bool) -> bool {
-        let picked: [Option<Slot>; 16] = core::array::from_fn(|_| self.table.random_grave(&mut self.random));
+        let picked = self.table.some_graves(&mut self.random);
         let graves = picked.into_iter().flatten().filter(|&slot| may_go(slot, self.table.at(slot)));
         let Some(nearest) = graves.min_by_key(|&slot| (self.table.at(slot).forget_at(), slot)) else { return false };
         self.stats.drops.tombstones_full += 1;

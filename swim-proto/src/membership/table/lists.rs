@@ -4,6 +4,7 @@
 //! see [`Table::next_target`].
 
 use alloc::vec::Vec;
+use core::array;
 
 use super::{Slot, Table};
 use crate::membership::grow_gently;
@@ -26,11 +27,11 @@ impl Table {
         self.dead.len() + self.gone.len()
     }
 
-    /// One of those that are not live, at random.
-    pub(crate) fn random_grave(&self, random: &mut Random) -> Option<Slot> {
+    /// Sixteen of those that are not live, at random; all, where there are no more.
+    pub(crate) fn some_graves(&self, random: &mut Random) -> [Option<Slot>; 16] {
         let graves = self.graves_len();
-        let drawn = (graves > 0).then(|| random.below(graves))?;
-        self.gone.get(drawn).or_else(|| self.dead.get(drawn - self.gone.len())).copied()
+        let grave = |at: usize| self.gone.get(at).or_else(|| self.dead.get(at - self.gone.len())).copied();
+        array::from_fn(|nth| if graves > 16 { grave(random.below(graves)) } else { grave(nth) })
     }
 
     /// The next member to probe: a fresh shuffle in each round over the live list, one step of it at a time.
