@@ -7,7 +7,7 @@
 //!
 //! One thread asks, so many questions under way, for some seconds each. Of the thread that answers, the time on the processor
 //! is counted, as the system and as the program (Linux says so in hundredths of a second): for the bare socket that is what
-//! the kernel charges for the same traffic.
+//! the kernel charges for the same traffic. Then one question at a time is asked, and it is told how long the answers take.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use swim_proto::NodeId;
 use swim_proto::wire::{Message, Ping};
 use swim_tests::craft;
@@ -22,13 +23,15 @@ use swim_tests::craft;
 const RUN: Duration = Duration::from_secs(5);
 /// Questions under way.
 const WINDOW: usize = 32;
+/// Questions asked one at a time.
+const QUESTIONS: u32 = 100_000;
 /// So the threads that answer are called.
 const THREAD: &str = "answers";
 
 fn main() -> io::Result<()> {
     println!(
-        "{:<12} {:>12} {:>16} {:>16} {:>14}",
-        "", "answered/s", "kernel us each", "program us each", "all us each"
+        "{:<12} {:>12} {:>16} {:>16} {:>14} {:>10} {:>10} {:>10}",
+        "", "answered/s", "kernel us each", "program us each", "all us each", "p50 us", "p99 us", "p99.9 us"
     );
     let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
 
@@ -119,8 +122,28 @@ fn measure(what: &str, at: SocketAddr, target: NodeId) -> io::Result<()> {
     let micros = |ticks: u64| ticks as f64 * 10_000.0 / answered as f64;
     let (program, kernel) = (micros(after.0 - before.0), micros(after.1 - before.1));
     let rate = answered as f64 / seconds;
-    println!("{what:<12} {rate:>12.0} {kernel:>16.2} {program:>16.2} {:>14.2}", kernel + program);
+    let all = kernel + program;
+    let taken = latencies(&socket, target)?;
+    let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| taken.value_at_quantile(share) as f64 / 1_000.0);
+    println!("{what:<12} {rate:>12.0} {kernel:>16.2} {program:>16.2} {all:>14.2} {p50:>10.1} {p99:>10.1} {p999:>10.1}");
     Ok(())
+}
+
+/// How long answers take, in nanoseconds, where one question is under way at a time.
+fn latencies(socket: &UdpSocket, target: NodeId) -> io::Result<Histogram<u64>> {
+    let source = NodeId::of("swim", "asks");
+    let mut taken = Histogram::new_with_max(10_000_000_000, 3).expect("its bounds are in order");
+    let mut buffer = [0; 2048];
+    // What is still under way from before.
+    while socket.recv(&mut buffer).is_ok() {}
+    for seq in 0..QUESTIONS {
+        let asked = Instant::now();
+        socket.send(&craft::datagram("swim", &[Message::Ping(Ping { seq, target, source })]))?;
+        // One that is lost takes as long as we wait for it.
+        let _ = socket.recv(&mut buffer);
+        taken.saturating_record(asked.elapsed().as_nanos() as u64);
+    }
+    Ok(taken)
 }
 
 /// Hundredths of a second that the threads which answer spent as the program, and as the kernel for it.

@@ -4,9 +4,10 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::SockRef;
+use swim_driver::StartError;
 use swim_driver::messaging::{Ending, MessagingConfig, MessagingOptions, Port, SendOptions, Trust};
 
 use crate::messages::{number, reader, send_numbered};
@@ -72,13 +73,20 @@ fn through_a_proxy(mix: Mix) -> (Node, Node, Proxy) {
     };
     let messaging = MessagingOptions::default().with_config(config);
     let left = Wanted { messaging: Some(messaging.clone()), ..Wanted::named("left") }.start(mix, 1).unwrap();
-    // Its port is known only once it runs, so a port is chosen for it.
-    let here = loopback();
-    let free = TcpListener::bind(here).unwrap().local_addr().unwrap();
-    let proxy = Proxy::before(free);
-    let messaging = Some(messaging.with_port(Port::At(free.port())));
-    let right = Wanted { messaging, endpoint: Some(proxy.at), bind: here, ..Wanted::named("right") };
-    let right = right.with_seeds(&[&left]).start(mix, 2).unwrap();
+    // Its port is known only once it runs, so a port is chosen for it, unless somebody takes that one first.
+    let deadline = Instant::now() + PATIENCE;
+    let (right, proxy) = loop {
+        let here = loopback();
+        let free = TcpListener::bind(here).unwrap().local_addr().unwrap();
+        let proxy = Proxy::before(free);
+        let messaging = Some(messaging.clone().with_port(Port::At(free.port())));
+        let right = Wanted { messaging, endpoint: Some(proxy.at), bind: here, ..Wanted::named("right") };
+        match right.with_seeds(&[&left]).start(mix, 2) {
+            Ok(right) => break (right, proxy),
+            Err(StartError::BindMessaging { .. }) if Instant::now() < deadline => {}
+            Err(error) => panic!("{error}"),
+        }
+    };
     for node in [&left, &right] {
         all_alive(node, 2);
     }
