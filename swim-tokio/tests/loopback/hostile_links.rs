@@ -62,15 +62,22 @@ async fn through_a_proxy() -> (Handle, Handle, Proxy) {
     };
     let messaging = MessagingOptions::default().with_config(config);
     let left = options("left").with_messaging(messaging.clone()).start().await.unwrap();
-    // Its port is known only once it runs, so a port is chosen for it.
-    let here = loopback();
-    let free = std::net::TcpListener::bind(here).unwrap().local_addr().unwrap();
-    let proxy = Proxy::before(free).await;
-    let mut right = options("right").with_seeds([left.address().to_string()]);
-    right.bind = here;
-    right.endpoint = Some(proxy.at);
-    right.messaging = Some(messaging.with_port(swim_tokio::Port::At(free.port())));
-    let right = right.start().await.unwrap();
+    // Its port is known only once it runs, so a port is chosen for it, unless somebody takes that one first.
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    let (right, proxy) = loop {
+        let here = loopback();
+        let free = std::net::TcpListener::bind(here).unwrap().local_addr().unwrap();
+        let proxy = Proxy::before(free).await;
+        let mut right = options("right").with_seeds([left.address().to_string()]);
+        right.bind = here;
+        right.endpoint = Some(proxy.at);
+        right.messaging = Some(messaging.clone().with_port(swim_tokio::Port::At(free.port())));
+        match right.start().await {
+            Ok(right) => break (right, proxy),
+            Err(swim_tokio::StartError::BindMessaging { .. }) if std::time::Instant::now() < deadline => {}
+            Err(error) => panic!("{error}"),
+        }
+    };
     for node in [&left, &right] {
         all_alive(node, 2).await;
     }
