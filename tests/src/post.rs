@@ -274,6 +274,11 @@ impl Post {
         cancelled
     }
 
+    /// The link of an agent that has the greatest name.
+    pub fn link_of(&self, agent: usize) -> Option<LinkId> {
+        self.by_link.keys().filter(|(at, _, _)| *at == agent).map(|&(_, _, link)| link).max()
+    }
+
     /// Cuts every connection there is.
     pub fn cut_all(&mut self) {
         (0..self.wires.len()).for_each(|wire| self.cut(wire));

@@ -45,6 +45,25 @@ fn a_link_cut_in_the_middle_loses_and_repeats_nothing() {
 }
 
 #[test]
+fn what_is_over_is_put_on_no_link_though_no_timer_has_said_so() {
+    let mut post = two();
+    post.send(0, 1, 8, |_| {}).unwrap();
+    post.run_for(secs(1));
+    let link = post.link_of(0).expect("there is one");
+    let now = post.now;
+    post.at(0).handle_link(now, link, LinkInput::Full);
+    let sent = post.at(0).stats().data_out;
+    post.send(0, 1, 8, |message| message.expiry = Some(millis(100))).unwrap();
+    // Its process is held up, and finds first that the link takes more.
+    post.now = now + secs(1);
+    let late = post.now;
+    post.at(0).handle_link(late, link, LinkInput::Writable);
+    post.poll(0);
+    assert_eq!(post.at(0).stats().data_out, sent);
+    assert_eq!(post.books.count(|ending| ending == Ending::Expired), 1);
+}
+
+#[test]
 fn a_lost_acknowledgement_costs_a_question_and_no_repetition() {
     let mut post = two();
     post.send(0, 1, 8, |_| {}).unwrap();

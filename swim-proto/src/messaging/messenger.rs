@@ -326,6 +326,8 @@ impl Messenger {
     /// [`HEADER_MAX`](super::packet::HEADER_MAX) bytes.
     pub fn poll_action<'b>(&mut self, buf: &'b mut Vec<u8>) -> Option<Action<'b>> {
         buf.clear();
+        // Nothing whose time is over is put on a link, though the driver may not have come to say so yet.
+        self.expire_due();
         if let Some(command) = self.commands.pop_front() {
             return Some(match command {
                 Command::Open { link, peer, to } => Action::Open { link, peer, to },

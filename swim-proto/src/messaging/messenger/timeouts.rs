@@ -35,11 +35,16 @@ pub(super) enum Key {
 }
 
 impl Messenger {
-    pub(super) fn fire(&mut self) {
-        let now = self.now;
-        while let Some((_, id)) = self.expiries.pop(now) {
+    /// Ends the messages whose time is over.
+    pub(super) fn expire_due(&mut self) {
+        while let Some((_, id)) = self.expiries.pop(self.now) {
             self.expire(id);
         }
+    }
+
+    pub(super) fn fire(&mut self) {
+        let now = self.now;
+        self.expire_due();
         while let Some((hint, key)) = self.alarms.pop(now) {
             let alarms = &mut self.alarms;
             let alarm = match key {
