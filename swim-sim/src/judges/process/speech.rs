@@ -49,11 +49,11 @@ impl Process {
         let messages = messages?;
         self.turn.targets.clear();
         self.turn.targets.extend(messages.clone().filter_map(|message| target(&message)));
-        let (mut nacks, mut mail, mut acks) = (false, false, false);
+        let acks = messages.clone().any(|message| matches!(message, Message::Ack(_)));
+        let (mut nacks, mut mail) = (false, false);
         for (place, message) in messages.enumerate() {
             self.say(at, &message)?;
             mail |= matches!(message, Message::UserMessage(_));
-            acks |= matches!(message, Message::Ack(_));
             if place == 0 && self.answers(at, to, &message) {
                 continue;
             }
@@ -116,7 +116,7 @@ impl Process {
             _ => return None,
         };
         let to_subject = at.oracle.ids_at(to).contains(&id);
-        // Whoever departed says so with each ack, for as long as it is asked.
+        // Whoever departed says so beside each ack, for as long as it is asked.
         let own_departure =
             kind == 3 && id == self.id && at.view.status() == Status::Left && (self.turn.from == Some(to) || acks);
         if to_subject || own_departure || self.turn.targets.contains(&id) {
