@@ -51,6 +51,34 @@ fn of_two_graves_the_older_goes_where_there_is_room_for_one() {
 }
 
 #[test]
+fn whoever_is_forgotten_and_accused_again_has_new_accusers() {
+    let mut cluster = Cluster::new();
+    cluster.start(Config { tombstones_max: 1, ..Config::lan() });
+    let crowd: Vec<Puppet> = (1..=8).map(puppet).collect();
+    let said = |message: Message<'_>| craft::datagram("swim", &[message]);
+    let first = Incarnation::first(1);
+    let alive = |i: usize| said(craft::alive(crowd[i].id(), first, &crowd[i].profile()));
+    let suspect = |by: usize| said(craft::suspect(crowd[0].id(), first, crowd[by].id()));
+    let dead = |i: usize| said(craft::dead(crowd[i].id(), first, crowd[1].id()));
+    for member in &crowd {
+        cluster.catch(member.address);
+    }
+    let script = (0..crowd.len()).map(alive).chain([suspect(1), suspect(2), dead(0)]);
+    // One grave pushes the other out: a member is accused by two, and forgotten.
+    let script = script.chain([dead(7), alive(0), suspect(3), suspect(4)]);
+    for datagram in script {
+        cluster.inject(address(90), 0, &datagram).expect("it is well-formed");
+    }
+    cluster.run_for(Duration::from_secs(2));
+    let caught: Vec<Vec<u8>> = crowd.iter().flat_map(|member| cluster.caught(member.address)).collect();
+    let told = |by: usize| {
+        let mut messages = caught.iter().flat_map(|datagram| craft::messages("swim", datagram));
+        messages.any(|message| matches!(message, Message::Suspect(said) if said.accuser == crowd[by].id()))
+    };
+    assert_eq!([1, 2, 3, 4].map(told), [false, false, true, true], "in whose names the member is accused");
+}
+
+#[test]
 fn who_is_alone_takes_in_another_though_it_could_tell_nobody_of_its_loss() {
     let mut cluster = Cluster::new();
     cluster.start(Config { members_max: 2, gossip_to_dead: Duration::ZERO, ..Config::lan() });

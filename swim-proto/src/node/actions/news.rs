@@ -122,6 +122,8 @@ impl Node {
         }
     }
 
+    /// An accuser whom the suspicion that is held counts. One of an earlier suspicion may still wait to be told, where the
+    /// member was forgotten meanwhile and came back as it was.
     fn further_accusation(
         &self,
         slot: Slot,
@@ -130,7 +132,8 @@ impl Node {
         accuser: NodeId,
     ) -> Option<Message<'static>> {
         let accused = Standing::new(incarnation, State::Suspect);
-        self.table.try_at(slot).filter(|record| record.id == id && record.standing() == accused)?;
+        let record = self.table.try_at(slot).filter(|record| record.id == id && record.standing() == accused)?;
+        record.case().filter(|&case| self.cases.at(case).is_accused_by(accuser))?;
         incarnation.is_accusable().then_some(Message::Suspect(Suspect { id, incarnation, accuser }))
     }
 
