@@ -302,7 +302,7 @@ impl Process {
         }
         self.turn.named.push(id);
         if let Some(peer) = self.turn.peer {
-            self.carriers.heard(at.clock, peer, id);
+            self.carriers.heard(peer, id);
         } else if self.turn.kind == Kind::Stream {
             self.load.exchanged();
         }
@@ -414,6 +414,7 @@ impl Process {
         if std::mem::replace(&mut self.turn.timed, true) {
             return Ok(());
         }
+        self.carriers.keep_time(at.clock);
         self.weigh(at)?;
         if at.view.stats().drops.tombstones_full > self.turn.drops.tombstones_full {
             // Whoever was pushed out is met anew, though it was known by its id alone.

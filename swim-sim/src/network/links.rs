@@ -3,6 +3,8 @@
 //! Whatever is drawn for a packet is drawn from a generator of the sending host, so that one host's traffic does not
 //! change the luck of another's.
 
+use std::time::Duration;
+
 use super::latency::nanos;
 use super::{Cut, DATAGRAM_OVERHEAD, Network, SEGMENT_OVERHEAD, Traffic};
 use crate::seeds::{Chance, Draw, Purpose, Seeds};
@@ -274,6 +276,14 @@ impl Links {
         (network.is_lossless() && whole).then_some(self.network_since)
     }
 
+    /// Within what time every packet arrives at present, on whatever link; `None` while that cannot be said.
+    pub(crate) fn carries_within(&self) -> Option<Duration> {
+        let whole = self.cuts_on == 0 && self.filter.is_none();
+        self.network
+            .carries_within()
+            .filter(|_| whole && self.hosts.iter().all(|host| host.fault == LinkFault::default()))
+    }
+
     /// Replaces the filter.
     pub(crate) fn set_filter(&mut self, filter: Option<Filter>) {
         self.filter = filter;
@@ -350,8 +360,6 @@ impl Links {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::{Bursts, Latency, Partition};
     use super::*;
 
@@ -382,6 +390,22 @@ mod tests {
             let lost = lost(&mut links(quick().with_loss(Chance::percent(10.0))), carried);
             assert!(lost.abs_diff(2_000) < 5 * 43, "{carried:?}: {lost}");
         }
+    }
+
+    #[test]
+    fn nobody_can_say_when_packets_arrive_while_a_link_is_cut() {
+        let mut links = links(quick());
+        let within = Some(Duration::from_millis(1));
+        assert_eq!(links.carries_within(), within);
+        let cut = links.add_cut(Cut::new(&Partition::Isolate(vec![1]), 4));
+        assert_eq!(links.carries_within(), within, "a cut that is not switched on");
+        links.switch_cut(0, cut, true);
+        assert_eq!(links.carries_within(), None);
+        links.switch_cut(SECOND, cut, false);
+        links.add_fault(SECOND, 2, 0, LinkFault { no_streams: true, ..LinkFault::default() });
+        assert_eq!(links.carries_within(), None);
+        links.end_fault(SECOND, 2, 0);
+        assert_eq!(links.carries_within(), within);
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Truth for Reality<'_> {
     }
 
     fn carries_within(&self) -> Option<Duration> {
-        self.medium.links.network().carries_within()
+        self.medium.links.carries_within()
     }
 
     fn carries_datagrams(&self) -> bool {

@@ -29,6 +29,8 @@ pub(super) struct Carriers {
     peers: HashMap<StreamId, SocketAddr>,
     /// Who told of whom, and when.
     told: HashMap<(SocketAddr, NodeId), Instant>,
+    /// Who does so in the input being taken, whose time is not known yet.
+    tells: Vec<(SocketAddr, NodeId)>,
 }
 
 /// A stream that it opened.
@@ -102,12 +104,19 @@ impl Carriers {
         }
     }
 
-    /// A peer told of a member.
-    pub(super) fn heard(&mut self, clock: Instant, peer: SocketAddr, of: NodeId) {
-        if self.told.len() >= TOLD_MAX {
-            self.told.clear();
+    /// A peer tells of a member, in the input whose time [`Carriers::keep_time`] is told next.
+    pub(super) fn heard(&mut self, peer: SocketAddr, of: NodeId) {
+        self.tells.push((peer, of));
+    }
+
+    /// The input is taken at this time.
+    pub(super) fn keep_time(&mut self, clock: Instant) {
+        for told in self.tells.drain(..) {
+            if self.told.len() >= TOLD_MAX {
+                self.told.clear();
+            }
+            self.told.insert(told, clock);
         }
-        self.told.insert((peer, of), clock);
     }
 
     /// Whether this peer told of this member of late.
