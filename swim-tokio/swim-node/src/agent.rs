@@ -2,23 +2,22 @@
 
 mod departure;
 mod reload;
+mod start;
 mod summary;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use swim_tokio::{
-    Event, EventsError, MemberInfo, MessagingOptions, Notice, Outcome, Port, Received, StartError, Status,
-};
+use swim_tokio::{Event, EventsError, MemberInfo, Notice, Outcome, Received, Status};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use self::departure::Departure;
 use self::reload::Reload;
+use self::start::start;
 use crate::cli::AgentArgs;
 use crate::config::AgentConfig;
 use crate::console::{self, Answer, Console, Done};
-use crate::driver::{self, Events, Handle, Incoming};
+use crate::driver::{Events, Handle, Incoming};
 use crate::exit::Exit;
 use crate::output::log::Log;
 use crate::output::text::{Columns, Paint};
@@ -133,78 +132,6 @@ async fn unless_stopped<T>(stop: impl Future<Output = u8>, done: impl Future<Out
     }
 }
 
-/// Starts the node; as an error, what failed and which flag it came from.
-async fn start(config: &AgentConfig) -> Result<Handle, String> {
-    let bind = look_up("--addr", &config.addr, |_| true).await?;
-    let advertise = match &config.advertise {
-        Some(advertise) => {
-            let is_of_its_family = |address: &SocketAddr| bind.is_ipv6() == address.is_ipv6();
-            Some(look_up("--advertise", advertise, is_of_its_family).await?)
-        }
-        None => None,
-    };
-    let started = driver::start!(config.driver, bind, options => {
-        options.advertise = advertise;
-        options.name.clone_from(&config.name);
-        options.metadata = config.metadata.clone().into();
-        options.seeds.clone_from(&config.seeds);
-        options.config = config.protocol.clone();
-        options.connect_timeout = config.connect_timeout;
-        options.resolve_timeout = config.resolve_timeout;
-        options.messaging = messaging(config);
-    });
-    let node = started.map_err(|error| match error {
-        StartError::Unreachable { address } => match &config.advertise {
-            Some(name) => format!("--advertise {name}: this is {address}, which others cannot reach; name one address"),
-            None => {
-                format!("--addr {address} listens everywhere, but others need one address; add --advertise HOST:PORT")
-            }
-        },
-        StartError::Family { bind, advertise } => format!(
-            "--advertise {advertise}: a node that listens on {bind} sends and hears {} only; advertise such an address, \
-             or listen on [::], which serves both families",
-            if bind.is_ipv4() { "IPv4" } else { "IPv6" }
-        ),
-        StartError::Bind { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
-            format!("--addr {address}: another process listens there; choose another port, or 0 for a free one")
-        }
-        StartError::Bind { address, source }
-            if source.kind() == std::io::ErrorKind::AddrNotAvailable =>
-        {
-            format!("--addr {address}: no interface here has this address; choose one of this host's, or 0.0.0.0 with --advertise")
-        }
-        StartError::BindMessaging { address, source } => format!(
-            "--zmq-port-offset: {address} cannot be had for messages: {source}; choose another offset, or --no-zmq"
-        ),
-        StartError::MessagingPort { gossip, .. } => format!(
-            "--zmq-port-offset: there is no port so far above {gossip}; choose a smaller offset, or --no-zmq"
-        ),
-        error => format!("cannot start: {error}"),
-    })?;
-    let seeds = config.seeds.join(" ");
-    info!(name = node.name(), address = %node.address(), bound = %node.bound(), seeds, "started");
-    info!(profile = config.profile.name(), changed = config.changed.join(", "), "settings");
-    Ok(node)
-}
-
-/// How messages are moved, if they are.
-fn messaging(config: &AgentConfig) -> Option<MessagingOptions> {
-    let offset = config.zmq_port_offset?;
-    Some(MessagingOptions::default().with_config(config.messaging.clone()).with_port(Port::Above(offset)))
-}
-
-/// The first address of `HOST:PORT` that is preferred, or else the first.
-async fn look_up(flag: &str, host: &str, is_preferred: impl Fn(&SocketAddr) -> bool) -> Result<SocketAddr, String> {
-    match tokio::net::lookup_host(host).await {
-        Ok(found) => {
-            let found: Vec<_> = found.collect();
-            let preferred = found.iter().find(|address| is_preferred(address)).or(found.first());
-            preferred.copied().ok_or_else(|| format!("{flag} {host}: this name has no address"))
-        }
-        Err(error) => Err(format!("{flag} {host}: the name cannot be looked up: {error}")),
-    }
-}
-
 struct Agent<'a> {
     node: Handle,
     form: Form,
@@ -226,11 +153,9 @@ impl Agent<'_> {
     /// Tells what happens until the node is no more.
     async fn follow(&mut self) -> Exit {
         let Ok((known, mut events)) = self.node.follow().await else { return self.end() };
-        // Whoever was quicker than our subscription.
+        // Whoever was quicker than our subscription is told of before what came after.
         let ourselves = self.node.id();
-        for member in known.iter().filter(|member| member.id != ourselves && member.state.is_live()) {
-            self.lines.room().await.put(self.form.joined(member));
-        }
+        let mut known = known.iter().filter(|member| member.id != ourselves && member.state.is_live()).peekable();
         loop {
             let (lines, console, incoming) = (self.lines, &mut self.console, &mut self.incoming);
             let waits = !self.outcomes.is_empty();
@@ -275,8 +200,15 @@ impl Agent<'_> {
                     }
                     continue;
                 }
+                room = lines.room(), if known.peek().is_some() => {
+                    if let Some(member) = known.next() {
+                        room.put(self.form.joined(member));
+                    }
+                    continue;
+                }
                 // Room first: an event is taken only when it can be told, so that a slow reader costs no memory.
-                told = async { let room = lines.room().await; (room, events.recv().await) } => told,
+                told = async { let room = lines.room().await; (room, events.recv().await) }, if known.peek().is_none() =>
+                    told,
                 () = gone(&self.node) => return self.end(),
             };
             match next {
@@ -563,16 +495,6 @@ mod tests {
     async fn a_signal_ends_a_start_that_hangs() {
         assert_eq!(unless_stopped(std::future::ready(15), std::future::pending::<()>()).await, Err(15));
         assert_eq!(unless_stopped(std::future::pending(), std::future::ready("started")).await, Ok("started"));
-    }
-
-    #[tokio::test]
-    async fn a_name_is_advertised_in_the_family_that_is_bound() {
-        for family in [SocketAddr::is_ipv4, SocketAddr::is_ipv6] {
-            let found = look_up("--advertise", "localhost:1", family).await.unwrap();
-            // Where localhost has but one family, that one it is.
-            let all: Vec<_> = tokio::net::lookup_host("localhost:1").await.unwrap().collect();
-            assert!(family(&found) || !all.iter().any(family), "{found} of {all:?}");
-        }
     }
 
     #[tokio::test]

@@ -25,6 +25,8 @@ pub(crate) struct AgentConfig {
     pub(crate) addr: String,
     /// What others are told, if not that.
     pub(crate) advertise: Option<String>,
+    /// Where what the start depends on was said.
+    pub(crate) places: Places,
     /// Whom to join by.
     pub(crate) seeds: Vec<String>,
     /// The member's name, if not its address.
@@ -55,6 +57,21 @@ pub(crate) struct AgentConfig {
     pub(crate) messaging: MessagingConfig,
 }
 
+/// Where addresses were said, for what turns out when they are used: a flag, a variable, or a line of a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    pub(crate) addr: String,
+    pub(crate) advertise: String,
+    pub(crate) zmq_port_offset: String,
+}
+
+impl Default for Places {
+    fn default() -> Places {
+        let [addr, advertise, zmq_port_offset] = ["--addr", "--advertise", "--zmq-port-offset"].map(str::to_owned);
+        Places { addr, advertise, zmq_port_offset }
+    }
+}
+
 impl AgentConfig {
     /// The keys whose values differ, the tags apart: what a running agent cannot change.
     pub(crate) fn differences(&self, other: &AgentConfig) -> Vec<&'static str> {
@@ -62,6 +79,7 @@ impl AgentConfig {
         let AgentConfig {
             addr,
             advertise,
+            places: _,
             seeds,
             name,
             metadata: _,
@@ -171,6 +189,7 @@ pub(crate) fn merge(layers: &[Vec<Given>], problems: Vec<String>) -> Result<Agen
 struct Said {
     addr: Option<String>,
     advertise: Option<String>,
+    places: Places,
     seeds: Vec<String>,
     name: Option<String>,
     tags: Tags,
@@ -208,10 +227,12 @@ impl Said {
             Key::Addr => {
                 address::check(text, For::Binding)?;
                 self.addr = Some(text.to_owned());
+                self.places.addr = given.origin.to_string();
             }
             Key::Advertise => {
                 address::check(text, For::Telling)?;
                 self.advertise = Some(text.to_owned());
+                self.places.advertise = given.origin.to_string();
             }
             Key::Seeds => {
                 for seed in text.split([',', ' ', '\t', '\n']).filter(|seed| !seed.is_empty()) {
@@ -231,7 +252,10 @@ impl Said {
             Key::LogLevel => self.log_level = Some(parse_level(text)?),
             Key::JsonLogging => self.json = parse_switch(text)?,
             Key::StdinCommands => self.stdin_commands = parse_switch(text)?,
-            Key::ZmqPortOffset => self.zmq_port_offset = Some(parse_offset(text)?),
+            Key::ZmqPortOffset => {
+                self.zmq_port_offset = Some(parse_offset(text)?);
+                self.places.zmq_port_offset = given.origin.to_string();
+            }
             Key::NoZmq => self.no_zmq = parse_switch(text)?,
             Key::Driver => self.driver = Driver::parse(text)?,
             Key::Messaging(setting) => {
@@ -287,6 +311,7 @@ impl Said {
         AgentConfig {
             addr,
             advertise: self.advertise.take(),
+            places: std::mem::take(&mut self.places),
             seeds: std::mem::take(&mut self.seeds),
             name: self.name.take(),
             metadata,

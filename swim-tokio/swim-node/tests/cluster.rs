@@ -161,3 +161,19 @@ fn a_taken_address_and_an_unknown_host_are_named() {
         assert_eq!(output.status.code(), Some(2));
     }
 }
+
+#[test]
+fn what_cannot_be_had_is_named_where_it_was_said() {
+    let file = std::env::temp_dir().join(format!("swim-node-said-{}.toml", std::process::id()));
+    std::fs::write(&file, "log_level = \"off\"\naddr = \"192.0.2.1:0\"\n").unwrap();
+    let by_file = agents::swim_node().arg("--config").arg(&file).output().unwrap();
+    let by_variable =
+        agents::swim_node().args(["--log-level", "off"]).env("SWIM_ADDR", "192.0.2.1:0").output().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    for (output, place) in [(by_file, format!("{}:2: addr", file.display())), (by_variable, "SWIM_ADDR".to_owned())] {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let says = format!("error: {place} 192.0.2.1:0: no interface here has this address");
+        assert!(stderr.starts_with(&says), "{stderr}");
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
