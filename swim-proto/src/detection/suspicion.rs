@@ -26,6 +26,8 @@ const ROOM: usize = 8;
 /// One case.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
+    /// Tells it from all other cases, of this member too.
+    pub(crate) number: u64,
     pub(crate) slot: Slot,
     /// The accused incarnation.
     pub(crate) incarnation: Incarnation,
@@ -159,11 +161,13 @@ impl Case {
 pub(crate) struct Cases {
     cases: Vec<Option<Case>>,
     free: Vec<u32>,
+    /// Opened so far.
+    opened: u64,
 }
 
 impl Cases {
     pub(crate) fn new() -> Cases {
-        Cases { cases: Vec::new(), free: Vec::new() }
+        Cases { cases: Vec::new(), free: Vec::new(), opened: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -188,7 +192,9 @@ impl Cases {
         let could_confirm = live.saturating_sub(2);
         let confirmations = config.suspicion_confirmations;
         let enough = config.lha_suspicion && could_confirm >= usize::from(confirmations);
+        self.opened += 1;
         let mut case = Case {
+            number: self.opened,
             slot,
             incarnation,
             opened: now,

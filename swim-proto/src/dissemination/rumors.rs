@@ -10,7 +10,7 @@
 use alloc::vec::Vec;
 
 use super::turns::{SENDS_MAX, Turns};
-use crate::membership::{Incarnation, NodeId, Slot};
+use crate::membership::{NodeId, Slot};
 
 /// Most rumors kept; at the limit the most often sent is given up. Syncs repair what that leaves untold.
 const RUMORS_MAX: usize = 65_536;
@@ -22,11 +22,10 @@ const NONE: u32 = u32::MAX;
 pub(crate) enum Topic {
     /// The subject's standing, whatever it is when told.
     Standing,
-    /// One more accuser of the subject, told for as long as it is Suspect at the incarnation that was accused.
+    /// One more accuser of the subject, told for as long as the case lasts in which it counts.
     Accuser {
-        /// The subject, since its slot may have passed to somebody else.
-        of: NodeId,
-        incarnation: Incarnation,
+        /// The case's number, since the slot may have passed to somebody else and the subject may be accused anew.
+        case: u64,
         by: NodeId,
     },
 }
@@ -41,8 +40,7 @@ struct Rumor {
 /// A [`Topic::Accuser`]. Few rumors are, and those that are not should not pay for its size.
 #[derive(Clone, Copy, Debug)]
 struct Accusation {
-    of: NodeId,
-    incarnation: Incarnation,
+    case: u64,
     by: NodeId,
 }
 
@@ -93,8 +91,8 @@ impl Rumors {
         });
         let accusation = match topic {
             Topic::Standing => NONE,
-            Topic::Accuser { of, incarnation, by } => {
-                let accusation = Accusation { of, incarnation, by };
+            Topic::Accuser { case, by } => {
+                let accusation = Accusation { case, by };
                 let index = self.free_accusations.pop().unwrap_or(self.accusations.len() as u32);
                 match self.accusations.get_mut(index as usize) {
                     Some(place) => *place = accusation,
@@ -149,8 +147,8 @@ impl Rumors {
         if rumor.accusation == NONE {
             return (rumor.subject, Topic::Standing);
         }
-        let Accusation { of, incarnation, by } = self.accusations[rumor.accusation as usize];
-        (rumor.subject, Topic::Accuser { of, incarnation, by })
+        let Accusation { case, by } = self.accusations[rumor.accusation as usize];
+        (rumor.subject, Topic::Accuser { case, by })
     }
 
     /// It was told once more. Whether it has now been told often enough, and is gone.

@@ -47,10 +47,12 @@ impl Node {
             Accusation::Ignored => self.stats.claims_old += heard,
             Accusation::Confirms => {
                 self.stats.claims_news += heard;
-                let (of, incarnation) = (self.table.at(slot).id, self.table.at(slot).incarnation());
+                let of = self.table.at(slot).id;
                 // The one whom the rumor of the standing names is told already: it was not known when it accused first.
-                if accuser != self.table.at(slot).accuser() {
-                    self.add_rumor(slot, Topic::Accuser { of, incarnation, by: accuser });
+                if accuser != self.table.at(slot).accuser()
+                    && let Some(case) = case.map(|case| self.cases.at(case).number)
+                {
+                    self.add_rumor(slot, Topic::Accuser { case, by: accuser });
                 }
                 self.changed.push(of);
                 self.arm_suspicion(now, slot);

@@ -9,8 +9,7 @@ use super::telling::{broadcast_of, claim_of};
 use crate::dissemination::BroadcastId;
 use crate::dissemination::rumors::{Topic, sends_limit};
 use crate::dissemination::share::Side;
-use crate::membership::precedence::Standing;
-use crate::membership::{Incarnation, NodeId, Slot, State};
+use crate::membership::{NodeId, Slot, State};
 use crate::timers::Chore;
 use crate::wire::{Announce, Message, PacketWriter, Suspect};
 
@@ -113,7 +112,7 @@ impl Node {
                 }
                 claim_of(record)
             }
-            Topic::Accuser { of, incarnation, by } => self.further_accusation(slot, of, incarnation, by),
+            Topic::Accuser { case, by } => self.further_accusation(slot, case, by),
         };
         match message {
             None => self.drop_rumor(rumor),
@@ -122,18 +121,11 @@ impl Node {
         }
     }
 
-    /// An accuser whom the suspicion that is held counts. One of an earlier suspicion may still wait to be told, where the
-    /// member was forgotten meanwhile and came back as it was.
-    fn further_accusation(
-        &self,
-        slot: Slot,
-        id: NodeId,
-        incarnation: Incarnation,
-        accuser: NodeId,
-    ) -> Option<Message<'static>> {
-        let accused = Standing::new(incarnation, State::Suspect);
-        let record = self.table.try_at(slot).filter(|record| record.id == id && record.standing() == accused)?;
-        record.case().filter(|&case| self.cases.at(case).is_accused_by(accuser))?;
+    /// One more accuser of the suspicion that is held, if it is still the one that counted it.
+    fn further_accusation(&self, slot: Slot, case: u64, accuser: NodeId) -> Option<Message<'static>> {
+        let record = self.table.try_at(slot)?;
+        record.case().filter(|&held| self.cases.at(held).number == case)?;
+        let (id, incarnation) = (record.id, record.incarnation());
         incarnation.is_accusable().then_some(Message::Suspect(Suspect { id, incarnation, accuser }))
     }
 
