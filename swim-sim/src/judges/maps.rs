@@ -1,4 +1,4 @@
-//! Maps by member id.
+//! Maps by member id, and the like.
 //!
 //! Ids are hashes already, so one multiplication spreads them; judges look up several of them per packet. Nothing
 //! depends on the order of these maps: they are never iterated.
@@ -13,6 +13,9 @@ pub(super) type IdMap<V> = HashMap<NodeId, V, BuildHasherDefault<Spread>>;
 
 /// A map by some 64-bit number that is a hash already.
 pub(super) type NumberMap<V> = HashMap<u64, V, BuildHasherDefault<Spread>>;
+
+/// A map by what members are known by besides, such as an address and an id.
+pub(super) type SpreadMap<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
 
 /// Hashes what is a hash already, or a small number.
 #[derive(Clone, Copy, Debug, Default)]

@@ -120,6 +120,8 @@ struct Turn {
     /// Members that it names in any way.
     named: Vec<NodeId>,
     accusations: Vec<Accusation>,
+    /// Members that were held live before it, and forgotten in it.
+    forgotten: Vec<NodeId>,
     /// Whom the datagram being sent pings, or asks about.
     targets: Vec<NodeId>,
     /// Deaths, each with its declarer, and departures that it spoke of: its own are told by events, which may come after.
@@ -472,6 +474,7 @@ impl Process {
         for accusation in &self.turn.accusations {
             let before = self.mirrors.get(&accusation.accuser).and_then(|mirror| mirror.held);
             let live = before.is_some_and(|held| held.state.is_live())
+                || self.turn.forgotten.contains(&accusation.accuser)
                 || view.member(accusation.accuser).is_some_and(|member| member.state.is_live());
             if live {
                 self.evidence.accuser_known(accusation);

@@ -11,6 +11,8 @@ use std::time::Duration;
 use swim_proto::wire::{Message, Messages};
 use swim_proto::{Instant, NodeId, StreamId};
 
+use super::super::maps::SpreadMap;
+
 /// For how long an answer may wait for its carrier.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -28,7 +30,7 @@ pub(super) struct Carriers {
     /// Those that carry, and where the peer is reached.
     peers: HashMap<StreamId, SocketAddr>,
     /// Who told of whom, and when.
-    told: HashMap<(SocketAddr, NodeId), Instant>,
+    told: SpreadMap<(SocketAddr, NodeId), Instant>,
     /// Who does so in the input being taken, whose time is not known yet.
     tells: Vec<(SocketAddr, NodeId)>,
 }

@@ -138,9 +138,12 @@ impl Process {
         self.load.forgotten();
         self.evidence.begins_anew();
         if let Some(mirror) = self.mirrors.get_mut(&id)
-            && mirror.held.take().is_some()
+            && let Some(held) = mirror.held.take()
         {
             self.held -= 1;
+            if held.state.is_live() {
+                self.turn.forgotten.push(id);
+            }
         }
         let pushed_out = at.view.stats().drops.tombstones_full > self.turn.drops.tombstones_full;
         match burial {
