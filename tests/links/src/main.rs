@@ -7,7 +7,7 @@ mod raw;
 mod swim;
 mod table;
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use clap::{Parser, Subcommand};
@@ -51,12 +51,18 @@ enum Role {
     /// Sends as fast as it is acknowledged, or at a rate.
     #[command(hide = true)]
     SwimSend { threads: usize, seed: String, size: usize, seconds: f64, rate: u64 },
-    /// Receives by the zeromq crate.
+    /// Counts what comes, by the zeromq crate.
     #[command(hide = true)]
-    ZeromqReceive,
+    ZeromqReceive { seconds: f64 },
     /// Sends by it.
     #[command(hide = true)]
-    ZeromqSend { address: String, count: u64, size: usize },
+    ZeromqSend { address: String, size: usize },
+    /// Counts what comes, by libzmq.
+    #[command(hide = true)]
+    LibzmqReceive { seconds: f64 },
+    /// Sends by it.
+    #[command(hide = true)]
+    LibzmqSend { address: String, size: usize },
 }
 
 fn main() {
@@ -66,8 +72,10 @@ fn main() {
         Some(Role::SwimSend { threads, seed, size, seconds, rate }) => {
             swim::send(threads, &seed, size, seconds, rate);
         }
-        Some(Role::ZeromqReceive) => raw::receive(),
-        Some(Role::ZeromqSend { address, count, size }) => raw::send(&address, count, size),
+        Some(Role::ZeromqReceive { seconds }) => raw::zeromq_crate::receive(seconds),
+        Some(Role::ZeromqSend { address, size }) => raw::zeromq_crate::send(&address, size),
+        Some(Role::LibzmqReceive { seconds }) => raw::libzmq::receive(seconds),
+        Some(Role::LibzmqSend { address, size }) => raw::libzmq::send(&address, size),
         None => measure(&cli),
     }
 }
@@ -83,34 +91,15 @@ fn measure(cli: &Cli) {
             let rate = if size >= 16 * 1024 { (cli.rate / 100).max(1) } else { cli.rate };
             row.paced = Some((rate, swim_figures(cli, size, seconds, rate)));
         }
-        // As many as take a while, and no more than fit into the memory of one that queues them all.
-        let count = ((if cli.smoke { 2e7 } else { 5e8 }) / (size as f64 + 300.0)) as u64;
         if has("zeromq") {
-            let me = std::env::current_exe().expect("the system knows what runs");
-            let this = |role: &str| {
-                let mut command = Command::new(&me);
-                command.arg(role);
-                command
-            };
-            row.zeromq = Some(raw_figures(this("zeromq-receive"), this("zeromq-send"), count, size));
+            row.zeromq = Some(raw_figures("zeromq", size, seconds));
         }
-        if has("libzmq")
-            && let (Some(python), Some(peer)) = (variable("SWIM_PYZMQ"), variable("SWIM_LIBZMQ_PEER"))
-        {
-            let python = |role: &str| {
-                let mut command = Command::new(&python);
-                command.args([&peer, role]);
-                command
-            };
-            row.libzmq = Some(raw_figures(python("receive"), python("send"), count, size));
+        if has("libzmq") {
+            row.libzmq = Some(raw_figures("libzmq", size, seconds));
         }
         rows.push(row);
     }
     table::print(&rows, cli.json);
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// What a pair of nodes measured.
@@ -132,15 +121,17 @@ fn swim_figures(cli: &Cli, size: usize, seconds: f64, rate: u64) -> Value {
     figures
 }
 
-/// Messages a second, from the first to the last that came, and what each costs.
-fn raw_figures(mut receiver: Command, mut sender: Command, count: u64, size: usize) -> Value {
-    let mut receiver = Process::start(&mut receiver);
+/// Messages a second that come after the first, and what each costs.
+fn raw_figures(library: &str, size: usize, seconds: f64) -> Value {
+    let me = std::env::current_exe().expect("the system knows what runs");
+    let mut receiver = Process::start(Command::new(&me).args([&format!("{library}-receive"), &seconds.to_string()]));
     let address = receiver.line();
-    writeln!(receiver.stdin, "{count}").expect("it reads");
-    let sender = Process::start(sender.args([&address, &count.to_string(), &size.to_string()]));
-    let seconds: f64 = receiver.line().parse().expect("the receiver gives seconds");
-    let cpu = cpu_micros([&receiver, &sender], count);
-    json!({ "messages": count, "per_second": (count - 1) as f64 / seconds, "cpu_us": cpu })
+    let sender = Process::start(Command::new(&me).args([&format!("{library}-send"), &address, &size.to_string()]));
+    let mut figures: Value = serde_json::from_str(&receiver.line()).expect("the receiver gives JSON");
+    let messages = figures["messages"].as_u64().expect("it counts");
+    figures["cpu_us"] = cpu_micros([&receiver, &sender], messages);
+    figures["per_second"] = json!(messages as f64 / figures["seconds"].as_f64().expect("it has a clock"));
+    figures
 }
 
 /// Microseconds of processor time for each message, of these processes together; null where the system does not say.
@@ -152,7 +143,8 @@ fn cpu_micros(processes: [&Process; 2], messages: u64) -> Value {
 /// Another process, which ends with its input.
 struct Process {
     child: Child,
-    stdin: ChildStdin,
+    /// Open as long as this is there.
+    _stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
 }
 
@@ -161,7 +153,7 @@ impl Process {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it can be started");
         let stdin = child.stdin.take().expect("it is a pipe");
         let stdout = BufReader::new(child.stdout.take().expect("it is a pipe"));
-        Process { child, stdin, stdout }
+        Process { child, _stdin: stdin, stdout }
     }
 
     /// Processor time so far, by the system and by itself, to a hundredth of a second.

@@ -1,41 +1,44 @@
-//! The zeromq crate alone: a DEALER that sends and a ROUTER that counts.
+//! ZeroMQ alone: a DEALER that sends without end, and a ROUTER that counts what comes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use zeromq::{DealerSocket, RouterSocket, Socket as _, SocketRecv as _, SocketSend as _, ZmqMessage};
+use serde_json::json;
 
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+pub(crate) mod libzmq;
+pub(crate) mod zeromq_crate;
+
+/// How often a receiver asks for the time, in messages.
+const GLANCE: u64 = 64;
+
+/// Messages that come after the first, for so long.
+#[derive(Debug)]
+struct Counter {
+    limit: Duration,
+    begun: Option<Instant>,
+    count: u64,
 }
 
-/// Prints where it listens, reads how many will come, and prints how long it took from the first to the last.
-pub(crate) fn receive() {
-    runtime().block_on(async {
-        let mut router = RouterSocket::new();
-        let at = router.bind("tcp://127.0.0.1:0").await.expect("loopback has a free port");
-        println!("{}", at.to_string().trim_start_matches("tcp://"));
-        let mut count = String::new();
-        std::io::stdin().read_line(&mut count).expect("it is a pipe");
-        let count: u64 = count.trim().parse().expect("a number");
-        router.recv().await.expect("a message");
-        let begun = Instant::now();
-        for _ in 1..count {
-            router.recv().await.expect("a message");
+impl Counter {
+    fn new(seconds: f64) -> Counter {
+        Counter { limit: Duration::from_secs_f64(seconds), begun: None, count: 0 }
+    }
+
+    /// One has come. Whether its time is over: then it has printed what it counted.
+    fn came(&mut self) -> bool {
+        let Some(begun) = self.begun else {
+            self.begun = Some(Instant::now());
+            return false;
+        };
+        self.count += 1;
+        if !self.count.is_multiple_of(GLANCE) || begun.elapsed() < self.limit {
+            return false;
         }
-        println!("{}", begun.elapsed().as_secs_f64());
-    });
+        println!("{}", json!({ "messages": self.count, "seconds": begun.elapsed().as_secs_f64() }));
+        true
+    }
 }
 
-/// Sends so many, and waits to be ended.
-pub(crate) fn send(address: &str, count: u64, size: usize) {
-    runtime().block_on(async {
-        let mut dealer = DealerSocket::new();
-        dealer.connect(&format!("tcp://{address}")).await.expect("the receiver listens");
-        let payload = Bytes::from(vec![7; size]);
-        for _ in 0..count {
-            dealer.send(ZmqMessage::from(payload.clone())).await.expect("it is taken");
-        }
-        std::future::pending::<()>().await;
-    });
+/// Until whoever measures has seen what it took, and ends us.
+fn wait_for_the_end() {
+    let _ = std::io::stdin().read_line(&mut String::new());
 }

@@ -33,7 +33,8 @@ pub(crate) fn print(rows: &[Row], as_json: bool) {
     }
     println!(
         "| payload | acknowledged/s, CPU each | at a rate of | p50 | p90 | p99 | p99.9 | zeromq crate, raw/s, CPU each \
-         | libzmq (pyzmq), raw/s, CPU each |"
+         | libzmq {}, raw/s, CPU each |",
+        crate::raw::libzmq::version(),
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     for row in rows {
