@@ -1,4 +1,4 @@
-//! Messages as their rules in `docs/messaging.md` say, one by one: links, credit, pace, breakers.
+//! Messages as their rules in `docs/messaging.md` say, one by one: links, credit, pace.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use swim_proto::Instant;
 use swim_proto::messaging::{
-    BreakerState, Class, Confirm, Ending, Event, LinkId, LinkInput, MemberInput, MessagingConfig, Outgoing, SendError,
-    Trust,
+    BreakerState, Class, Confirm, Ending, Event, LinkId, LinkInput, MemberInput, MessagingConfig, Outgoing, Trust,
 };
 use swim_tests::post::{Post, Taking, endpoint, id};
 
@@ -196,94 +195,6 @@ fn a_long_message_is_not_kept_waiting_by_short_ones() {
     let mut post = Post::new(1, 2, &MessagingConfig { window_messages: 16, ..MessagingConfig::default() });
     post.agents[1].taking = Taking::Each(millis(5));
     assert!(!is_starved(&mut post, (Class::Bulk, 936), Class::High), "by credit in messages");
-}
-
-#[test]
-fn a_dead_endpoint_opens_the_breaker_and_a_trial_closes_it() {
-    let mut post = two();
-    post.kill(1);
-    let expiry = Some(secs(600));
-    post.send(0, 1, 8, |message| message.expiry = expiry).unwrap();
-    let opened = |event: &Event| matches!(event, Event::Breaker { state: BreakerState::Open { .. }, .. });
-    while !post.agents[0].told.iter().any(opened) {
-        post.run_for(millis(10));
-    }
-    let refused = post.send(0, 1, 8, |_| {});
-    assert!(matches!(refused, Err(SendError::BreakerOpen { .. })), "{refused:?}");
-    // The process comes back in the same life: to the membership nothing happened.
-    post.agents[1].life -= 1;
-    post.start(1);
-    post.tell_of(1, 0);
-    post.run_for(secs(60));
-    assert_eq!(delivered(&post), 1, "what was accepted waited");
-    let states: Vec<_> = post.agents[0]
-        .told
-        .iter()
-        .filter_map(|event| match event {
-            Event::Breaker { state, .. } => Some(*state),
-            _ => None,
-        })
-        .collect();
-    assert!(matches!(states[0], BreakerState::Open { retry_in: Some(_) }));
-    assert_eq!(states[states.len() - 2..], [BreakerState::HalfOpen, BreakerState::Closed]);
-    post.send(0, 1, 8, |_| {}).unwrap();
-}
-
-#[test]
-fn half_open_lets_one_message_try() {
-    let mut post = two();
-    post.kill(1);
-    let trial = |post: &mut Post| post.send(0, 1, 8, |message| message.expiry = Some(secs(100)));
-    for _ in 0..5 {
-        post.send(0, 1, 8, |message| message.expiry = Some(millis(50))).unwrap();
-    }
-    post.run_for(millis(100));
-    assert!(matches!(trial(&mut post), Err(SendError::BreakerOpen { .. })));
-    post.run_for(secs(1));
-    let first = trial(&mut post).expect("half-open");
-    assert_eq!(trial(&mut post), Err(SendError::Trying));
-    assert!(post.cancel(0, first));
-    trial(&mut post).expect("the first was taken back");
-}
-
-/// Sends what expires until the breaker is open.
-fn open_breaker(post: &mut Post) {
-    post.kill(1);
-    for _ in 0..5 {
-        post.send(0, 1, 8, |message| message.expiry = Some(millis(50))).unwrap();
-    }
-    post.run_for(millis(100));
-    assert!(matches!(post.send(0, 1, 8, |_| {}), Err(SendError::BreakerOpen { .. })));
-}
-
-#[test]
-fn a_trial_that_fails_for_a_reason_of_its_own_lets_another_try() {
-    let mut post = two();
-    open_breaker(&mut post);
-    post.run_for(secs(1));
-    post.send(0, 1, 8, |_| {}).expect("half-open");
-    // The member takes no messages for a while: the trial says nothing of who is there.
-    let life = post.agents[1].life;
-    post.hold(0, 1, MemberInput::Live { life, address: endpoint(1), endpoint: None });
-    post.agents[1].life -= 1;
-    post.start(1);
-    post.tell_of(1, 0);
-    post.tell_of(0, 1);
-    post.send(0, 1, 8, |_| {}).expect("another trial");
-    post.run_for(secs(1));
-    assert_eq!((delivered(&post), post.at(0).peer(id(1)).unwrap().breaker), (1, BreakerState::Closed));
-}
-
-#[test]
-fn a_new_life_is_not_held_to_account_for_the_one_before() {
-    let mut post = two();
-    open_breaker(&mut post);
-    post.start(1);
-    post.tell_of(1, 0);
-    post.tell_of(0, 1);
-    post.send(0, 1, 8, |_| {}).expect("somebody else is there");
-    post.run_for(millis(100));
-    assert_eq!(delivered(&post), 1);
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl Breaker {
         }
     }
 
-    /// A link failed, or a message expired. When it opens, until when.
+    /// A link failed, or a message expired that shows so. When it opens, until when.
     pub(super) fn failure(&mut self, now: Instant, config: &MessagingConfig, random: &mut Random) -> Option<Instant> {
         self.failures = self.failures.saturating_add(1);
         let opens = match self.state {

@@ -94,7 +94,8 @@ pub struct MessagingConfig {
     /// Bytes that may go at once under these rates. Room for two messages of `message_max` to 2^32 − 1.
     pub rate_burst: u32,
 
-    /// How many failures in a row open the circuit breaker of a member; 0: only its death does. At most 255.
+    /// How many failures in a row open the circuit breaker of a member: links that fail, and messages that expire after
+    /// they waited for an acknowledgement's time-out (`rto_min`) at least. 0: only its death does. At most 255.
     pub breaker_failures: u8,
     /// For how long it is open first; it doubles each time its trial fails, with jitter. 1 ms to `breaker_open_max`.
     pub breaker_open_min: Duration,

@@ -103,6 +103,9 @@ pub struct Outgoing {
     /// When it is done.
     pub confirm: Confirm,
     /// For how long it may be tried. `None`: [`MessagingConfig::expiry_default`](super::MessagingConfig::expiry_default).
+    ///
+    /// The circuit breaker counts expiries of [`MessagingConfig::rto_min`](super::MessagingConfig::rto_min) and longer;
+    /// shorter ones only while the member shows otherwise that it is not there (`docs/messaging.md` 9.2).
     pub expiry: Option<Duration>,
     /// Whether a new life of the receiver may be given it though the earlier one may have seen it. The receiver is told
     /// ([`Received::repeated`]). Otherwise it fails with [`FailReason::Restarted`].

@@ -55,6 +55,8 @@ pub(super) struct Peer {
     /// Failures of links in a row, and not before when the next is opened.
     pub(super) failures: u32,
     pub(super) retry_at: Instant,
+    /// The last link failed as the breaker counts it, and none was tried since.
+    pub(super) broken: bool,
     /// Its session and our inbox there, to which messages are bound.
     pub(super) bound: Option<(u64, u64)>,
     /// Names what is sent to it, for as long as that is remembered.
@@ -116,6 +118,7 @@ impl Peer {
             in_line: false,
             failures: 0,
             retry_at: now,
+            broken: false,
             bound: None,
             session_out,
             message_max: None,

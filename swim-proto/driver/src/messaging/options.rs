@@ -149,7 +149,8 @@ impl SendOptions {
         SendOptions { confirm: Confirm::Sent, ..self }
     }
 
-    /// The same, tried for this long.
+    /// The same, tried for this long. An expiry shorter than [`MessagingConfig::rto_min`] is no failure to the circuit
+    /// breaker, unless the member shows otherwise that it is not there (`docs/messaging.md` 9.2).
     #[must_use]
     pub fn with_expiry(self, expiry: Duration) -> SendOptions {
         SendOptions { expiry: Some(expiry), ..self }

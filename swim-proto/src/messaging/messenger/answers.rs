@@ -1,5 +1,7 @@
 //! What a receiver says of what it was sent: who it is, what came, what may come (`docs/messaging.md` 3.4, 6, 7).
 
+use core::time::Duration;
+
 use super::Messenger;
 use super::timeouts::Key;
 use crate::messaging::link::Stage;
@@ -176,12 +178,17 @@ impl Messenger {
         }
     }
 
+    /// How long a receiver may be silent before it is asked, the first time (`docs/messaging.md` 6.5).
+    pub(super) fn time_out(&self, place: u32) -> Duration {
+        let delay = self.peers[place].flight.delay().unwrap_or_default();
+        (delay * 4).clamp(self.config.rto_min, self.config.rto_max)
+    }
+
     /// From now on progress is waited for (`docs/messaging.md` 6.5).
     pub(super) fn wait_for_progress(&mut self, place: u32) {
+        let rto = self.time_out(place);
         let peer = &mut self.peers[place];
-        let delay = peer.flight.delay().unwrap_or_default() * 4;
-        let rto = delay.max(self.config.rto_min).saturating_mul(1 << peer.patience.doubled.min(20));
-        let rto = rto.min(self.config.rto_max);
+        let rto = rto.saturating_mul(1 << peer.patience.doubled.min(20)).min(self.config.rto_max);
         let chance = if peer.patience.doubled > 0 { self.random.duration_up_to(rto / 4) } else { Default::default() };
         peer.rto.set(self.now + rto + chance, &mut self.alarms, Key::Progress(place));
     }

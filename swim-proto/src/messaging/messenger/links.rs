@@ -76,7 +76,7 @@ impl Messenger {
         self.opened += 1;
         self.stats.links_opened += 1;
         let link = self.new_link(place, Stage::Opening, None);
-        self.peers[place].link = link;
+        (self.peers[place].link, self.peers[place].broken) = (link, false);
         self.commands.push_back(Command::Open { link: self.links[link].id, peer: id, to });
     }
 
@@ -142,8 +142,11 @@ impl Messenger {
         peer.failures = peer.failures.saturating_add(1);
         peer.retry_at = self.now + (longest - self.random.duration_up_to(longest / 4));
         match fault {
-            Fault::Later(until) => peer.retry_at = peer.retry_at.max(until),
-            Fault::Broken => self.failure(place),
+            Fault::Later(until) => (peer.retry_at, peer.broken) = (peer.retry_at.max(until), false),
+            Fault::Broken => {
+                peer.broken = true;
+                self.failure(place);
+            }
         }
         self.attend(place);
         self.serve_line();

@@ -159,7 +159,7 @@ impl Messenger {
         if newer || moved {
             // Whoever is there now is asked who it is (2.9); there is no reason to wait any longer (2.7).
             let peer = &mut self.peers[peer];
-            (peer.failures, peer.retry_at) = (0, self.now);
+            (peer.failures, peer.retry_at, peer.broken) = (0, self.now, false);
             peer.forget_message_max();
         }
         let (link, link_in) = (self.peers[peer].link, self.peers[peer].link_in);

@@ -12,6 +12,7 @@ use crate::messaging::outgoing::{self, Pending, Progress};
 use crate::messaging::peer::Standing;
 use crate::messaging::slab::NONE;
 use crate::messaging::{Buffer, Event, Queue, SendError, UnknownMessage};
+use crate::time::Instant;
 
 impl Messenger {
     /// Whether a message is accepted (`docs/messaging.md` 4.1): to which peer, or to whom that is none yet.
@@ -151,13 +152,25 @@ impl Messenger {
         Ok(())
     }
 
-    /// The time of a message is over, if it is not done yet.
-    pub(super) fn expire(&mut self, id: MessageId) {
+    /// The time of a message was over then, if it was not done yet.
+    pub(super) fn expire(&mut self, then: Instant, id: MessageId) {
         let Some(at) = self.pending(id) else { return };
-        let peer = self.outgoing[at].peer;
+        let (peer, waited) = (self.outgoing[at].peer, then - self.outgoing[at].accepted);
+        let is_failure = self.is_failed_by(peer, waited);
+        let was_trial = self.peers[peer].trial == Some(id);
         self.end(at, Ending::Expired);
-        self.failure(peer);
+        if is_failure {
+            self.failure(peer);
+        } else if was_trial {
+            self.peers[peer].breaker.withdrawn();
+        }
         self.attend(peer);
+    }
+
+    /// Whether a message that expires after so long shows anything of its receiver (`docs/messaging.md` 9.2).
+    fn is_failed_by(&self, place: u32, waited: Duration) -> bool {
+        let peer = &self.peers[place];
+        waited >= self.time_out(place) || peer.broken || peer.patience.unanswered > 1
     }
 
     pub(super) fn close_all(&mut self) {
@@ -262,12 +275,6 @@ impl Messenger {
     }
 }
 
-fn outcome_of(
-    pending: &Pending,
-    to: NodeId,
-    ending: Ending,
-    delivery: Delivery,
-    ended: crate::time::Instant,
-) -> Outcome {
+fn outcome_of(pending: &Pending, to: NodeId, ending: Ending, delivery: Delivery, ended: Instant) -> Outcome {
     Outcome { id: pending.id, to, ending, delivery, accepted: pending.accepted, sent: pending.sent, ended }
 }

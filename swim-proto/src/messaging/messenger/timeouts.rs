@@ -37,8 +37,8 @@ pub(super) enum Key {
 impl Messenger {
     /// Ends the messages whose time is over.
     pub(super) fn expire_due(&mut self) {
-        while let Some((_, id)) = self.expiries.pop(self.now) {
-            self.expire(id);
+        while let Some((at, id)) = self.expiries.pop(self.now) {
+            self.expire(at, id);
         }
     }
 
