@@ -211,7 +211,7 @@ impl Stage {
                 inbox: any % 3,
                 message_max: any as u32 >> self.dice.below(32),
                 window_messages: any as u32,
-                window_bytes: (any >> 9) as u32,
+                base_bytes: (any >> 9) as u32,
             }),
             _ => {
                 let processed_to = self.dice.below(40) as u64;
@@ -281,7 +281,7 @@ impl Stage {
                     inbox: self.inbox,
                     message_max: 1_000,
                     window_messages: 64,
-                    window_bytes: 2_128,
+                    base_bytes: 2_128,
                 }),
                 Packet::Ack(Ack { credit_messages: 1 << 62, credit_bytes: 1 << 62, echo: 1, ..Ack::default() }),
             ]

@@ -21,7 +21,7 @@ pub(super) struct Parcel {
     pub(super) payload: Bytes,
 }
 
-/// Who sends half of what it was given last in less time than this needs more: what holds it is the credit.
+/// Who sends half of a step in less time than this needs more: what holds it is the credit.
 const QUICK: Duration = Duration::from_secs(1);
 
 /// What a number brings.
@@ -255,12 +255,12 @@ impl Inbox {
         (self.share, self.looked_at) = (base, (self.received, now));
     }
 
-    /// Looks at what its sender needs once half of what it was given last has come: more, up to `max`, if that was quick;
-    /// less, down to `base`, if it took long. Whether the share grew.
+    /// Looks at what its sender needs once half of a step has come since the last look: more, up to `max`, if that was
+    /// quick; less, down to `base`, if it took long (`docs/messaging.md` 7.5). Whether the share grew.
     pub(super) fn settle_share(&mut self, now: Instant, (base, max): (u64, u64)) -> bool {
         let (received, at) = self.looked_at;
-        let given = if self.share <= base { self.share } else { self.share / 2 };
-        if self.received - received < given / 2 {
+        let step = if self.share <= base { self.share } else { self.share / 2 };
+        if self.received - received < step / 2 {
             return false;
         }
         self.looked_at = (self.received, now);

@@ -79,8 +79,9 @@ pub struct Welcome {
     pub message_max: u32,
     /// Room for messages that it gives when nothing waits; the high class's reserve is an eighth of it.
     pub window_messages: u32,
-    /// The same in bytes.
-    pub window_bytes: u32,
+    /// The least room in bytes that it gives while the link lives, and not the most, which its sender need not know; the
+    /// high class's reserve is an eighth of it (`docs/messaging.md` 7.3, 7.5).
+    pub base_bytes: u32,
 }
 
 /// Why a link is refused.
@@ -251,8 +252,8 @@ pub fn decode(header: &[u8]) -> Option<Decoded> {
             let session = u64::from_le_bytes(r.array()?);
             let inbox = r.varint(u64::MAX)?;
             let mut u32 = || r.varint(u32::MAX.into()).map(|value| value as u32);
-            let (message_max, window_messages, window_bytes) = (u32()?, u32()?, u32()?);
-            let welcome = Welcome { version, source, life, session, inbox, message_max, window_messages, window_bytes };
+            let (message_max, window_messages, base_bytes) = (u32()?, u32()?, u32()?);
+            let welcome = Welcome { version, source, life, session, inbox, message_max, window_messages, base_bytes };
             Packet::Welcome(r.finish(welcome).filter(|_| version >= 1)?)
         }
         kind::REFUSE => {
@@ -333,7 +334,7 @@ impl Packet {
                 put(out, welcome.life);
                 out.extend_from_slice(&welcome.session.to_le_bytes());
                 put(out, welcome.inbox);
-                let sizes = [welcome.message_max, welcome.window_messages, welcome.window_bytes];
+                let sizes = [welcome.message_max, welcome.window_messages, welcome.base_bytes];
                 sizes.into_iter().for_each(|size| put(out, size.into()));
             }
             Packet::Refuse(refuse) => {

@@ -144,7 +144,7 @@ impl Sent {
     /// The receiver's limits. Its credit is told anew.
     pub(super) fn welcome(&mut self, welcome: &Welcome) {
         self.reserve_messages = u64::from(welcome.window_messages / 8);
-        self.reserve_bytes = u64::from(welcome.window_bytes / 8);
+        self.reserve_bytes = u64::from(welcome.base_bytes / 8);
         (self.credit_messages, self.credit_bytes) = (0, 0);
     }
 
@@ -328,7 +328,7 @@ mod tests {
             inbox: 1,
             message_max: 1_000,
             window_messages: 16,
-            window_bytes: 1_600,
+            base_bytes: 1_600,
         });
         assert!(sent.credit_told(messages, bytes) && !sent.credit_told(messages, bytes));
         assert!(sent.answered(0));

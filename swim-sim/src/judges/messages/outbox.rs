@@ -216,7 +216,7 @@ impl Office {
             let sum = place.sum;
             return wrong(Rule::M6, format!("sends number {number}, byte {sum}; {messages}, {bytes} are granted"));
         }
-        let reserve = (u64::from(welcome.window_messages / 8), u64::from(welcome.window_bytes / 8));
+        let reserve = (u64::from(welcome.window_messages / 8), u64::from(welcome.base_bytes / 8));
         if is_first && !place.high && (messages - number < reserve.0 || bytes - place.sum < reserve.1) {
             return wrong(Rule::M6, format!("sends number {number} from the high class's reserve of {reserve:?}"));
         }
@@ -249,7 +249,7 @@ impl Office {
         let fits_name = outbox.name.is_none_or(|name| name == (welcome.session, welcome.inbox));
         fits_name
             && next + kept(welcome.window_messages) <= entry.credit.0
-            && sum + kept(welcome.window_bytes) <= entry.credit.1
+            && sum + kept(welcome.base_bytes) <= entry.credit.1
             && longest <= u64::from(welcome.message_max) + swim_proto::messaging::OVERHEAD as u64
     }
 
