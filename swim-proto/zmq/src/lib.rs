@@ -3,7 +3,7 @@
 //! A [`Link`] is what one end of one TCP connection knows of [ZMTP 3.x](https://rfc.zeromq.org/spec/23/): bytes and
 //! timestamps go in; bytes, whole multipart messages, events and a deadline come out. It opens no socket, reads no
 //! clock and knows no runtime, so that every driver uses the same one. It is a DEALER, who connects, or a ROUTER, who
-//! accepts. A [`Dialer`] says when a DEALER's driver is to connect, and connect again.
+//! accepts. When a DEALER's driver is to connect, and connect again, is for whoever wants to be connected to say.
 //!
 //! The bytes of ZMTP are the crate `omq-proto`'s. This crate is what stands before and around it: limits on what a
 //! peer may declare, checked before anything is kept for it; deadlines; heartbeats; bounded queues either way.
@@ -46,7 +46,6 @@
 //! ```
 
 mod config;
-mod dialer;
 mod error;
 mod frame;
 mod greeting;
@@ -57,7 +56,6 @@ mod outbox;
 mod ready;
 
 pub use config::{ConfigError, HeartbeatConfig, LinkConfig, Mechanism, Role, Socket};
-pub use dialer::{AttemptId, DialAction, Dialer, DialerConfig};
 pub use error::{IdentityError, LinkError, SendError};
 pub use limits::{COMMAND_BYTES_MAX, HANDSHAKE_BYTES_MAX, IDENTITY_BYTES_MAX, Limits};
 pub use link::{Event, Link, Peer, Stats};

@@ -26,7 +26,7 @@ mod inbound;
 /// What a link tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The handshake is done: messages can be sent, and a [`Dialer`](crate::Dialer) starts afresh.
+    /// The handshake is done: messages can be sent.
     Ready(Peer),
     /// A message was refused with [`SendError::Full`], and since then half of the queue has been written.
     Writable,

@@ -286,7 +286,6 @@ fn timeouts_early_late_and_twice_are_harmless() {
 fn a_link_may_move_between_threads() {
     fn moves<T: Send + 'static>() {}
     moves::<Link>();
-    moves::<swim_zmq::Dialer>();
 }
 
 #[test]

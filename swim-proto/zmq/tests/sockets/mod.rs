@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as Clock};
 
 use bytes::Bytes;
 use swim_proto::Instant;
-use swim_zmq::{DialAction, Dialer, DialerConfig, Event, Link, LinkConfig, LinkError, Peer, SendError};
+use swim_zmq::{Event, Link, LinkConfig, LinkError, Peer, SendError};
 
 /// How long anything may take before a test gives up. Nothing is expected to take nearly as long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -164,48 +164,36 @@ impl Driven {
     }
 }
 
+/// How long a caller waits before it connects again.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
+
 /// A DEALER that connects until it is connected, and again when it no longer is.
 pub struct Caller {
-    dialer: Dialer,
     to: SocketAddr,
     config: LinkConfig,
     pub driven: Option<Driven>,
-    attempt: Option<swim_zmq::AttemptId>,
     pub attempts: usize,
 }
 
 impl Caller {
     pub fn new(to: SocketAddr, config: LinkConfig) -> Caller {
-        let dialing = DialerConfig { backoff_min: Duration::from_millis(10), ..DialerConfig::default() };
-        let dialer = Dialer::new(now(), dialing, 1).expect("the configuration can be");
-        Caller { dialer, to, config, driven: None, attempt: None, attempts: 0 }
+        Caller { to, config, driven: None, attempts: 0 }
     }
 
     pub fn turn(&mut self) {
         if let Some(driven) = &mut self.driven {
             driven.turn();
-            let attempt = self.attempt.expect("there was one");
-            if driven.peer.is_some() {
-                self.dialer.ready(attempt);
-            }
             if driven.hung_up || driven.link.closed().is_some() {
                 self.driven = None;
-                self.dialer.ended(now(), attempt);
             }
             return;
         }
-        match self.dialer.poll_action(now()) {
-            Some(DialAction::Connect(attempt)) => {
-                (self.attempt, self.attempts) = (Some(attempt), self.attempts + 1);
-                match TcpStream::connect_timeout(&self.to, Duration::from_secs(5)) {
-                    Ok(stream) => {
-                        self.dialer.connected(attempt);
-                        self.driven = Some(Driven::new(stream, self.config.clone()));
-                    }
-                    Err(_) => self.dialer.ended(now(), attempt),
-                }
-            }
-            Some(DialAction::Abandon(_)) | None => std::thread::sleep(Duration::from_millis(1)),
+        if self.attempts > 0 {
+            std::thread::sleep(BETWEEN_ATTEMPTS);
+        }
+        self.attempts += 1;
+        if let Ok(stream) = TcpStream::connect_timeout(&self.to, Duration::from_secs(5)) {
+            self.driven = Some(Driven::new(stream, self.config.clone()));
         }
     }
 
