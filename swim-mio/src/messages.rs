@@ -180,7 +180,7 @@ impl Messages {
 
     /// When it is to have its turn.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        if self.is_told || self.links.are_ready() {
+        if self.is_told || self.desk.is_unfinished() || self.links.are_ready() {
             return Some(Instant::ZERO);
         }
         let deadlines = [self.desk.deadline(), self.links.deadline()];
@@ -211,7 +211,7 @@ impl Messages {
     }
 
     fn act(&mut self) {
-        if std::mem::replace(&mut self.is_told, false) {
+        if std::mem::replace(&mut self.is_told, false) || self.desk.is_unfinished() {
             let is_readable = self.desk.act(self.clock.now());
             if is_readable {
                 self.desk.mail.signals.readable.happens();

@@ -10,13 +10,13 @@ use swim_driver::messaging::{Backend, MessagingOptions, Moved, Stage, dealer_con
 use swim_driver::sockets::{self, ACCEPT_PAUSE, Reach, is_about_one_connection};
 use swim_zmq::LinkConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout};
 use tracing::{Instrument, debug, error, warn};
 
 use super::link::Served;
 use super::mail::Open;
-use super::post::Post;
+use super::post::{Kept, Post};
 #[cfg(feature = "zeromq")]
 use super::zeromq_crate;
 use crate::clock::Alarm;
@@ -113,13 +113,13 @@ impl Keeper {
     pub(crate) async fn run(mut self) {
         let mut alarm = Alarm::unset();
         loop {
-            let (opens, stage, deadline, is_done) = self.post.keep();
+            let Kept { opens, stage, deadline, is_drained, is_unfinished } = self.post.keep();
             for open in opens {
                 self.open(open);
             }
             let until = match stage {
                 Stage::Closed => break,
-                Stage::Draining { until } if is_done || until <= self.clock.now() => {
+                Stage::Draining { until } if is_drained || until <= self.clock.now() => {
                     self.drained().await;
                     None
                 }
@@ -133,6 +133,7 @@ impl Keeper {
             alarm.set(deadline, &self.clock);
             tokio::select! {
                 () = self.post.called() => {}
+                () = yield_now(), if is_unfinished => {}
                 () = alarm.rings() => {}
                 accepted = accept(self.listener.as_ref(), self.accepts_from) => self.take(accepted),
                 Some(ended) = self.links.join_next() => self.reap(ended),

@@ -41,6 +41,20 @@ struct Inside {
     armed: Option<Instant>,
 }
 
+/// What the keeper is to do next.
+pub(super) struct Kept {
+    /// Links to open.
+    pub(super) opens: Vec<Open>,
+    /// How far all is from its end.
+    pub(super) stage: Stage,
+    /// When to come back.
+    pub(super) deadline: Option<Instant>,
+    /// All that was to be drained is done.
+    pub(super) is_drained: bool,
+    /// There is more to do as soon as others had their turn.
+    pub(super) is_unfinished: bool,
+}
+
 /// Whom to wake once the lock is given back.
 #[derive(Clone, Copy, Debug, Default)]
 struct Wakes {
@@ -49,7 +63,7 @@ struct Wakes {
 }
 
 impl Inside {
-    /// Does whatever the machine wants done.
+    /// Does what the machine wants done. What is too much for once is left to the keeper.
     fn act(&mut self, now: Instant) -> Wakes {
         let readers = self.desk.act(now);
         let deadline = self.desk.deadline();
@@ -57,7 +71,7 @@ impl Inside {
         if is_earlier {
             self.armed = deadline;
         }
-        Wakes { keeper: is_earlier || self.desk.mail.has_opens(), readers }
+        Wakes { keeper: is_earlier || self.desk.mail.has_opens() || self.desk.is_unfinished(), readers }
     }
 }
 
@@ -215,17 +229,21 @@ impl Post {
         self.keeper.notified().await;
     }
 
-    /// News, time, and what follows from them: links to open, how far the end is, when to come back, and whether all that
-    /// was to be drained is done.
-    pub(super) fn keep(&self) -> (Vec<Open>, Stage, Option<Instant>, bool) {
+    /// News, time, and what follows from them.
+    pub(super) fn keep(&self) -> Kept {
         let mut inside = self.lock();
         let now = inside.clock.now();
         self.read_letters(&mut inside.desk, now);
         inside.desk.handle_timeout(now);
         let wakes = inside.act(now);
         inside.armed = inside.desk.deadline();
-        let is_done = inside.desk.is_drained(now);
-        let kept = (inside.desk.mail.take_opens(), inside.desk.stage(), inside.armed, is_done);
+        let kept = Kept {
+            opens: inside.desk.mail.take_opens(),
+            stage: inside.desk.stage(),
+            deadline: inside.armed,
+            is_drained: inside.desk.is_drained(now),
+            is_unfinished: inside.desk.is_unfinished(),
+        };
         drop(inside);
         self.wake(Wakes { keeper: false, ..wakes });
         kept

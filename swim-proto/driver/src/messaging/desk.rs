@@ -16,6 +16,9 @@ use super::guests::{GuestId, Guests};
 use super::line::Moved;
 use super::outcome::{Outcome, Received, SendError};
 
+/// Things that the machine is asked to say at once, packets above all: others want their turn too.
+const ACTIONS_MAX: usize = 256;
+
 /// Messages taken one by one that one acknowledgement tells of, at most.
 const TAKEN_MAX: u32 = 64;
 
@@ -73,6 +76,8 @@ pub struct Desk<M: Mail> {
     outcomes: HashMap<MessageId, M::Tell, BuildHasherDefault<IdHasher>>,
     /// Messages taken since the machine was last asked what to do.
     taken: u32,
+    /// The machine was not asked to the end.
+    is_unfinished: bool,
     stage: Stage,
     guests: Guests<M::Guest>,
     counts: LinkCounts,
@@ -101,6 +106,7 @@ impl<M: Mail> Desk<M> {
             header: Vec::new(),
             outcomes: HashMap::default(),
             taken: 0,
+            is_unfinished: false,
             stage: Stage::Open,
             guests: Guests::default(),
             counts: LinkCounts::default(),
@@ -291,15 +297,25 @@ impl<M: Mail> Desk<M> {
         self.stage = Stage::Closed;
         self.messenger.close(now);
         self.act(now);
+        // This is the end, and once.
+        while self.is_unfinished {
+            self.act(now);
+        }
         self.outcomes.clear();
         self.mail.end();
     }
 
-    /// Does whatever the machine wants done. Whether there is something new to take.
+    /// Does what the machine wants done, and no more of it at once than others can wait for: [`Desk::is_unfinished`] says
+    /// whether to come back. Whether there is something new to take.
     pub fn act(&mut self, now: Instant) -> bool {
         let mut is_readable = false;
         self.taken = 0;
-        while let Some(action) = self.messenger.poll_action(&mut self.header) {
+        self.is_unfinished = true;
+        for _ in 0..ACTIONS_MAX {
+            let Some(action) = self.messenger.poll_action(&mut self.header) else {
+                self.is_unfinished = false;
+                break;
+            };
             match action {
                 Action::Send { link, header, payload } => {
                     if !self.mail.push(link, header, payload) {
@@ -324,6 +340,11 @@ impl<M: Mail> Desk<M> {
             }
         }
         is_readable
+    }
+
+    /// Whether the machine wants more done than [`Desk::act`] did: ask it again soon, after others had their turn.
+    pub fn is_unfinished(&self) -> bool {
+        self.is_unfinished
     }
 }
 

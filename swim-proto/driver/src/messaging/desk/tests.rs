@@ -85,6 +85,37 @@ fn exchange(desk: &mut Desk<Letterbox>, link: LinkId, other: &mut Messenger, the
 }
 
 #[test]
+fn no_more_is_done_at_once_than_others_can_wait_for() {
+    let now = Instant::ZERO;
+    let mut desk = Desk::new(messenger("own", "other"), Letterbox::default());
+    let mut other = messenger("other", "own");
+    let to = NodeId::of("desk", "other");
+    let messages = 3 * ACTIONS_MAX;
+    for _ in 0..messages {
+        desk.send(now, Outgoing::new(to, Bytes::new()), ()).unwrap();
+    }
+    desk.act(now);
+    let link = desk.mail.opened.expect("there is something to say");
+    let there = other.accept_link(now, address()).unwrap();
+    desk.up(now, link);
+    desk.act(now);
+    let mut turns = 0;
+    // Two answers to Hello, and one to what was sent: each lets much happen.
+    while desk.mail.outcomes < messages {
+        exchange(&mut desk, link, &mut other, there);
+        while desk.is_unfinished() {
+            let before = desk.mail.packets.len() + desk.mail.outcomes;
+            desk.act(now);
+            let done = desk.mail.packets.len() + desk.mail.outcomes - before;
+            assert!(done <= ACTIONS_MAX);
+            turns += 1;
+        }
+        assert!(desk.mail.packets.len() <= messages && turns <= 2 * messages.div_ceil(ACTIONS_MAX) + 2);
+    }
+    assert!(turns >= 4, "{turns}");
+}
+
+#[test]
 fn what_was_told_as_sent_is_seen_to_before_all_is_drained() {
     let now = Instant::ZERO;
     let mut desk = Desk::new(messenger("own", "other"), Letterbox::default());
