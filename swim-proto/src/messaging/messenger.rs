@@ -337,8 +337,14 @@ impl Messenger {
         if let Some(event) = self.events.pop_front() {
             return Some(Action::Event(event));
         }
-        let (link, payload) = self.next_packet(buf)?;
-        Some(Action::Send { link, header: buf, payload })
+        match self.next_packet(buf) {
+            Some((link, payload)) => Some(Action::Send { link, header: buf, payload }),
+            None => {
+                // Every input ends here, also those that no timer follows for long.
+                self.tidy_alarms();
+                None
+            }
+        }
     }
 
     /// When to call [`Messenger::handle_timeout`], if nothing happens before.

@@ -62,6 +62,10 @@ impl Messenger {
                 self.due(key);
             }
         }
+    }
+
+    /// Throws out hints that mean nothing any more, if they are too many (`docs/messaging.md` 10.1).
+    pub(super) fn tidy_alarms(&mut self) {
         let (peers, links) = (&self.peers, &self.links);
         self.alarms.tidy(ALARMS_OF_A_PEER * peers.len() + links.len() + 2, |hint, key| {
             let alarm = match key {
@@ -135,5 +139,29 @@ impl Messenger {
         peer.patience.due = true;
         self.wait_for_progress(place);
         self.call(link);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+    use core::net::SocketAddr;
+
+    use crate::membership::{ClusterHash, NodeId};
+    use crate::messaging::{LinkInput, LocalPeer, MessagingConfig, Messenger};
+    use crate::time::Instant;
+
+    #[test]
+    fn links_that_come_and_go_before_any_timer_leave_nothing_behind() {
+        let local = LocalPeer { id: NodeId::of("swim", "a"), life: 1, cluster: ClusterHash::of("swim") };
+        let mut messenger = Messenger::new(Instant::ZERO, local, MessagingConfig::default(), 1).unwrap();
+        let from = SocketAddr::from(([10, 0, 0, 1], 1));
+        let mut buf = Vec::new();
+        for _ in 0..10_000 {
+            let link = messenger.accept_link(Instant::ZERO, from).unwrap();
+            messenger.handle_link(Instant::ZERO, link, LinkInput::Down);
+            while messenger.poll_action(&mut buf).is_some() {}
+            assert!(messenger.alarms.len() <= 2 * (messenger.links.len() + 2) + 64);
+        }
     }
 }
