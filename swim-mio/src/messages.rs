@@ -10,7 +10,7 @@ mod links;
 mod mail;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,12 +63,12 @@ impl Messages {
     pub(crate) fn new(
         (messenger, options): (Messenger, &MessagingOptions),
         identity: &str,
-        (listener, bound): (TcpListener, SocketAddr),
+        way: (TcpListener, SocketAddr, Option<IpAddr>),
         registry: &Registry,
         (token, tokens): (Token, Range<usize>),
         clock: Clock,
     ) -> io::Result<Messages> {
-        let links = Links::new(listener, registry, (token, tokens), bound, (options, identity), clock)?;
+        let links = Links::new(way, registry, (token, tokens), (options, identity), clock)?;
         let desk = Desk::new(messenger, Mail::new(options.events_max));
         Ok(Messages { desk, links, clock, is_told: false })
     }

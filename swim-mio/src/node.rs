@@ -17,7 +17,7 @@ use socket2::SockRef;
 use swim_driver::messaging::{self, MessageEvent};
 use swim_driver::runner::{EVENTS_MAX, End, FLUSH_MAX, Moved as Move};
 use swim_driver::seeds::Answer;
-use swim_driver::{Built, Identity, Notice, Runner, StartError};
+use swim_driver::{Built, Identity, Notice, Runner, StartError, sockets};
 use swim_proto::{Instant, Transport};
 use tracing::Span;
 
@@ -151,7 +151,8 @@ impl Node {
             Some(((messenger, options), listener)) => {
                 let id = node.local().id.to_string();
                 let tokens = (fixed.links, links_first..tokens.end);
-                let messages = Messages::new((messenger, &options), &id, (listener, bound), registry, tokens, clock);
+                let way = (listener, bound, sockets::home(&node.local(), options.config.trust));
+                let messages = Messages::new((messenger, &options), &id, way, registry, tokens, clock);
                 Some(messages.map_err(StartError::System)?)
             }
             None => None,

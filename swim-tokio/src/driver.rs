@@ -14,7 +14,7 @@ use socket2::SockRef;
 use swim_driver::messaging::MessagingOptions;
 use swim_driver::runner::{EVENTS_MAX, End, FLUSH_MAX, Moved as Move};
 use swim_driver::seeds::SeedName;
-use swim_driver::{Clock, Limits, Notice, Runner};
+use swim_driver::{Clock, Limits, Notice, Runner, sockets};
 use swim_proto::messaging::Messenger;
 use swim_proto::{CommandError, Node, Status, StreamId};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -102,7 +102,9 @@ impl Driver {
         let (post, drain_timeout) = match messages {
             Some(Messages { post, listening, options }) => {
                 let identity = node.local().id.to_string();
-                let kept = Keeper::new(post.clone(), clock, (listening, bound), &options, &identity, input.clone());
+                let home = sockets::home(&node.local(), options.config.trust);
+                let way = (listening, bound, home);
+                let kept = Keeper::new(post.clone(), clock, way, &options, &identity, input.clone());
                 keeper.spawn(kept.run().in_current_span());
                 (Some(post), options.drain_timeout)
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub(super) struct Links {
     /// Those to be served at some time, though nothing happens.
     alarms: BTreeSet<(Instant, Token)>,
     bound: SocketAddr,
+    /// From where links leave, if that may be chosen.
+    home: Option<IpAddr>,
     config: LinkConfig,
     connect_timeout: Duration,
     handshakes_max: usize,
@@ -51,10 +53,9 @@ pub(super) struct Links {
 
 impl Links {
     pub(super) fn new(
-        listener: TcpListener,
+        (listener, bound, home): (TcpListener, SocketAddr, Option<IpAddr>),
         registry: &Registry,
         (token, tokens): (Token, Range<usize>),
-        bound: SocketAddr,
         (options, identity): (&MessagingOptions, &str),
         clock: Clock,
     ) -> io::Result<Links> {
@@ -67,6 +68,7 @@ impl Links {
             ready: VecDeque::new(),
             alarms: BTreeSet::new(),
             bound,
+            home,
             config: link_config(&options.config, identity),
             connect_timeout: options.config.link_timeout,
             handshakes_max: options.handshakes_max,
@@ -125,7 +127,7 @@ impl Links {
     }
 
     fn open(&mut self, link: LinkId, to: SocketAddr) -> io::Result<()> {
-        let socket = TcpStream::from_std(sockets::connect(self.bound, to)?);
+        let socket = TcpStream::from_std(sockets::connect_link(self.bound, self.home, to)?);
         let until = self.clock.now() + self.connect_timeout;
         let token = self.insert(Entry::connecting(link, to, socket, until))?;
         self.by_id.insert(link, token);

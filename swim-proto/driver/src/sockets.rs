@@ -1,10 +1,12 @@
 //! The node's sockets, UDP (if it sends datagrams) and TCP, on one port; and which addresses can be reached from them.
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use swim_proto::Member;
+use swim_proto::messaging::Trust;
 
 /// How many ports the system may offer for TCP until one is free for UDP as well.
 const PORT_ATTEMPTS: u32 = 16;
@@ -148,9 +150,39 @@ pub fn outgoing(bound: SocketAddr, to: SocketAddr) -> io::Result<(Socket, Socket
     Ok((socket, to))
 }
 
+/// The same for a link for messages. Where the node is bound to every interface, it leaves from `home`, if that is an
+/// address of this host from which one gets there: the other end may believe what comes from there and nothing else
+/// (`docs/messaging.md` 2.4), and the system would choose by the route.
+pub fn outgoing_link(bound: SocketAddr, home: Option<IpAddr>, to: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
+    let (socket, to) = outgoing(bound, to)?;
+    let leads_there = |home: &IpAddr| home.is_ipv4() == to.is_ipv4() && home.is_loopback() == to.ip().is_loopback();
+    if let Some(home) = home.filter(|_| bound.ip().is_unspecified()).filter(leads_there) {
+        // Refused where others reach this host by an address that is not its own: then any may do, or none.
+        let _ = socket.bind(&SocketAddr::new(home, 0).into());
+    }
+    Ok((socket, to))
+}
+
+/// From where links for messages leave, as far as that may be chosen ([`outgoing_link`]): where members are told that
+/// this one is. None where they believe links from anywhere.
+pub fn home(local: &Member<'_>, trust: Trust) -> Option<IpAddr> {
+    match trust {
+        Trust::Host => Some(local.endpoint.unwrap_or(local.address).ip()),
+        Trust::Anywhere => None,
+    }
+}
+
 /// Begins to open a stream, and does not wait for it: it stands, or has failed, once it is writable.
 pub fn connect(bound: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
-    let (socket, to) = outgoing(bound, to)?;
+    begin(outgoing(bound, to)?)
+}
+
+/// The same for a link for messages, as by [`outgoing_link`].
+pub fn connect_link(bound: SocketAddr, home: Option<IpAddr>, to: SocketAddr) -> io::Result<TcpStream> {
+    begin(outgoing_link(bound, home, to)?)
+}
+
+fn begin((socket, to): (Socket, SocketAddr)) -> io::Result<TcpStream> {
     match socket.connect(&to.into()) {
         Err(error) if !is_in_progress(&error) => Err(error),
         Ok(()) | Err(_) => Ok(socket.into()),
@@ -205,6 +237,24 @@ mod tests {
         let out = Reach::of(bound).outward(address("[fe80::2]:7946")).unwrap();
         assert_eq!(out, SocketAddr::V6(SocketAddrV6::new("fe80::2".parse().unwrap(), 7946, 0, 3)));
         assert_eq!(Reach::inward(out), address("[fe80::2]:7946"));
+    }
+
+    // Elsewhere loopback has one address, and there is nothing to choose.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_link_leaves_from_where_members_are_told_that_we_are_if_that_is_here_and_leads_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let leaves_from = |bound: &str, home: &str| {
+            let link = connect_link(address(bound), Some(home.parse().unwrap()), to).unwrap();
+            listener.accept().unwrap();
+            link.local_addr().unwrap().ip().to_string()
+        };
+        assert_eq!(leaves_from("0.0.0.0:1", "127.0.0.2"), "127.0.0.2");
+        assert_eq!(leaves_from("[::]:1", "127.0.0.2"), "127.0.0.2");
+        assert_eq!(leaves_from("127.0.0.3:1", "127.0.0.2"), "127.0.0.3", "what is bound is bound");
+        assert_eq!(leaves_from("0.0.0.0:1", "192.0.2.1"), "127.0.0.1", "that leads to other networks");
+        assert_eq!(leaves_from("[::]:1", "::1"), "127.0.0.1", "that is of another family");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The task beside the desk: opens and accepts links, keeps time, passes on what is new of members, and sees to the end.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::post::{Kept, Post};
 #[cfg(feature = "zeromq")]
 use super::zeromq_crate;
 use crate::clock::Alarm;
-use crate::connect::connect;
+use crate::connect::connect_link;
 use crate::inputs::{Input, Inputs};
 
 /// How long the end waits for links to write what was put on them.
@@ -61,6 +61,8 @@ pub(crate) struct Keeper {
     /// `None`: others' links come another way.
     listener: Option<TcpListener>,
     bound: SocketAddr,
+    /// From where links leave, if that may be chosen.
+    home: Option<IpAddr>,
     #[cfg(feature = "zeromq")]
     backend: Backend,
     links: JoinSet<()>,
@@ -78,7 +80,7 @@ impl Keeper {
     pub(crate) fn new(
         post: Arc<Post>,
         clock: Clock,
-        (listening, bound): (Listening, SocketAddr),
+        (listening, bound, home): (Listening, SocketAddr, Option<IpAddr>),
         options: &MessagingOptions,
         identity: &str,
         inputs: Inputs,
@@ -88,6 +90,7 @@ impl Keeper {
             clock,
             listener: None,
             bound,
+            home,
             #[cfg(feature = "zeromq")]
             backend: options.backend,
             links: JoinSet::new(),
@@ -160,7 +163,7 @@ impl Keeper {
 
     fn open(&mut self, open: Open) {
         let Open { link, to, pipe } = open;
-        let (bound, limit, config) = (self.bound, self.connect_timeout, self.config.clone());
+        let (from, limit, config) = ((self.bound, self.home), self.connect_timeout, self.config.clone());
         let (post, clock) = (self.post.clone(), self.clock);
         self.post.count(|counts| counts.connects += 1);
         #[cfg(feature = "zeromq")]
@@ -169,7 +172,7 @@ impl Keeper {
             return;
         }
         let task = async move {
-            match connect(bound, to, limit).await {
+            match connect_link(from, to, limit).await {
                 Ok(tcp) => {
                     let config = dealer_config(&config, link);
                     Served::ours(tcp, to, (link, pipe), config, (post, clock)).serve().await;

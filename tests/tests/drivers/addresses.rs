@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use swim_driver::StartError;
+use swim_driver::messaging::{Ending, SendOptions};
 
 use crate::node::{Mix, Wanted, all_alive, loopback, quick, start};
 
 crate::on_every_mix!(
     nodes_on_ipv6_form_a_cluster,
     a_node_on_every_interface_of_both_families_meets_ipv4_and_ipv6,
+    a_node_on_every_interface_sends_messages_from_the_address_that_it_tells,
     a_seed_is_found_by_name,
     a_node_that_names_itself_as_a_seed_is_fine,
     an_address_that_nobody_could_reach_is_refused_with_advice,
@@ -46,6 +48,25 @@ fn a_node_on_every_interface_of_both_families_meets_ipv4_and_ipv6(mix: Mix) {
     let sixth = sixth.with_seeds(&[&both]).start(mix, 1).unwrap();
     all_alive(&both, 2);
     all_alive(&sixth, 2);
+}
+
+fn a_node_on_every_interface_sends_messages_from_the_address_that_it_tells(mix: Mix) {
+    // Of Linux's loopback every address is this host's; another system's may have one only, and nothing to choose.
+    let second = "127.0.0.2:0".parse().unwrap();
+    if std::net::UdpSocket::bind(second).is_err() {
+        return;
+    }
+    let wide = Wanted { advertise: Some(second), name: Some("wide".to_owned()), ..at("0.0.0.0:0") };
+    let wide = wide.start(mix, 0).unwrap();
+    let other = start(mix, 1, "other", &[&wide]);
+    for node in [&wide, &other] {
+        all_alive(node, 2);
+    }
+    // Left to the system, the link would come from 127.0.0.1, and who it is from would not be believed.
+    for (from, to) in [(&wide, &other), (&other, &wide)] {
+        let sent = from.send(to.id(), "hello", SendOptions::default()).unwrap();
+        assert_eq!(sent.wait().ending, Ending::Delivered);
+    }
 }
 
 fn a_seed_is_found_by_name(mix: Mix) {
