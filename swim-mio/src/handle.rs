@@ -146,16 +146,25 @@ impl Handle {
 /// Views, each as it was at one moment between two inputs of the protocol.
 impl Handle {
     /// Everyone known: the local member, the dead and the departed included, in no particular order.
+    ///
+    /// # Errors
+    /// The node is no more.
     pub fn members(&self) -> Result<Arc<[MemberInfo]>, Closed> {
         self.ask(|node| node.members())
     }
 
     /// One member.
+    ///
+    /// # Errors
+    /// The node is no more.
     pub fn member(&self, id: NodeId) -> Result<Option<MemberInfo>, Closed> {
         self.ask(move |node| node.member(id))
     }
 
     /// The local member.
+    ///
+    /// # Errors
+    /// The node is no more.
     pub fn local(&self) -> Result<MemberInfo, Closed> {
         self.ask(|node| node.local())
     }
@@ -166,11 +175,17 @@ impl Handle {
     }
 
     /// Local health: 0 is well, up to [`Config::health_max`](swim_proto::Config::health_max).
+    ///
+    /// # Errors
+    /// The node is no more.
     pub fn health(&self) -> Result<u8, Closed> {
         self.ask(|node| node.health())
     }
 
     /// The counters.
+    ///
+    /// # Errors
+    /// The node is no more.
     pub fn stats(&self) -> Result<Stats, Closed> {
         self.ask(|node| node.stats())
     }
@@ -183,17 +198,25 @@ impl Handle {
 
     /// Everyone known now, and what happens from exactly now on: the events replayed over the members give the later
     /// members. This is also the way to begin anew after [`Lagged`](crate::EventsError::Lagged).
+    ///
+    /// # Errors
+    /// The node is no more.
     pub fn follow(&self) -> Result<(Arc<[MemberInfo]>, Events), Closed> {
         self.ask(|node| (node.members(), node.events()))
     }
 
-    /// Waits until some seed let this node in, or some member contacted it: for as long as that takes. An error when it
-    /// cannot be any more, because the node was superseded or shut down. What is wrong with each seed is logged at `warn`.
+    /// Waits until some seed let this node in, or some member contacted it: for as long as that takes. What is wrong with each seed is logged at `warn`.
+    ///
+    /// # Errors
+    /// It cannot be any more: the node was superseded or shut down.
     pub fn joined(&self) -> Result<(), RequestError> {
         self.joined_or(None).map(|_| ())
     }
 
     /// The same, for so long at most. `false`: it has not been let in within that time, and goes on trying.
+    ///
+    /// # Errors
+    /// It cannot be any more: the node was superseded or shut down.
     pub fn joined_within(&self, limit: Duration) -> Result<bool, RequestError> {
         self.joined_or(Some(limit))
     }
@@ -213,7 +236,8 @@ impl Handle {
     /// seeds at once. Returns when the attempt has begun; [`Handle::joined`] waits for the success of a node that was no
     /// member before. After [`Handle::leave`], it is the way back.
     ///
-    /// Refused without seeds, with more than 1,024, and by a node that is leaving or superseded.
+    /// # Errors
+    /// A seed is not `host:port`; there are none, or more than 1,024; or the node is leaving or superseded, or is no more.
     pub fn join<I>(&self, seeds: I) -> Result<(), RequestError>
     where
         I: IntoIterator<Item: AsRef<str>>,
@@ -224,6 +248,9 @@ impl Handle {
 
     /// Departs, and returns when the news has been spread, after
     /// [`Config::leave_timeout`](swim_proto::Config::leave_timeout) at most. The node runs on, outside the cluster.
+    ///
+    /// # Errors
+    /// The node is leaving or has left already, is superseded, or is no more.
     pub fn leave(&self) -> Result<(), RequestError> {
         self.ask(|node| node.leave())??;
         self.shared.standing.wait_for(None, |status| status != Status::Leaving)?;
@@ -231,13 +258,18 @@ impl Handle {
     }
 
     /// Replaces the local member's metadata, at most 512 bytes, and spreads it.
+    ///
+    /// # Errors
+    /// Nothing is changed: it is too long; or the node is leaving or has left, is superseded, or is no more.
     pub fn set_metadata(&self, metadata: impl Into<Bytes>) -> Result<(), RequestError> {
         let metadata = metadata.into();
         self.ask(|node| node.set_metadata(metadata))?
     }
 
-    /// Declares a member departed on its behalf, for everyone. One that is alive contradicts and stays. Refused of one
-    /// that is not known, and of the local member.
+    /// Declares a member departed on its behalf, for everyone. One that is alive contradicts and stays.
+    ///
+    /// # Errors
+    /// The member is not known, or is the local one; or the node is leaving or has left, is superseded, or is no more.
     pub fn force_leave(&self, member: NodeId) -> Result<(), RequestError> {
         self.ask(move |node| node.force_leave(member))?
     }
@@ -246,7 +278,9 @@ impl Handle {
     /// [`Event::Broadcast`](crate::Event::Broadcast), at most once; this node is not. At most
     /// [`PAYLOAD_MAX`](swim_proto::PAYLOAD_MAX) bytes.
     ///
-    /// [`CommandError::QueueFull`] means that too many of our own wait to be told: try again later.
+    /// # Errors
+    /// It is told to nobody: it is too long; too many of our own wait to be told ([`CommandError::QueueFull`]: try again
+    /// later); or the node is leaving or has left, is superseded, or is no more.
     pub fn broadcast(&self, payload: impl Into<Bytes>) -> Result<u64, RequestError> {
         let payload = payload.into();
         self.ask(|node| node.broadcast(payload))?
@@ -255,6 +289,11 @@ impl Handle {
     /// Says something to one live member, which is told [`Event::Message`](crate::Event::Message). Best effort: it
     /// returns when the message is on its way, and nobody tells whether it arrived. At most
     /// [`PAYLOAD_MAX`](swim_proto::PAYLOAD_MAX) bytes, or, by [`Way::Datagram`], what a datagram holds.
+    ///
+    /// # Errors
+    /// It is told to nobody: it is too long; the member is not known, not live, or the local one; too many wait, or too many
+    /// streams are open for messages ([`CommandError::QueueFull`]: try again later); or the node is leaving or has left, is
+    /// superseded, or is no more.
     pub fn send_message(&self, to: NodeId, payload: impl Into<Bytes>, by: Way) -> Result<(), RequestError> {
         let payload = payload.into();
         self.ask(move |node| node.send_message(to, payload, by))?

@@ -203,6 +203,10 @@ impl Node {
     /// A running node that knows only itself.
     ///
     /// `seed` decides every random choice it will make.
+    ///
+    /// # Errors
+    /// A setting, or something about the local member, that is outside its bounds: its name, its metadata, an address that is
+    /// no host's, its life.
     pub fn new(now: Instant, local: LocalMember, config: Config, seed: u64) -> Result<Node, ConfigError> {
         config.validate()?;
         if local.name.is_empty() || local.name.len() > NAME_MAX {

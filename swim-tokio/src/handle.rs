@@ -71,16 +71,25 @@ impl Handle {
 /// Views, each as it was at one moment between two inputs of the protocol.
 impl Handle {
     /// Everyone known: the local member, the dead and the departed included, in no particular order.
+    ///
+    /// # Errors
+    /// The node is no more.
     pub async fn members(&self) -> Result<Arc<[MemberInfo]>, Closed> {
         self.ask(Request::Members).await
     }
 
     /// One member.
+    ///
+    /// # Errors
+    /// The node is no more.
     pub async fn member(&self, id: NodeId) -> Result<Option<MemberInfo>, Closed> {
         self.ask(|reply| Request::Member(id, reply)).await
     }
 
     /// The local member.
+    ///
+    /// # Errors
+    /// The node is no more.
     pub async fn local(&self) -> Result<MemberInfo, Closed> {
         self.ask(Request::Local).await
     }
@@ -91,11 +100,17 @@ impl Handle {
     }
 
     /// Local health: 0 is well, up to [`Config::health_max`](swim_proto::Config::health_max).
+    ///
+    /// # Errors
+    /// The node is no more.
     pub async fn health(&self) -> Result<u8, Closed> {
         self.ask(Request::Health).await
     }
 
     /// The counters.
+    ///
+    /// # Errors
+    /// The node is no more.
     pub async fn stats(&self) -> Result<Stats, Closed> {
         let mut stats = self.ask(Request::Stats).await?;
         // Not by the node's task, which does not wait for messages.
@@ -105,11 +120,14 @@ impl Handle {
 
     /// Waits until some seed let this node in, or some member contacted it. Returns at once if that is so already: after
     /// a [`Handle::join`] of a node that is a member already it says nothing about the new seeds (events and
-    /// [`Handle::members`] do). An error when it cannot be any more, because the node was superseded or shut down.
+    /// [`Handle::members`] do).
     ///
     /// It waits for as long as that takes: a node whose seeds are all down keeps trying, and the first of a cluster, which
     /// has no seeds, waits for the second. Bound it by a time-out if you can do without the cluster; meanwhile the log
     /// says, at `warn`, what is wrong with each seed.
+    ///
+    /// # Errors
+    /// It cannot be any more: the node was superseded or shut down.
     pub async fn joined(&self) -> Result<(), RequestError> {
         match self.wait_for(|status| matches!(status, Status::Joined | Status::Superseded)).await? {
             Status::Superseded => Err(CommandError::Status(Status::Superseded).into()),
@@ -130,6 +148,9 @@ impl Handle {
 
     /// Everyone known now, and what happens from exactly now on: the events replayed over the members give the later
     /// members. This is also the way to begin anew after [`Lagged`](crate::EventsError::Lagged).
+    ///
+    /// # Errors
+    /// The node is no more.
     pub async fn follow(&self) -> Result<(Arc<[MemberInfo]>, Events), Closed> {
         self.ask(Request::Follow).await
     }
@@ -148,7 +169,8 @@ impl Handle {
     /// begun; [`Handle::joined`] waits for the success of a node that was no member before. After [`Handle::leave`], it
     /// is the way back. A member that joins once more stays one, and merges what the new seeds know.
     ///
-    /// Refused without seeds, with more than 1,024, and by a node that is leaving or superseded.
+    /// # Errors
+    /// A seed is not `host:port`; there are none, or more than 1,024; or the node is leaving or superseded, or is no more.
     pub async fn join<I>(&self, seeds: I) -> Result<(), RequestError>
     where
         I: IntoIterator<Item: AsRef<str>>,
@@ -159,8 +181,10 @@ impl Handle {
 
     /// Departs, and returns when the news has been spread, after
     /// [`Config::leave_timeout`](swim_proto::Config::leave_timeout) at most. The node runs on, outside the cluster.
-    /// Refused by a node that leaves or has left already, or is superseded; so is whatever else there is to spread, from
-    /// metadata to messages.
+    /// Whatever else there is to spread is refused from then on, from metadata to messages.
+    ///
+    /// # Errors
+    /// The node is leaving or has left already, is superseded, or is no more.
     pub async fn leave(&self) -> Result<(), RequestError> {
         self.ask(Request::Leave).await??;
         self.wait_for(|status| status != Status::Leaving).await?;
@@ -168,13 +192,18 @@ impl Handle {
     }
 
     /// Replaces the local member's metadata, at most 512 bytes, and spreads it.
+    ///
+    /// # Errors
+    /// Nothing is changed: it is too long; or the node is leaving or has left, is superseded, or is no more.
     pub async fn set_metadata(&self, metadata: impl Into<Bytes>) -> Result<(), RequestError> {
         let metadata = metadata.into();
         Ok(self.ask(|reply| Request::SetMetadata(metadata, reply)).await??)
     }
 
-    /// Declares a member departed on its behalf, for everyone. One that is alive contradicts and stays. Refused of one
-    /// that is not known, and of the local member.
+    /// Declares a member departed on its behalf, for everyone. One that is alive contradicts and stays.
+    ///
+    /// # Errors
+    /// The member is not known, or is the local one; or the node is leaving or has left, is superseded, or is no more.
     pub async fn force_leave(&self, member: NodeId) -> Result<(), RequestError> {
         Ok(self.ask(|reply| Request::ForceLeave(member, reply)).await??)
     }
@@ -183,7 +212,9 @@ impl Handle {
     /// [`Event::Broadcast`](crate::Event::Broadcast), at most once; this node is not. At most
     /// [`PAYLOAD_MAX`](swim_proto::PAYLOAD_MAX) bytes.
     ///
-    /// [`CommandError::QueueFull`] means that too many of our own wait to be told: try again later.
+    /// # Errors
+    /// It is told to nobody: it is too long; too many of our own wait to be told ([`CommandError::QueueFull`]: try again
+    /// later); or the node is leaving or has left, is superseded, or is no more.
     pub async fn broadcast(&self, payload: impl Into<Bytes>) -> Result<u64, RequestError> {
         let payload = payload.into();
         Ok(self.ask(|reply| Request::Broadcast(payload, reply)).await??)
@@ -194,8 +225,10 @@ impl Handle {
     /// [`PAYLOAD_MAX`](swim_proto::PAYLOAD_MAX) bytes, or, by [`Way::Datagram`], what a datagram of
     /// [`Config::datagram_max`](swim_proto::Config::datagram_max) holds.
     ///
-    /// [`CommandError::QueueFull`] means that too many wait, or too many streams are open for messages: try again later.
-    /// [`CommandError::UnknownMember`] and [`CommandError::NotLive`] say that there is nobody to tell.
+    /// # Errors
+    /// It is told to nobody: it is too long; the member is not known, not live, or the local one; too many wait, or too many
+    /// streams are open for messages ([`CommandError::QueueFull`]: try again later); or the node is leaving or has left, is
+    /// superseded, or is no more.
     pub async fn send_message(&self, to: NodeId, payload: impl Into<Bytes>, by: Way) -> Result<(), RequestError> {
         let payload = payload.into();
         Ok(self.ask(|reply| Request::SendMessage(to, payload, by, reply)).await??)

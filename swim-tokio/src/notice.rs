@@ -17,6 +17,9 @@ pub struct Events {
 
 impl Events {
     /// The next notice, when there is one. Safe to cancel: nothing is lost.
+    ///
+    /// # Errors
+    /// Some were lost, or there will be none any more.
     pub async fn recv(&mut self) -> Result<Notice, EventsError> {
         self.receiver.recv().await.map(Arc::unwrap_or_clone).map_err(|error| match error {
             broadcast::error::RecvError::Lagged(lost) => EventsError::Lagged(lost),
@@ -25,6 +28,9 @@ impl Events {
     }
 
     /// The next notice, if there is one now.
+    ///
+    /// # Errors
+    /// Some were lost, or there will be none any more.
     pub fn try_recv(&mut self) -> Result<Option<Notice>, EventsError> {
         match self.receiver.try_recv() {
             Ok(notice) => Ok(Some(Arc::unwrap_or_clone(notice))),

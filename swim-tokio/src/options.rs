@@ -30,8 +30,10 @@ impl Options {
     /// Binds the sockets and starts the node, on a task of the runtime this is called in. With seeds, it is joining
     /// when this returns; [`Handle::joined`] waits for its success.
     ///
-    /// # Panics
+    /// # Errors
+    /// Something about the options, or the system gives no socket: nothing runs and nothing is bound.
     ///
+    /// # Panics
     /// Outside a tokio runtime with I/O and time enabled.
     pub async fn start(self) -> Result<Handle, StartError> {
         let prepared = swim_driver::Options::from(self).prepare()?;

@@ -108,7 +108,10 @@ impl Node {
 /// [`Node::deadline`] anew afterwards. A node that is closed refuses all of them.
 impl Node {
     /// Joins a cluster by way of any of these seeds, each `host:port`, trying until one lets us in. They replace earlier
-    /// seeds at once. Refused without seeds, with more than 1,024, and by a node that is leaving or superseded.
+    /// seeds at once.
+    ///
+    /// # Errors
+    /// A seed is not `host:port`; there are none, or more than 1,024; or the node is leaving or superseded, or is closed.
     pub fn join<I>(&mut self, seeds: I) -> Result<(), RequestError>
     where
         I: IntoIterator<Item: AsRef<str>>,
@@ -124,18 +127,27 @@ impl Node {
 
     /// Begins to depart; [`Node::status`] is [`Status::Left`] when the news has been spread, after
     /// [`Config::leave_timeout`](swim_proto::Config::leave_timeout) at most. The node runs on, outside the cluster.
+    ///
+    /// # Errors
+    /// The node is leaving or has left already, is superseded, or is closed.
     pub fn leave(&mut self) -> Result<(), RequestError> {
         self.open()?;
         Ok(self.runner.leave(&mut self.net)?)
     }
 
     /// Replaces the local member's metadata, at most 512 bytes, and spreads it.
+    ///
+    /// # Errors
+    /// Nothing is changed: it is too long; or the node is leaving or has left, is superseded, or is closed.
     pub fn set_metadata(&mut self, metadata: impl Into<Bytes>) -> Result<(), RequestError> {
         self.open()?;
         Ok(self.runner.set_metadata(&mut self.net, metadata.into())?)
     }
 
     /// Declares a member departed on its behalf, for everyone. One that is alive contradicts and stays.
+    ///
+    /// # Errors
+    /// The member is not known, or is the local one; or the node is leaving or has left, is superseded, or is closed.
     pub fn force_leave(&mut self, member: NodeId) -> Result<(), RequestError> {
         self.open()?;
         Ok(self.runner.force_leave(&mut self.net, member)?)
@@ -144,12 +156,20 @@ impl Node {
     /// Says something to every other member, and gives its number: 1, 2, … in this life. Whoever receives it is told
     /// [`Event::Broadcast`](crate::Event::Broadcast), at most once; this node is not. At most
     /// [`PAYLOAD_MAX`](swim_proto::PAYLOAD_MAX) bytes.
+    ///
+    /// # Errors
+    /// It is told to nobody: it is too long; too many of our own wait to be told; or the node is leaving or has left, is
+    /// superseded, or is closed.
     pub fn broadcast(&mut self, payload: impl Into<Bytes>) -> Result<u64, RequestError> {
         self.open()?;
         Ok(self.runner.broadcast(&mut self.net, payload.into())?)
     }
 
     /// Says something to one live member, which is told [`Event::Message`](crate::Event::Message). Best effort.
+    ///
+    /// # Errors
+    /// It is told to nobody: it is too long; the member is not known, not live, or the local one; too many wait, or too many
+    /// streams are open for messages; or the node is leaving or has left, is superseded, or is closed.
     pub fn send_message(&mut self, to: NodeId, payload: impl Into<Bytes>, by: Way) -> Result<(), RequestError> {
         self.open()?;
         Ok(self.runner.send_message(&mut self.net, to, payload.into(), by)?)

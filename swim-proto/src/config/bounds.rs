@@ -7,7 +7,10 @@ use crate::membership::{NAME_MAX, VERSIONS, Versions};
 use crate::wire::{AddressFault, PAYLOAD_MAX};
 
 impl Config {
-    /// Checks every setting against its bounds; the error names the first that is outside, and what would be right.
+    /// Checks every setting against its bounds.
+    ///
+    /// # Errors
+    /// The first setting that is outside, and what would be right.
     pub fn validate(&self) -> Result<(), ConfigError> {
         use ConfigError::{ClusterName, OutOfRange, ProbeTimeout, ZeroOrRange};
         let range = |setting, value: f64, min: f64, max: f64| {

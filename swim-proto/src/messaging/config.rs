@@ -156,6 +156,9 @@ impl Default for MessagingConfig {
 
 impl MessagingConfig {
     /// Whether a messenger can run with these. [`Messenger::new`](super::Messenger::new) asks.
+    ///
+    /// # Errors
+    /// The first setting that lies outside its bounds, and these.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let range = |setting, value: f64, min: f64, max: f64| {
             if value >= min && value <= max {

@@ -25,6 +25,9 @@ const SEEDS_MAX: usize = 1024;
 impl Node {
     /// Joins a cluster by way of any of these seeds, trying until one lets us in. They replace earlier seeds and stay
     /// known for healing. A node that left comes back, past its own departure.
+    ///
+    /// # Errors
+    /// The node is as it was. There are no seeds, or more than 1,024; or it is leaving, or was superseded.
     pub fn join(&mut self, now: Instant, seeds: &[SeedId]) -> Result<(), CommandError> {
         if seeds.is_empty() {
             return Err(CommandError::NoSeeds);
@@ -51,6 +54,9 @@ impl Node {
     }
 
     /// Departs: spreads the news, then reports [`Event::Left`](crate::Event::Left) of itself.
+    ///
+    /// # Errors
+    /// It is leaving or has left already, or was superseded.
     pub fn leave(&mut self, now: Instant) -> Result<(), CommandError> {
         if !self.is_running() {
             return Err(CommandError::Status(self.status));
@@ -92,6 +98,10 @@ impl Node {
     }
 
     /// Replaces the local member's metadata and spreads it.
+    ///
+    /// # Errors
+    /// Nothing is changed. It is longer than [`METADATA_MAX`](crate::METADATA_MAX); or the node is leaving or has left, or was
+    /// superseded.
     pub fn set_metadata(&mut self, now: Instant, metadata: Bytes) -> Result<(), CommandError> {
         if metadata.len() > METADATA_MAX {
             return Err(CommandError::Metadata { len: metadata.len() });
@@ -114,6 +124,10 @@ impl Node {
     }
 
     /// Declares a member departed on its behalf, for everyone. One that is alive contradicts and stays.
+    ///
+    /// # Errors
+    /// Nothing is changed. The member is not known, or is the local one; or the node is leaving or has left, or was
+    /// superseded.
     pub fn force_leave(&mut self, now: Instant, member: NodeId) -> Result<(), CommandError> {
         if member == self.local_id() {
             return Err(CommandError::Itself);

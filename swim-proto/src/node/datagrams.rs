@@ -27,6 +27,10 @@ pub(super) enum Hearing {
 
 impl Node {
     /// A datagram arrived, from this address however the socket spells it: IPv4 as IPv6, with a scope or without.
+    ///
+    /// # Errors
+    /// Nothing in it was heard, and the node is as it was, but for a counter: it is no packet of this protocol and cluster,
+    /// damaged, or malformed.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), DatagramError> {
         if self.config.transport == Transport::Stream {
             self.begin(now);

@@ -45,6 +45,11 @@ impl Node {
     /// The payload has at most [`PAYLOAD_MAX`] bytes. Each member tells its application at most once; most often all
     /// that are reached by gossip do, but nothing makes sure of it, nor of the order. One that is longer than
     /// [`Config::broadcast_inline_max`] is announced, and fetched over streams. While nobody else is known it waits.
+    ///
+    /// # Errors
+    /// It is told to nobody. It is too long; too many of ours, or too many bytes of them, wait to be told
+    /// ([`CommandError::QueueFull`]: try again later); the node is leaving or has left, or was superseded; or there are no
+    /// numbers left ([`CommandError::SequencesSpent`]).
     pub fn broadcast(&mut self, now: Instant, payload: Bytes) -> Result<u64, CommandError> {
         let len = payload.len();
         if len > PAYLOAD_MAX {
@@ -76,6 +81,11 @@ impl Node {
     /// By datagram it has at most [`Config::datagram_max`] less 32 bytes (less 34 where that is above 16 KiB), and 256 may
     /// wait to be polled; by stream at most [`PAYLOAD_MAX`], and a quarter of [`Config::streams_max`] may be open for
     /// messages.
+    ///
+    /// # Errors
+    /// It is told to nobody. It is too long for its way; the member is not known, not live, or the local one; too many wait,
+    /// or too many streams are open ([`CommandError::QueueFull`]: try again later); or the node is leaving or has left, or was
+    /// superseded.
     pub fn send_message(&mut self, now: Instant, to: NodeId, payload: Bytes, by: Way) -> Result<(), CommandError> {
         let (len, datagram_max) = (payload.len(), message_len_max(&self.config));
         let (by_datagram, max) = match by {

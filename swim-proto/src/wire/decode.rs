@@ -25,6 +25,9 @@ use crate::membership::{ClusterHash, Incarnation, NodeId};
 ///
 /// `len_max` is the most bytes it may have: [`FRAME_MAX`](super::FRAME_MAX) from a stream. Messages of unknown kinds
 /// are passed over; one of a known kind that is malformed refuses the whole packet.
+///
+/// # Errors
+/// It is not in order: what is wrong first.
 pub fn decode(packet: &[u8], cluster: ClusterHash, len_max: usize) -> Result<Messages<'_>, DatagramError> {
     decode_news(packet, cluster, len_max, |_| false)
 }

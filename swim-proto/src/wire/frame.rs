@@ -41,7 +41,10 @@ impl FrameReader {
         self.buf.extend_from_slice(bytes);
     }
 
-    /// The next whole packet. `None`: not until more bytes come. After an error, the same error for ever.
+    /// The next whole packet. `None`: not until more bytes come.
+    ///
+    /// # Errors
+    /// The stream is not in order, and nothing after that can be: the same error for ever.
     #[expect(clippy::should_implement_trait, reason = "the packet is borrowed from the reader")]
     pub fn next(&mut self) -> Result<Option<&[u8]>, FrameError> {
         match self.next_len()? {

@@ -145,7 +145,10 @@ impl LinkConfig {
         }
     }
 
-    /// Says what cannot be.
+    /// Whether there can be a link with these. [`Link::new`](crate::Link::new) asks.
+    ///
+    /// # Errors
+    /// The first setting that cannot be, and why.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;
         let ensure = |holds: bool, what: &'static str| if holds { Ok(()) } else { Err(ConfigError(what)) };

@@ -116,6 +116,9 @@ enum State {
 
 impl Link {
     /// The end of a connection that has just been made. Its greeting waits to be written.
+    ///
+    /// # Errors
+    /// What cannot be about the configuration.
     pub fn new(now: Instant, config: LinkConfig) -> Result<Link, ConfigError> {
         config.validate()?;
         let LinkConfig { role, identity, mechanism, handshake_timeout, heartbeat, limits } = config;
@@ -213,6 +216,10 @@ impl Link {
     }
 
     /// Puts a message of these parts into the queue, whole or not at all.
+    ///
+    /// # Errors
+    /// Nothing of it is sent. [`SendError::NotReady`] and [`SendError::Full`] will pass: [`Event::Ready`] and
+    /// [`Event::Writable`] say when. The others will not: the link has ended, or the message has no parts, or exceeds a limit.
     pub fn send(&mut self, parts: &[Bytes]) -> Result<(), SendError> {
         match self.state {
             State::Opening { .. } => return Err(SendError::NotReady),

@@ -20,6 +20,9 @@ impl MessageEvents {
     }
 
     /// The next event, when there is one. Safe to cancel: nothing is lost.
+    ///
+    /// # Errors
+    /// Some were lost, or there will be none any more.
     pub async fn recv(&mut self) -> Result<MessageEvent, MessageEventsError> {
         self.receiver.recv().await.map_err(|error| match error {
             broadcast::error::RecvError::Lagged(lost) => MessageEventsError::Lagged(lost),
@@ -28,6 +31,9 @@ impl MessageEvents {
     }
 
     /// The next event, if there is one now.
+    ///
+    /// # Errors
+    /// Some were lost, or there will be none any more.
     pub fn try_recv(&mut self) -> Result<Option<MessageEvent>, MessageEventsError> {
         match self.receiver.try_recv() {
             Ok(event) => Ok(Some(event)),
