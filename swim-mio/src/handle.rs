@@ -287,7 +287,8 @@ impl Handle {
     }
 
     /// Says something to one live member, which is told [`Event::Message`](crate::Event::Message). Best effort: it
-    /// returns when the message is on its way, and nobody tells whether it arrived. At most
+    /// returns when the message is on its way, and nobody tells whether it arrived; what must arrive is for
+    /// [`Handle::send`]. At most
     /// [`PAYLOAD_MAX`](swim_proto::PAYLOAD_MAX) bytes, or, by [`Way::Datagram`], what a datagram holds.
     ///
     /// # Errors
@@ -332,7 +333,8 @@ impl Handle {
 /// Reliable messages: acknowledged, in order where wanted, and flow-controlled. `docs/messaging.md` of the repository has
 /// the rules, `docs/tokio.md` what to do when.
 impl Handle {
-    /// Sends a message to a live member. Waits for room where the queue to it is full; when it returns, the message is
+    /// Sends a message to a live member, until it is acknowledged or its time is over. (A word that may get lost, and needs
+    /// no link, is for [`Handle::send_message`].) Waits for room where the queue to it is full; when it returns, the message is
     /// accepted, and what it returns is its outcome, to be waited for, kept or dropped.
     ///
     /// ```

@@ -221,7 +221,8 @@ impl Handle {
     }
 
     /// Says something to one live member, which is told [`Event::Message`](crate::Event::Message). Best effort: it
-    /// returns when the message is on its way, and nobody tells whether it arrived. At most
+    /// returns when the message is on its way, and nobody tells whether it arrived; what must arrive is for
+    /// [`Handle::send`]. At most
     /// [`PAYLOAD_MAX`](swim_proto::PAYLOAD_MAX) bytes, or, by [`Way::Datagram`], what a datagram of
     /// [`Config::datagram_max`](swim_proto::Config::datagram_max) holds.
     ///
@@ -260,7 +261,8 @@ impl Handle {
 ///
 /// Unlike the commands above these do not go by way of the node's task, and may be called from any thread.
 impl Handle {
-    /// Sends a message to a live member. Waits for room where the queue to it is full; when it returns, the message is
+    /// Sends a message to a live member, until it is acknowledged or its time is over. (A word that may get lost, and needs
+    /// no link, is for [`Handle::send_message`].) Waits for room where the queue to it is full; when it returns, the message is
     /// accepted, and what it returns is its outcome, to be awaited, kept or dropped. Dropped before it returns, nothing
     /// was sent.
     ///

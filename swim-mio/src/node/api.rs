@@ -165,7 +165,8 @@ impl Node {
         Ok(self.runner.broadcast(&mut self.net, payload.into())?)
     }
 
-    /// Says something to one live member, which is told [`Event::Message`](crate::Event::Message). Best effort.
+    /// Says something to one live member, which is told [`Event::Message`](crate::Event::Message). Best effort: what must
+    /// arrive is for [`Node::send`].
     ///
     /// # Errors
     /// It is told to nobody: it is too long; the member is not known, not live, or the local one; too many wait, or too many
@@ -192,7 +193,8 @@ impl Node {
 /// Reliable messages: acknowledged, in order where wanted, and flow-controlled. `docs/messaging.md` of the repository has the
 /// rules. What is asked here is done in the node's next turn, which is due at once.
 impl Node {
-    /// Sends a message to a live member. What becomes of it is told by [`Node::poll_outcome`].
+    /// Sends a message to a live member, until it is acknowledged or its time is over; what becomes of it is told by
+    /// [`Node::poll_outcome`]. (A word that may get lost, and needs no link, is for [`Node::send_message`].)
     ///
     /// # Errors
     /// The message goes nowhere, and the error says what would be right. A full queue is the error
