@@ -3,7 +3,8 @@
 //!
 //! A driver reads what its socket holds into a [`Backlog`], then hands over to the node as much as its turn allows. As
 //! long as the node keeps up that is each datagram in its order. When it does not, probes and their answers overtake
-//! news, of which the newest goes first; what finds no room is the oldest news, which later gossip and syncs bring again.
+//! news, of which the newest goes first; what finds no room is the oldest news, which later gossip and syncs bring
+//! again.
 //!
 //! ```
 //! use swim_proto::Backlog;
@@ -108,8 +109,8 @@ impl Backlog {
     }
 
     fn keep(&mut self, bytes: Vec<u8>) {
-        // After an onslaught its memory is given back, but for some. What a long one had would hold short ones later, which
-        // are counted by their bytes.
+        // After an onslaught its memory is given back, but for some. What a long one had would hold short ones later,
+        // which are counted by their bytes.
         if self.spare.len() < SPARE_MAX && bytes.capacity() <= SPARE_LEN_MAX {
             self.spare.push(bytes);
         }

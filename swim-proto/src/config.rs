@@ -73,8 +73,8 @@ pub struct Config {
     pub gossip_fanout: u8,
     /// For how long the dead are still gossiped to, so that the falsely buried hear of it.
     pub gossip_to_dead: Duration,
-    /// In small clusters, where chance would leave somebody out: gossip to each in turn, tell each rumor at least once for
-    /// each other member (up to `2λ`), and compare state with whoever pings us and is not known.
+    /// In small clusters, where chance would leave somebody out: gossip to each in turn, tell each rumor at least once
+    /// for each other member (up to `2λ`), and compare state with whoever pings us and is not known.
     pub reach_all: bool,
     /// Hearing a rumor from others counts towards its limit.
     pub count_heard: bool,
@@ -133,11 +133,11 @@ pub struct Config {
     /// afterwards.
     pub adaptive_interval: bool,
 
-    /// The versions of the wire format that this node speaks, within [`VERSIONS`](crate::VERSIONS): told to all, and each
-    /// peer is spoken to in the highest that both know.
+    /// The versions of the wire format that this node speaks, within [`VERSIONS`](crate::VERSIONS): told to all, and
+    /// each peer is spoken to in the highest that both know.
     pub versions: Versions,
-    /// The longest broadcast that is gossiped whole, in bytes. A longer one is announced by its number, and fetched over a
-    /// stream by whoever lacks it. At most 512.
+    /// The longest broadcast that is gossiped whole, in bytes. A longer one is announced by its number, and fetched
+    /// over a stream by whoever lacks it. At most 512.
     pub broadcast_inline_max: u16,
     /// Most broadcasts that wait to be told or fetched, our own and those of others. At the limit one of another member
     /// is given up, the most told first; where all are our own, [`Node::broadcast`](crate::Node::broadcast) is refused.

@@ -1,6 +1,6 @@
 //! How news travels: `rumors` by piggyback and gossip, `exchange` by comparing state over a stream, and what the
-//! application has to say: `broadcasts` and `pulls` bring it to all, `seen` remembers what was told, `share` divides the
-//! room in datagrams between it and the rumors; `turns` keeps both in order.
+//! application has to say: `broadcasts` and `pulls` bring it to all, `seen` remembers what was told, `share` divides
+//! the room in datagrams between it and the rumors; `turns` keeps both in order.
 
 pub(crate) mod broadcasts;
 pub(crate) mod exchange;

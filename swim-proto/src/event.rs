@@ -1,7 +1,7 @@
 //! What the application is told.
 //!
-//! Events replayed over an earlier snapshot of [`Node::members`](crate::Node::members) give the present one: who is known,
-//! in which state, with which address, endpoint, versions and metadata. The local member's own state is
+//! Events replayed over an earlier snapshot of [`Node::members`](crate::Node::members) give the present one: who is
+//! known, in which state, with which address, endpoint, versions and metadata. The local member's own state is
 //! [`Node::status`](crate::Node::status); of it only [`Event::Updated`] and [`Event::Left`] are told. Which
 //! change of state raises which event is a table in [`membership::transition`](crate::membership).
 
@@ -19,8 +19,8 @@ use crate::time::Instant;
 pub enum Event<'b> {
     /// A member became known, or came back to life after having been Dead or Left without a restart.
     Joined(MemberEvent<'b>),
-    /// A member's metadata, address, endpoint or versions changed; of one dead or departed, they came to light late. For
-    /// the local member: [`Node::set_metadata`](crate::Node::set_metadata) has taken effect.
+    /// A member's metadata, address, endpoint or versions changed; of one dead or departed, they came to light late.
+    /// For the local member: [`Node::set_metadata`](crate::Node::set_metadata) has taken effect.
     Updated(MemberEvent<'b>),
     /// A live member is accused of not answering.
     Suspected(MemberEvent<'b>),
@@ -80,8 +80,8 @@ pub enum Event<'b> {
 }
 
 impl<'b> Event<'b> {
-    /// Its kind in one lower-case word, for logs: "joined", "name_taken" … Each kind has one of its own; a driver that has
-    /// events of its own keeps the words, so that what it does not know of shows.
+    /// Its kind in one lower-case word, for logs: "joined", "name_taken" … Each kind has one of its own; a driver that
+    /// has events of its own keeps the words, so that what it does not know of shows.
     pub fn kind(&self) -> &'static str {
         match self {
             Event::Joined(_) => "joined",
@@ -173,6 +173,7 @@ pub enum Cause {
     /// An operator here called [`Node::force_leave`](crate::Node::force_leave).
     Operator,
     /// Its time ended ([`Config::tombstone_retention`](crate::Config::tombstone_retention)), or it was pushed out at
-    /// [`Config::tombstones_max`](crate::Config::tombstones_max) or [`Config::members_max`](crate::Config::members_max).
+    /// [`Config::tombstones_max`](crate::Config::tombstones_max) or
+    /// [`Config::members_max`](crate::Config::members_max).
     Forgotten,
 }

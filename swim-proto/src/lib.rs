@@ -1,8 +1,8 @@
 //! Cluster membership and failure detection, SWIM with Lifeguard, as a pure state machine.
 //!
-//! A [`Node`] is one member of a cluster. It opens no socket, reads no clock and spawns nothing: whoever embeds it feeds
-//! it what happened (a datagram, a stream that moved, time that passed, a command) and does what it asks for. The same
-//! code so runs on any event loop, and thousands of times in one simulation that is repeated to the byte.
+//! A [`Node`] is one member of a cluster. It opens no socket, reads no clock and spawns nothing: whoever embeds it
+//! feeds it what happened (a datagram, a stream that moved, time that passed, a command) and does what it asks for. The
+//! same code so runs on any event loop, and thousands of times in one simulation that is repeated to the byte.
 //!
 //! # The contract
 //!

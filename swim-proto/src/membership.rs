@@ -21,8 +21,8 @@ pub use incarnation::Incarnation;
 pub use member::{LocalMember, Member, Path, State, Suspicion, VERSIONS, Versions};
 pub(crate) use table::Slot;
 
-/// Makes room for so many more. Once it is large it grows by an eighth: tables are most of what a node holds, and half of
-/// one that doubles may stand empty.
+/// Makes room for so many more. Once it is large it grows by an eighth: tables are most of what a node holds, and half
+/// of one that doubles may stand empty.
 fn grow_gently<T>(vec: &mut Vec<T>, more: usize) {
     const LARGE: usize = 64 * 1024;
     if vec.capacity() - vec.len() < more {

@@ -1,7 +1,7 @@
 //! Application messages between members: acknowledged, ordered, flow-controlled (`docs/messaging.md`).
 //!
-//! A [`Messenger`] is a machine of its own beside [`Node`](crate::Node), of the same kind and with the same contract: it
-//! opens no socket, reads no clock, and is told what happened. Three sides tell it:
+//! A [`Messenger`] is a machine of its own beside [`Node`](crate::Node), of the same kind and with the same contract:
+//! it opens no socket, reads no clock, and is told what happened. Three sides tell it:
 //!
 //! - the application: [`Messenger::send`], [`Messenger::cancel`], [`Messenger::take`], [`Messenger::acknowledge`];
 //! - the membership: [`Messenger::handle_member`], or whole events of a `Node` by [`Messenger::handle_event`];

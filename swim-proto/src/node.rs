@@ -1,10 +1,11 @@
 //! The machine: what happened goes in, what to do comes out.
 //!
 //! The files beside this one are the stimuli and what they lead to: `commands` (asked), `datagrams` (arrived),
-//! `streams`, `exchanges` and `carriers` (a stream moved), `timeouts` (time passed), `claims` (heard about a member) and `changing` (what follows),
-//! `probing`, `suspecting`, `joining`, `oneself`, `graves`; `paths` (by which way it goes); `limits` (not keeping up, and
-//! not being let); `actions` is what leaves, `views` what can be looked at. The leaves below
-//! (`membership`, `detection`, `dissemination`) decide and know nothing of each other; only here is anything done.
+//! `streams`, `exchanges` and `carriers` (a stream moved), `timeouts` (time passed), `claims` (heard about a member)
+//! and `changing` (what follows), `probing`, `suspecting`, `joining`, `oneself`, `graves`; `paths` (by which way it
+//! goes); `limits` (not keeping up, and not being let); `actions` is what leaves, `views` what can be looked at. The
+//! leaves below (`membership`, `detection`, `dissemination`) decide and know nothing of each other; only here is
+//! anything done.
 
 mod actions;
 mod carriers;
@@ -70,7 +71,8 @@ use userdata::Numbers;
 ///
 /// The contract, of the caller (1, 2) and of the node (3 to 5):
 ///
-/// 1. After every input or command, call [`Node::poll_action`] until it gives `None`, then sleep until [`Node::deadline`].
+/// 1. After every input or command, call [`Node::poll_action`] until it gives `None`, then sleep until
+///    [`Node::deadline`].
 /// 2. `now` never goes back; equal is fine.
 /// 3. [`Node::handle_timeout`] early, late or twice is harmless; afterwards `deadline() > now`.
 /// 4. An `Err` leaves the node as it was (but for its counters).
@@ -205,8 +207,8 @@ impl Node {
     /// `seed` decides every random choice it will make.
     ///
     /// # Errors
-    /// A setting, or something about the local member, that is outside its bounds: its name, its metadata, an address that is
-    /// no host's, its life.
+    /// A setting, or something about the local member, that is outside its bounds: its name, its metadata, an address
+    /// that is no host's, its life.
     pub fn new(now: Instant, local: LocalMember, config: Config, seed: u64) -> Result<Node, ConfigError> {
         config.validate()?;
         if local.name.is_empty() || local.name.len() > NAME_MAX {

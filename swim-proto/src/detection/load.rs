@@ -1,9 +1,9 @@
 //! Whether we ourselves keep up (`docs/protocol.md` 14).
 //!
-//! A node that is *behind* sees others through its own delay: their answers wait in its queue, or were lost there. So it
-//! says less of its own accord, and damps what it would say against others. Being behind shows in two ways: its timers
-//! fire late, and its driver reports datagrams lost before they were read. It ends when neither has happened for one
-//! protocol period.
+//! A node that is *behind* sees others through its own delay: their answers wait in its queue, or were lost there. So
+//! it says less of its own accord, and damps what it would say against others. Being behind shows in two ways: its
+//! timers fire late, and its driver reports datagrams lost before they were read. It ends when neither has happened for
+//! one protocol period.
 
 use core::time::Duration;
 

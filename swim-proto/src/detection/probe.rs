@@ -2,8 +2,8 @@
 //!
 //! One member at a time is probed *regularly*, once a protocol period (\[SWIM\] 3.1). Pings for other ends (serving a
 //! ping-req, verifying before a burial, handing an obituary to its subject, asking for the holder of a
-//! name, our own included, or whether a stranger is where it seems to be) have no period and no verdict: they only wait,
-//! for a while, to be answered.
+//! name, our own included, or whether a stranger is where it seems to be) have no period and no verdict: they only
+//! wait, for a while, to be answered.
 
 use alloc::collections::VecDeque;
 use core::net::SocketAddr;

@@ -1,9 +1,10 @@
 //! Broadcasts that are told on, like rumors, and kept for whoever asks for them (`docs/protocol.md` 12.3 and 12.4).
 //!
 //! Each has a place in a slab and passes through stages: one of our own may have to wait for its turn; while it is told
-//! it waits for its turn, the fewest sent first and among them the oldest, so that numbers arrive about in order and the
-//! windows of receivers are not overrun; a long one, which was only announced, is kept for a while. Its place is free once it
-//! is past all that and its event was polled. Places keep their buffers: once the slab has grown nothing is allocated.
+//! it waits for its turn, the fewest sent first and among them the oldest, so that numbers arrive about in order and
+//! the windows of receivers are not overrun; a long one, which was only announced, is kept for a while. Its place is
+//! free once it is past all that and its event was polled. Places keep their buffers: once the slab has grown nothing
+//! is allocated.
 
 mod own;
 

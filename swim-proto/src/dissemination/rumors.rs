@@ -2,8 +2,8 @@
 //!
 //! A rumor names its subject; what is said about it is looked up when it is sent, so it is never stale. There is at
 //! most one rumor about a member's present standing, and besides one for each further accuser that LHA-Suspicion wants
-//! heard (\[LG\] IV-B). Fewest sent first, of those not sent yet the newest first, of others the one that waited longest;
-//! each at most [`sends_limit`] times.
+//! heard (\[LG\] IV-B). Fewest sent first, of those not sent yet the newest first, of others the one that waited
+//! longest; each at most [`sends_limit`] times.
 //!
 //! Adding, sending and dropping are O(1), and nothing is allocated once the slab has grown.
 
@@ -59,8 +59,8 @@ const ROOM: usize = 256;
 
 const KEPT: usize = ROOM / 4;
 
-/// `λ · ⌈log10(n + 1)⌉` (\[SWIM\] 4.1), or, where that is less than there are others to tell, once for each of them up to
-/// `2λ`: in a small cluster a few sends wasted on who knows already would leave somebody out.
+/// `λ · ⌈log10(n + 1)⌉` (\[SWIM\] 4.1), or, where that is less than there are others to tell, once for each of them up
+/// to `2λ`: in a small cluster a few sends wasted on who knows already would leave somebody out.
 pub(crate) fn sends_limit(retransmit_mult: u8, reach_all: bool, live: usize) -> u8 {
     let (mut digits, mut reach) = (1, 10);
     while reach < live + 1 {

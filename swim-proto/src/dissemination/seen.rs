@@ -1,8 +1,8 @@
 //! Which broadcasts were told to the application, so that each is told once (`docs/protocol.md` 12.2).
 //!
-//! Of each origin: the life of the newest told, its number, and which of the 128 numbers before it were told. Whatever is
-//! older cannot be told apart from what was told, and is not. So a state only rises, by what is told, and no sequence of
-//! broadcasts has any of them told twice while the state is kept.
+//! Of each origin: the life of the newest told, its number, and which of the 128 numbers before it were told. Whatever
+//! is older cannot be told apart from what was told, and is not. So a state only rises, by what is told, and no
+//! sequence of broadcasts has any of them told twice while the state is kept.
 
 use alloc::vec::Vec;
 

@@ -1,7 +1,8 @@
-//! Whose turn it is to be told: what is told stands in one linked list per number of sends, fewest first (\[SWIM\] 4.1).
+//! Whose turn it is to be told: what is told stands in one linked list per number of sends, fewest first (\[SWIM\]
+//! 4.1).
 //!
-//! What stands here is the index of something that its owner keeps. Entering, being sent and leaving are O(1), and nothing
-//! is allocated once there is room for as many as there ever were at a time.
+//! What stands here is the index of something that its owner keeps. Entering, being sent and leaving are O(1), and
+//! nothing is allocated once there is room for as many as there ever were at a time.
 
 use alloc::vec::Vec;
 

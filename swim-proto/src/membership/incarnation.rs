@@ -1,7 +1,8 @@
 //! How new a claim is: the incarnation, raised by its owner alone.
 //!
-//! \[SWIM\] 4.2 numbers a member's claims with one counter that starts at zero, so a restarted process is older than its
-//! own past. Here an incarnation is `(life, refutation)`: `life` grows with each restart and `refutation` within one.
+//! \[SWIM\] 4.2 numbers a member's claims with one counter that starts at zero, so a restarted process is older than
+//! its own past. Here an incarnation is `(life, refutation)`: `life` grows with each restart and `refutation` within
+//! one.
 //!
 //! **The ceiling.** A finite counter can be driven to its end by whoever can forge a packet, and a member whose
 //! counter is at its end could never refute again. So the ends differ by kind: an accusation (Suspect, Dead, Left) is
@@ -51,8 +52,8 @@ impl Incarnation {
 
     /// Whether an accusation of this incarnation can be put on the wire.
     ///
-    /// A member above cannot be buried by hearsay; each node judges it by its own probes, and when they fail holds it dead
-    /// for a while and tells nobody.
+    /// A member above cannot be buried by hearsay; each node judges it by its own probes, and when they fail holds it
+    /// dead for a while and tells nobody.
     pub fn is_accusable(self) -> bool {
         self <= Self::ACCUSED_MAX
     }

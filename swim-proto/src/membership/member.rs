@@ -50,8 +50,8 @@ pub struct Versions {
     pub max: u8,
 }
 
-/// The versions this crate speaks. Version 2 differs from version 1 by the header's byte alone, so that speaking to each
-/// peer in the highest version both know is not a promise but what every cluster does
+/// The versions this crate speaks. Version 2 differs from version 1 by the header's byte alone, so that speaking to
+/// each peer in the highest version both know is not a promise but what every cluster does
 /// (`docs/decisions/0009-versions.md`).
 pub const VERSIONS: Versions = Versions { min: 1, max: 2 };
 
@@ -102,7 +102,8 @@ pub struct Member<'a> {
 pub enum Path {
     /// By datagram.
     Datagram,
-    /// By carrier, because its datagrams kept failing while its streams worked, or because no datagrams are sent at all.
+    /// By carrier, because its datagrams kept failing while its streams worked, or because no datagrams are sent at
+    /// all.
     Stream,
 }
 

@@ -13,8 +13,8 @@
 //! | Left i | (i, Left) | none |
 //!
 //! A maximum does not care in which order, how often or by which way its arguments came, and so neither does the table:
-//! merging is commutative, associative and idempotent (\[SWIM\] 4.2 with `Left` and lives added; `docs/protocol.md` 2.5).
-//! Keeping them apart matters when a Suspect of a new life arrives before the Alive that brings its new address.
+//! merging is commutative, associative and idempotent (\[SWIM\] 4.2 with `Left` and lives added; `docs/protocol.md`
+//! 2.5). Keeping them apart matters when a Suspect of a new life arrives before the Alive that brings its new address.
 
 use super::{Incarnation, State};
 
@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn the_published_order_of_alive_and_suspect_holds() {
-        // [SWIM] 4.2: Suspect i beats Alive j iff i >= j; Alive i beats Suspect j, and either beats its own kind, iff i > j.
+        // [SWIM] 4.2: Suspect i beats Alive j iff i >= j; Alive i beats Suspect j, and either beats its own kind,
+        // iff i > j.
         for a in all() {
             for b in all() {
                 let (i, j) = (a.incarnation, b.incarnation);

@@ -1,8 +1,8 @@
 //! Everything known about everyone, and the lists that choose among them in O(1).
 //!
 //! A member has a slot for as long as it is known; slot 0 is the local member's, for ever. Each other member stands in
-//! one of three lists: the **live** (Alive and Suspect, with content), the **dead** (with content) and the **gone** (Left,
-//! and whoever is known by id alone). The live list is also the order of probing: see [`Table::next_target`].
+//! one of three lists: the **live** (Alive and Suspect, with content), the **dead** (with content) and the **gone**
+//! (Left, and whoever is known by id alone). The live list is also the order of probing: see [`Table::next_target`].
 //!
 //! This file keeps the lists, the indexes and the digest in step with the records; `lists` chooses among members,
 //! `addresses` finds who is reached where. Which claim prevails is `precedence`'s matter, what follows from a change is
@@ -226,7 +226,8 @@ impl Table {
         self.by_stream
     }
 
-    /// A member's standing rises to this one, its content is replaced if some is given, and whoever is named accuses it.
+    /// A member's standing rises to this one, its content is replaced if some is given, and whoever is named accuses
+    /// it.
     pub(crate) fn rise(
         &mut self,
         slot: Slot,

@@ -29,8 +29,8 @@ pub(crate) enum Change {
     Reaped,
 }
 
-/// The events of a change to state `to`, in order. `from` is `None` for a member in no view so far; `greater_life`: that
-/// of its content grew.
+/// The events of a change to state `to`, in order. `from` is `None` for a member in no view so far; `greater_life`:
+/// that of its content grew.
 pub(crate) fn changes(
     from: Option<State>,
     to: State,

@@ -35,8 +35,8 @@ pub enum Action<'b> {
         /// The second part: shared, not copied.
         payload: Option<Bytes>,
     },
-    /// Close a link, in whatever state it is, after what was put on it, but within the driver's own short time. Its name
-    /// is void: nothing is reported of it any more.
+    /// Close a link, in whatever state it is, after what was put on it, but within the driver's own short time. Its
+    /// name is void: nothing is reported of it any more.
     Close {
         /// Which link.
         link: LinkId,
@@ -90,8 +90,8 @@ pub enum Event {
     /// What became of a message.
     Outcome(Outcome),
     /// There is room again where there was none: told once after a refusal with
-    /// [`SendError::QueueFull`](super::SendError::QueueFull), to the member refused. Or there is no use in waiting for it any
-    /// longer: sending again says why.
+    /// [`SendError::QueueFull`](super::SendError::QueueFull), to the member refused. Or there is no use in waiting for
+    /// it any longer: sending again says why.
     Writable {
         /// To whom there is room.
         to: NodeId,

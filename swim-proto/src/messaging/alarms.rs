@@ -1,8 +1,8 @@
 //! When to come back: a heap of hints.
 //!
 //! What is put off or taken back stays in the heap until it fires and finds nothing to do, or until such hints are half
-//! of all; then they are thrown out together. So to arm, to put off and to disarm is cheap, and the heap is at most twice
-//! what is armed, and a little.
+//! of all; then they are thrown out together. So to arm, to put off and to disarm is cheap, and the heap is at most
+//! twice what is armed, and a little.
 
 use alloc::collections::BinaryHeap;
 use core::cmp::Reverse;

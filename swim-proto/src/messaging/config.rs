@@ -30,9 +30,9 @@ pub struct MessagingConfig {
 
     /// Most messages of one sender that wait here to be processed. An eighth is for the high class alone. 16 to 65,536.
     pub window_messages: u32,
-    /// Most bytes of one sender that wait here to be taken, or for which it has room promised. It has less while it needs
-    /// no more, or there is none (`incoming_bytes_max`); so what is for the high class alone is an eighth of what each is
-    /// sure of, two messages of `message_max`. Room for as many to 2^32 − 1.
+    /// Most bytes of one sender that wait here to be taken, or for which it has room promised. It has less while it
+    /// needs no more, or there is none (`incoming_bytes_max`); so what is for the high class alone is an eighth of what
+    /// each is sure of, two messages of `message_max`. Room for as many to 2^32 − 1.
     pub window_bytes: u32,
     /// Most bytes that wait here to be taken, and for which room was promised, from all senders. Each linked sender is
     /// sure of room for two messages of `message_max`; above that, half of the whole is shared out by need. For one too
@@ -43,8 +43,8 @@ pub struct MessagingConfig {
 
     /// Most members known of. News of more is passed over (`Stats::drops`). 2 to 16,777,216.
     pub members_max: u32,
-    /// Most members with which messages are, or were lately, exchanged. At the limit the one of which the least would be
-    /// lost is forgotten, if there is any that nothing waits for. 2 to 65,535.
+    /// Most members with which messages are, or were lately, exchanged. At the limit the one of which the least would
+    /// be lost is forgotten, if there is any that nothing waits for. 2 to 65,535.
     pub peers_max: u32,
     /// Most links opened by us at once. For one more, the one unused for longest is closed, if one is unused; else who
     /// needs it waits. 1 to 65,535.
@@ -66,8 +66,8 @@ pub struct MessagingConfig {
     /// For how long what is needed to tell repetitions apart is kept of a sender that is not live. 1 s to a year.
     pub inbox_retention: Duration,
 
-    /// The least wait for an acknowledgement, or for credit, before the receiver is asked for the state of things. It is
-    /// four times the measured delay, if that is more, and doubles each time, with jitter. 10 ms to `rto_max`.
+    /// The least wait for an acknowledgement, or for credit, before the receiver is asked for the state of things. It
+    /// is four times the measured delay, if that is more, and doubles each time, with jitter. 10 ms to `rto_max`.
     pub rto_min: Duration,
     /// The longest such wait. At most an hour.
     pub rto_max: Duration,
@@ -78,8 +78,8 @@ pub struct MessagingConfig {
     /// `queue_bytes_max`.
     pub flight_bytes_min: u32,
 
-    /// The classes' shares, by bytes, of what is sent to a member and of what is taken while all have something: of High,
-    /// Normal, Low and Bulk. Each 1 to 255.
+    /// The classes' shares, by bytes, of what is sent to a member and of what is taken while all have something: of
+    /// High, Normal, Low and Bulk. Each 1 to 255.
     pub class_weights: [u8; 4],
 
     /// Bytes sent to all members per second, repetitions included. Above it messages wait. 0: no limit; otherwise at

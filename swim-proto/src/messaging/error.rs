@@ -17,7 +17,8 @@ pub enum SendError {
         /// The most it may have.
         max: usize,
     },
-    /// It is to live for longer than [`MessagingConfig::expiry_max`](super::MessagingConfig::expiry_max), or not at all.
+    /// It is to live for longer than [`MessagingConfig::expiry_max`](super::MessagingConfig::expiry_max), or not at
+    /// all.
     #[error("an expiry of {expiry:?}; it must be more than none and at most {max:?}")]
     Expiry {
         /// What was asked.

@@ -1,9 +1,9 @@
 //! How much may be under way to one member: more while acknowledgements come quickly, less when they are slow
 //! (`docs/messaging.md` 8.1).
 //!
-//! Additive increase, multiplicative decrease, on the delay of acknowledgements: links lose nothing, so a queue on the way
-//! shows as delay and as nothing else. A decrease drains the whole queue. One by a fixed share would leave some of it
-//! standing, and in time it would be taken for the way's own delay.
+//! Additive increase, multiplicative decrease, on the delay of acknowledgements: links lose nothing, so a queue on the
+//! way shows as delay and as nothing else. A decrease drains the whole queue. One by a fixed share would leave some of
+//! it standing, and in time it would be taken for the way's own delay.
 
 use core::time::Duration;
 
@@ -56,8 +56,8 @@ impl Flight {
         self.smoothed
     }
 
-    /// `bytes` were delivered, `delay` after they were sent; `used`: as much as half of the window was under way before.
-    /// Whether the window was cut.
+    /// `bytes` were delivered, `delay` after they were sent; `used`: as much as half of the window was under way
+    /// before. Whether the window was cut.
     pub(super) fn delivered(&mut self, now: Instant, bytes: u64, delay: Duration, used: bool) -> bool {
         self.smoothed = Some(self.smoothed.map_or(delay, |smoothed| (smoothed * 7 + delay) / 8));
         if now - self.spell >= LEAST_FOR {

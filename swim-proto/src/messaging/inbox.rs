@@ -279,8 +279,8 @@ impl Inbox {
         self.dirty = true;
     }
 
-    /// The link is gone, and with it what was promised: what was on its way will be sent again, and can wait. But what is
-    /// missing, while later numbers came, has its place in what was promised, and keeps it.
+    /// The link is gone, and with it what was promised: what was on its way will be sent again, and can wait. But what
+    /// is missing, while later numbers came, has its place in what was promised, and keeps it.
     pub(super) fn unlink(&mut self) {
         if self.missing == 0 {
             self.credit_bytes = self.received;
@@ -348,8 +348,8 @@ fn push_run(ranges: &mut Vec<Range>, first: u64, end: u64) {
     }
 }
 
-/// As many of the ranges as fit an Ack, in order and apart from one another. They are taken out, and those that `to` has
-/// overtaken are thrown out.
+/// As many of the ranges as fit an Ack, in order and apart from one another. They are taken out, and those that `to`
+/// has overtaken are thrown out.
 fn next_ranges(ranges: &mut Vec<Range>, to: u64) -> Vec<Range> {
     if ranges.is_empty() {
         return Vec::new();

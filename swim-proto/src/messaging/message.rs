@@ -102,7 +102,8 @@ pub struct Outgoing {
     pub order: Order,
     /// When it is done.
     pub confirm: Confirm,
-    /// For how long it may be tried. `None`: [`MessagingConfig::expiry_default`](super::MessagingConfig::expiry_default).
+    /// For how long it may be tried. `None`:
+    /// [`MessagingConfig::expiry_default`](super::MessagingConfig::expiry_default).
     ///
     /// The circuit breaker counts expiries of [`MessagingConfig::rto_min`](super::MessagingConfig::rto_min) and longer;
     /// shorter ones only while the member shows otherwise that it is not there (`docs/messaging.md` 9.2).

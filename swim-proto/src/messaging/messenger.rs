@@ -57,8 +57,8 @@ pub struct LocalPeer {
 ///    [`Messenger::deadline`].
 /// 2. `now` never goes back; equal is fine.
 /// 3. [`Messenger::handle_timeout`] early, late or twice is harmless; afterwards `deadline() > now`.
-/// 4. An `Err` leaves the messenger as it was, but for its counters, and for what it owes whom it refused: a level, and an
-///    [`Event::Writable`](super::Event::Writable).
+/// 4. An `Err` leaves the messenger as it was, but for its counters, and for what it owes whom it refused: a level, and
+///    an [`Event::Writable`](super::Event::Writable).
 /// 5. Same seed and same inputs: same actions, byte for byte.
 pub struct Messenger {
     config: MessagingConfig,
@@ -94,8 +94,8 @@ pub struct Messenger {
     /// Messages of which it was told that they were sent, and which are still tried.
     lingering: u32,
     outgoing_meter: Meter,
-    /// Members to which a message was refused because of the total: they are told when there is room, or when it is no use
-    /// to wait for it.
+    /// Members to which a message was refused because of the total: they are told when there is room, or when it is no
+    /// use to wait for it.
     refused: BTreeSet<NodeId>,
     chains: Chains,
     rate_out: Bucket,
@@ -271,9 +271,9 @@ impl Messenger {
         self.acknowledged(receipt)
     }
 
-    /// Ends every message that is not done, as [`FailReason::Closed`](super::FailReason::Closed), and closes every link.
-    /// What came can still be taken. To lose nothing, first wait until [`Stats::outgoing`] and [`Stats::lingering`]
-    /// are 0: what was told as sent may still have to be repeated.
+    /// Ends every message that is not done, as [`FailReason::Closed`](super::FailReason::Closed), and closes every
+    /// link. What came can still be taken. To lose nothing, first wait until [`Stats::outgoing`] and
+    /// [`Stats::lingering`] are 0: what was told as sent may still have to be repeated.
     pub fn close(&mut self, now: Instant) {
         self.advance(now);
         self.close_all();
@@ -290,7 +290,8 @@ impl Messenger {
         }
     }
 
-    /// The same from an event of the [`Node`](crate::Node) beside it. Events that do not concern messages change nothing.
+    /// The same from an event of the [`Node`](crate::Node) beside it. Events that do not concern messages change
+    /// nothing.
     pub fn handle_event(&mut self, now: Instant, event: &NodeEvent<'_>) {
         if let Some((id, input)) = members::of_event(event) {
             self.handle_member(now, id, input);

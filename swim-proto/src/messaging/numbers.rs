@@ -1,9 +1,9 @@
 //! What is known of numbered messages of which most are done: those that are not, by their number.
 //!
 //! Numbers grow by one, and most are done in about that order, so they are a window of a ring. One that stays open for
-//! long is set aside once the window would grow beyond its bound; so memory follows how many are open, not how far apart
-//! they are. A place whose number is done says how far it is to the next that may be open, so that however often somebody
-//! looks for it across a long row of done ones, it is walked once.
+//! long is set aside once the window would grow beyond its bound; so memory follows how many are open, not how far
+//! apart they are. A place whose number is done says how far it is to the next that may be open, so that however often
+//! somebody looks for it across a long row of done ones, it is walked once.
 
 use alloc::collections::{BTreeMap, VecDeque};
 

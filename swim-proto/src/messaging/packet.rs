@@ -72,15 +72,15 @@ pub struct Welcome {
     pub life: u64,
     /// Drawn at random when its messenger was made.
     pub session: u64,
-    /// Which inbox of the sender's this is: another number, or another session, means that nothing is known here of what
-    /// was sent before.
+    /// Which inbox of the sender's this is: another number, or another session, means that nothing is known here of
+    /// what was sent before.
     pub inbox: u64,
     /// The longest payload it takes.
     pub message_max: u32,
     /// Room for messages that it gives when nothing waits; the high class's reserve is an eighth of it.
     pub window_messages: u32,
-    /// The least room in bytes that it gives while the link lives, and not the most, which its sender need not know; the
-    /// high class's reserve is an eighth of it (`docs/messaging.md` 7.3, 7.5).
+    /// The least room in bytes that it gives while the link lives, and not the most, which its sender need not know;
+    /// the high class's reserve is an eighth of it (`docs/messaging.md` 7.3, 7.5).
     pub base_bytes: u32,
 }
 
@@ -88,7 +88,8 @@ pub struct Welcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Refusal {
-    /// You are not known here as a live member, or not from there, or not in that life: until gossip has told, come back.
+    /// You are not known here as a live member, or not from there, or not in that life: until gossip has told, come
+    /// back.
     Unknown = 1,
     /// Your life or session has been superseded.
     Superseded = 2,

@@ -1,8 +1,8 @@
 //! Whose turn it is among the classes: shares by weight, in bytes (`docs/messaging.md` 5.2, 5.4).
 //!
-//! Each class has a clock that runs by what it used over its weight; the one that is furthest behind goes next. One that
-//! has nothing to say does not save its time up: it starts where the others are. One that has something which cannot go
-//! yet keeps its time, and the others get no further ahead of it than they are allowed.
+//! Each class has a clock that runs by what it used over its weight; the one that is furthest behind goes next. One
+//! that has nothing to say does not save its time up: it starts where the others are. One that has something which
+//! cannot go yet keeps its time, and the others get no further ahead of it than they are allowed.
 
 use crate::messaging::Class;
 

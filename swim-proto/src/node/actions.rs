@@ -167,8 +167,8 @@ impl Node {
         true
     }
 
-    /// Encodes one packet of a carrier, as a frame. Whoever is at its other end has answered there: nothing is withheld,
-    /// and the rate, which is for datagrams, is not charged.
+    /// Encodes one packet of a carrier, as a frame. Whoever is at its other end has answered there: nothing is
+    /// withheld, and the rate, which is for datagrams, is not charged.
     pub(super) fn encode_carried(&mut self, outgoing: &Outgoing, version: u8, buf: &mut Vec<u8>) -> bool {
         let len_max = usize::from(outgoing.len_max).min(PACKET_LEN);
         let writer = PacketWriter::frame(buf, self.cluster, len_max).speak(version);
@@ -179,7 +179,8 @@ impl Node {
         is_made
     }
 
-    /// Encodes one packet, and gives its length. 0: there is nothing to send after all. In debt, of news only ours is told.
+    /// Encodes one packet, and gives its length. 0: there is nothing to send after all. In debt, of news only ours is
+    /// told.
     fn encode(&mut self, outgoing: &Outgoing, mut writer: PacketWriter<'_>, in_debt: bool) -> usize {
         let source = self.local_id();
         let mut fits = true;
@@ -192,7 +193,8 @@ impl Node {
             }
             Body::Ack { seq, asker } => {
                 let incarnation = self.table.local().incarnation();
-                // To whoever is a stranger to us both may be too long; that we departed matters more than that we answer.
+                // To whoever is a stranger to us both may be too long; that we departed matters more than that we
+                // answer.
                 let departed = self.status == Status::Left && self.say_departed(&mut writer);
                 fits &= writer.push(&Message::Ack(Ack { seq, incarnation })) || departed;
                 if self.status != Status::Left {

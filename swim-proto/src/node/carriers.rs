@@ -1,8 +1,8 @@
 //! Carriers: streams that carry what would otherwise be datagrams (`docs/protocol.md` 13.2).
 //!
 //! A carrier is opened to a member's address, says whose it is in its first packet, and is then used both ways for as
-//! long as there is something to carry. What waits for it waits as a description, like any datagram, and is encoded when
-//! it is written: its news is as fresh as that of a datagram. Losing what waits is no more than losing a datagram.
+//! long as there is something to carry. What waits for it waits as a description, like any datagram, and is encoded
+//! when it is written: its news is as fresh as that of a datagram. Losing what waits is no more than losing a datagram.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -57,8 +57,8 @@ struct Carrier {
     place: Option<Place>,
 }
 
-/// Whether what goes to its address goes by this carrier, when it was used, and which it is: in this order carriers make
-/// room for others.
+/// Whether what goes to its address goes by this carrier, when it was used, and which it is: in this order carriers
+/// make room for others.
 type Place = (bool, Instant, StreamId);
 
 impl Carrier {
@@ -85,8 +85,8 @@ pub(super) struct Carriers {
     all: BTreeMap<StreamId, Box<Carrier>>,
     /// The carrier that is used for this address. Older ones to it are read to their end.
     to: BTreeMap<SocketAddr, StreamId>,
-    /// The places of those that are not being closed. To use one costs nothing here: it is put where it belongs when it is
-    /// met where it was.
+    /// The places of those that are not being closed. To use one costs nothing here: it is put where it belongs when it
+    /// is met where it was.
     open: BTreeSet<Place>,
 }
 
@@ -251,9 +251,9 @@ impl Node {
         self.carriers.put_in_place(id);
     }
 
-    /// Makes room for one more carrier: of those with nothing to carry the one that was not used for longest is closed if
-    /// enough are open, and where half of all streams carry, one that has something to carry too. Those on which we put
-    /// nothing of our own accord go first.
+    /// Makes room for one more carrier: of those with nothing to carry the one that was not used for longest is closed
+    /// if enough are open, and where half of all streams carry, one that has something to carry too. Those on which we
+    /// put nothing of our own accord go first.
     fn make_carrier_room(&mut self, now: Instant) {
         let all_max = usize::from(self.config.streams_max) / 2;
         let open = self.carriers.open.len();
@@ -277,8 +277,8 @@ impl Node {
         }
     }
 
-    /// Resets the carrier that was not used for longest, if nothing can be under way on it any more, so that there is room
-    /// at once. Gives whether there was one.
+    /// Resets the carrier that was not used for longest, if nothing can be under way on it any more, so that there is
+    /// room at once. Gives whether there was one.
     pub(super) fn displace_carrier(&mut self, now: Instant, whose: Whose) -> bool {
         let quiet_for = self.config.probe_timeout;
         let mut longest = None;

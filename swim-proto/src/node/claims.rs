@@ -181,7 +181,8 @@ impl Node {
         }
     }
 
-    /// A claim that our own table equals or outranks. If outranked, whoever believes it is told (`docs/protocol.md` 5.4).
+    /// A claim that our own table equals or outranks. If outranked, whoever believes it is told (`docs/protocol.md`
+    /// 5.4).
     fn hear_nothing_new(&mut self, now: Instant, slot: Slot, claimed: Standing, via: Via) {
         self.stats.claims_old += 1;
         let record = self.table.at(slot);
@@ -249,8 +250,8 @@ impl Node {
     // What a claim must fulfil.
 
     /// Whether one more can be known. One that lives takes the place of one that does not; but of one of whom more is
-    /// known than the id, not before its death has been told on, if there is anybody to tell it to, nor while it may still
-    /// contradict it.
+    /// known than the id, not before its death has been told on, if there is anybody to tell it to, nor while it may
+    /// still contradict it.
     pub(super) fn has_room(&mut self, lives: bool) -> bool {
         let full = self.table.len() >= self.config.members_max as usize;
         let (now, contradicts_for) = (self.now, self.config.gossip_to_dead);

@@ -100,8 +100,8 @@ impl Node {
     /// Replaces the local member's metadata and spreads it.
     ///
     /// # Errors
-    /// Nothing is changed. It is longer than [`METADATA_MAX`](crate::METADATA_MAX); or the node is leaving or has left, or was
-    /// superseded.
+    /// Nothing is changed. It is longer than [`METADATA_MAX`](crate::METADATA_MAX); or the node is leaving or has left,
+    /// or was superseded.
     pub fn set_metadata(&mut self, now: Instant, metadata: Bytes) -> Result<(), CommandError> {
         if metadata.len() > METADATA_MAX {
             return Err(CommandError::Metadata { len: metadata.len() });
@@ -179,7 +179,8 @@ impl Node {
                 self.reset_stream(stream);
             }
         }
-        // What is not told yet is others' to tell; and should we come back, a suspicion that starts afresh is told afresh.
+        // What is not told yet is others' to tell; and should we come back, a suspicion that starts afresh is told
+        // afresh.
         while let Some(rumor) = self.rumors.first() {
             self.drop_rumor(rumor);
         }

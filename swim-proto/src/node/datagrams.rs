@@ -29,8 +29,8 @@ impl Node {
     /// A datagram arrived, from this address however the socket spells it: IPv4 as IPv6, with a scope or without.
     ///
     /// # Errors
-    /// Nothing in it was heard, and the node is as it was, but for a counter: it is no packet of this protocol and cluster,
-    /// damaged, or malformed.
+    /// Nothing in it was heard, and the node is as it was, but for a counter: it is no packet of this protocol and
+    /// cluster, damaged, or malformed.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), DatagramError> {
         if self.config.transport == Transport::Stream {
             self.begin(now);
@@ -175,8 +175,8 @@ impl Node {
         }
     }
 
-    /// Whether the datagram being handled may be answered with a claim that somebody waits for. It takes the place of an
-    /// echo.
+    /// Whether the datagram being handled may be answered with a claim that somebody waits for. It takes the place of
+    /// an echo.
     pub(super) fn may_answer(&mut self) -> bool {
         let answered = core::mem::replace(&mut self.answered, Answered::Due);
         if answered == Answered::Echo {

@@ -68,7 +68,8 @@ impl Node {
         }
     }
 
-    /// Forgets, of sixteen graves picked at random (or of all, where there are no more), the one nearest its end that may be forgotten.
+    /// Forgets, of sixteen graves picked at random (or of all, where there are no more), the one nearest its end that
+    /// may be forgotten.
     pub(super) fn forget_nearest(&mut self, may_go: impl Fn(Slot, Entry<'_>) -> bool) -> bool {
         let picked = self.table.some_graves(&mut self.random);
         let graves = picked.into_iter().flatten().filter(|&slot| may_go(slot, self.table.at(slot)));

@@ -109,8 +109,8 @@ impl Node {
         }
     }
 
-    /// Whoever turned us away says when we may come back: the next attempt, or the next comparison, waits as long, within
-    /// reason.
+    /// Whoever turned us away says when we may come back: the next attempt, or the next comparison, waits as long,
+    /// within reason.
     pub(super) fn put_off(&mut self, now: Instant, chore: Chore, retry_ms: u32) {
         let wait = Duration::from_millis(retry_ms.into()).min(self.config.join_retry_max);
         if self.timers.at(chore).is_some_and(|at| at < now + wait) {
@@ -207,16 +207,16 @@ impl Node {
         }
     }
 
-    /// Whether the member is not known, or held dead or departed at another address: then what is held against it cannot
-    /// be told to where it pings us from (`docs/protocol.md` 1.8), and pings of ours do not reach it.
+    /// Whether the member is not known, or held dead or departed at another address: then what is held against it
+    /// cannot be told to where it pings us from (`docs/protocol.md` 1.8), and pings of ours do not reach it.
     pub(super) fn is_unmet(&self, id: NodeId, from: SocketAddr) -> bool {
         let known = self.table.find(id).map(|slot| self.table.at(slot));
         known.is_none_or(|record| !record.is_live() && record.address() != Some(from))
     }
 
-    /// A member that we do not know, or thought dead elsewhere, pings us: it has news for us, and we for it. But whoever forges the address of a
-    /// datagram must not have us open streams there. So it is asked first, on our own account: one such question in half a
-    /// probe interval, for whoever came first.
+    /// A member that we do not know, or thought dead elsewhere, pings us: it has news for us, and we for it. But
+    /// whoever forges the address of a datagram must not have us open streams there. So it is asked first, on our own
+    /// account: one such question in half a probe interval, for whoever came first.
     pub(super) fn hear_stranger(&mut self, now: Instant, id: NodeId, from: SocketAddr) {
         if self.status == Status::Joined && self.timers.at(Chore::Stranger).is_none() {
             self.joins.stranger = Some((id, from));
@@ -238,8 +238,8 @@ impl Node {
         self.send_question(address, Body::Ping { seq, target, tell: false });
     }
 
-    /// Somebody has news for us, and we for it: a member that we do not know, or one that we held dead, has answered us.
-    /// State is compared, at most once in half a probe interval.
+    /// Somebody has news for us, and we for it: a member that we do not know, or one that we held dead, has answered
+    /// us. State is compared, at most once in half a probe interval.
     pub(super) fn meet(&mut self, now: Instant, from: SocketAddr) {
         let due = self.joins.met.is_none_or(|met| now - met >= self.config.probe_interval / 2);
         if self.status == Status::Joined && due && self.open_stream(now, from, Opening::Sync).is_some() {

@@ -24,8 +24,8 @@ pub(super) struct Damped {
 }
 
 impl Node {
-    /// So many datagrams were lost, or shed by a [`Backlog`](crate::Backlog), before they could be handed over: the node
-    /// is behind, though its timers may not show it (`docs/protocol.md` 14.2). 0 is no loss.
+    /// So many datagrams were lost, or shed by a [`Backlog`](crate::Backlog), before they could be handed over: the
+    /// node is behind, though its timers may not show it (`docs/protocol.md` 14.2). 0 is no loss.
     pub fn report_loss(&mut self, now: Instant, datagrams: u64) {
         let now = self.begin(now);
         if datagrams > 0 {

@@ -1,7 +1,7 @@
 //! Heard about ourselves: contradicting, and giving way to a newer process of our name (\[SWIM\] 4.2).
 //!
-//! That there is a newer process elsewhere may be a lie, or be told of one that is long gone. So it is asked first, at the
-//! address that it is said to have, and only an answer from there makes us give way (`docs/protocol.md` 7.5).
+//! That there is a newer process elsewhere may be a lie, or be told of one that is long gone. So it is asked first, at
+//! the address that it is said to have, and only an answer from there makes us give way (`docs/protocol.md` 7.5).
 
 use core::net::SocketAddr;
 
@@ -51,8 +51,8 @@ impl Node {
             return;
         }
         if elsewhere {
-            // A newer life elsewhere has our name. At equal lives nobody can say who is newer; the bytes decide, so that
-            // exactly one of the two gives way.
+            // A newer life elsewhere has our name. At equal lives nobody can say who is newer; the bytes decide, so
+            // that exactly one of the two gives way.
             let newer = alive.incarnation.life > own.life;
             let tie = alive.incarnation.life == own.life && than_ours.is_gt();
             if newer || tie {
@@ -129,8 +129,8 @@ impl Node {
         self.change(now, Slot::LOCAL, standing, content, None, Cause::Itself, Spread::Gossip);
     }
 
-    /// A newer process elsewhere is said to have our name, or one of our age that goes before us. One at a time is asked,
-    /// whatever else is said meanwhile, so that nobody has us ask without end.
+    /// A newer process elsewhere is said to have our name, or one of our age that goes before us. One at a time is
+    /// asked, whatever else is said meanwhile, so that nobody has us ask without end.
     fn meet_rival(&mut self, now: Instant, address: SocketAddr, incarnation: Incarnation) {
         self.stats.claims_old += 1;
         if self.rival.is_none() {

@@ -69,7 +69,8 @@ impl Node {
         }
     }
 
-    /// Where no carrier can be opened, a datagram is better than nothing: its path may work again, or for the first time.
+    /// Where no carrier can be opened, a datagram is better than nothing: its path may work again, or for the first
+    /// time.
     fn post_by_carrier(&mut self, outgoing: Outgoing, by: Option<StreamId>) -> ClaimWaits {
         match self.carrier_to(outgoing.to, by) {
             Some(id) if self.carry(outgoing, id) => ClaimWaits::OnCarrier(id),
@@ -201,8 +202,8 @@ impl Node {
         }
     }
 
-    /// Asks a suspect by the way that leads to it, and, where both ways may be used, by carrier in any case: nobody is to
-    /// be buried because it is not known yet that its datagrams are lost.
+    /// Asks a suspect by the way that leads to it, and, where both ways may be used, by carrier in any case: nobody is
+    /// to be buried because it is not known yet that its datagrams are lost.
     pub(super) fn verify_by_both_ways(&mut self, now: Instant, slot: Slot) {
         let Some(seq) = self.ping_apart(now, slot, Purpose::Verify) else { return };
         let record = self.table.at(slot);

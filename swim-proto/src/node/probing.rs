@@ -1,5 +1,5 @@
-//! The protocol period: ping a member, ask others to, judge (\[SWIM\] 3.1, \[LG\] III-B, IV-A). And the other side of it:
-//! answering pings and serving ping-reqs.
+//! The protocol period: ping a member, ask others to, judge (\[SWIM\] 3.1, \[LG\] III-B, IV-A). And the other side of
+//! it: answering pings and serving ping-reqs.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -135,8 +135,8 @@ impl Node {
         self.health.probe_ended(Ended::Void);
     }
 
-    /// `from` is `None` for an answer over a stream. Where it comes from does not matter for its worth, only that its sequence was ours and that it is not from an
-    /// earlier life.
+    /// `from` is `None` for an answer over a stream. Where it comes from does not matter for its worth, only that its
+    /// sequence was ours and that it is not from an earlier life.
     pub(super) fn hear_ack(&mut self, now: Instant, ack: &Ack, from: Option<SocketAddr>) {
         if let Some(probe) = self.probe.filter(|probe| probe.seq == ack.seq) {
             return self.hear_probe_ack(now, &probe, ack.incarnation, from);

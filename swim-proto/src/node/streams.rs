@@ -145,7 +145,8 @@ pub(super) enum Opening {
 pub(super) struct Broken;
 
 impl Node {
-    /// Somebody at this address, however the socket spells it, opened a stream to us. `None`: there is no room for it, or its host has its share; close it.
+    /// Somebody at this address, however the socket spells it, opened a stream to us. `None`: there is no room for it,
+    /// or its host has its share; close it.
     pub fn accept_stream(&mut self, now: Instant, from: SocketAddr) -> Option<StreamId> {
         let now = self.begin(now);
         let from = canonical(from);

@@ -48,8 +48,8 @@ impl Node {
     ///
     /// # Errors
     /// It is told to nobody. It is too long; too many of ours, or too many bytes of them, wait to be told
-    /// ([`CommandError::QueueFull`]: try again later); the node is leaving or has left, or was superseded; or there are no
-    /// numbers left ([`CommandError::SequencesSpent`]).
+    /// ([`CommandError::QueueFull`]: try again later); the node is leaving or has left, or was superseded; or there are
+    /// no numbers left ([`CommandError::SequencesSpent`]).
     pub fn broadcast(&mut self, now: Instant, payload: Bytes) -> Result<u64, CommandError> {
         let len = payload.len();
         if len > PAYLOAD_MAX {
@@ -78,14 +78,14 @@ impl Node {
 
     /// Says something to one live member. Best effort: nobody tells whether it arrived, and it may arrive twice.
     ///
-    /// By datagram it has at most [`Config::datagram_max`] less 32 bytes (less 34 where that is above 16 KiB), and 256 may
-    /// wait to be polled; by stream at most [`PAYLOAD_MAX`], and a quarter of [`Config::streams_max`] may be open for
-    /// messages.
+    /// By datagram it has at most [`Config::datagram_max`] less 32 bytes (less 34 where that is above 16 KiB), and 256
+    /// may wait to be polled; by stream at most [`PAYLOAD_MAX`], and a quarter of [`Config::streams_max`] may be open
+    /// for messages.
     ///
     /// # Errors
-    /// It is told to nobody. It is too long for its way; the member is not known, not live, or the local one; too many wait,
-    /// or too many streams are open ([`CommandError::QueueFull`]: try again later); or the node is leaving or has left, or was
-    /// superseded.
+    /// It is told to nobody. It is too long for its way; the member is not known, not live, or the local one; too many
+    /// wait, or too many streams are open ([`CommandError::QueueFull`]: try again later); or the node is leaving or has
+    /// left, or was superseded.
     pub fn send_message(&mut self, now: Instant, to: NodeId, payload: Bytes, by: Way) -> Result<(), CommandError> {
         let (len, datagram_max) = (payload.len(), message_len_max(&self.config));
         let (by_datagram, max) = match by {
@@ -251,8 +251,8 @@ impl Node {
         self.arm_payloads();
     }
 
-    /// Sets the timer for the payload that goes first. A moment later at the earliest, not now: what is polled may follow a
-    /// time-out, after which nothing is due.
+    /// Sets the timer for the payload that goes first. A moment later at the earliest, not now: what is polled may
+    /// follow a time-out, after which nothing is due.
     pub(super) fn arm_payloads(&mut self) {
         if let Some(until) = self.broadcasts.keeps_until()
             && self.timers.at(Chore::Payloads).is_none()

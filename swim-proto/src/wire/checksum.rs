@@ -2,8 +2,8 @@
 //!
 //! It protects against the network, not against an attacker: anyone can compute it.
 //!
-//! The tables are the `crc` crate's. The loop over them is ours: it takes the first four bytes of a block as one word, and
-//! with that 2.5 instructions a byte instead of 4. A full datagram's checksum is a good part of all that it costs.
+//! The tables are the `crc` crate's. The loop over them is ours: it takes the first four bytes of a block as one word,
+//! and with that 2.5 instructions a byte instead of 4. A full datagram's checksum is a good part of all that it costs.
 
 use crc::{CRC_32_ISCSI, Crc, Table};
 
@@ -32,8 +32,8 @@ pub(super) fn checksum(header: &[u8; 7], messages: &[u8]) -> u32 {
 
 /// The state after a block of 4 to 16 bytes.
 ///
-/// Table `k` holds the remainder of each byte with `k` zero bytes after it; remainders add up, and the state before adds
-/// to the first four bytes.
+/// Table `k` holds the remainder of each byte with `k` zero bytes after it; remainders add up, and the state before
+/// adds to the first four bytes.
 #[inline(always)]
 fn fold<const N: usize>(crc: u32, block: &[u8; N]) -> u32 {
     const { assert!(4 <= N && N <= 16) }

@@ -281,8 +281,8 @@ fn read_payload(mut reader: Reader<'_>) -> Option<&[u8]> {
 
 /// A body that is exactly one canonical postcard encoding of a `T`.
 ///
-/// Postcard takes varints with needless bytes, and bytes after the value. Each part of a body is at least as long as its
-/// canonical form, so the whole is as long as the canonical form only if each part is and nothing follows.
+/// Postcard takes varints with needless bytes, and bytes after the value. Each part of a body is at least as long as
+/// its canonical form, so the whole is as long as the canonical form only if each part is and nothing follows.
 fn read_postcard<'a, T: Deserialize<'a> + Serialize>(body: &'a [u8]) -> Option<T> {
     let value = postcard::from_bytes::<T>(body).ok()?;
     let len = postcard::serialize_with_flavor(&value, Size::default()).ok()?;

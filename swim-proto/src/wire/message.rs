@@ -351,7 +351,8 @@ impl fmt::Debug for Sum {
     }
 }
 
-/// Which buckets differ, one bit each, least significant first. The sender's [`Held`] in them follow, then a [`SyncEnd`].
+/// Which buckets differ, one bit each, least significant first. The sender's [`Held`] in them follow, then a
+/// [`SyncEnd`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SyncFilter<'a> {
     /// Bit `b % 8` of byte `b / 8` stands for bucket `b`.

@@ -1,9 +1,9 @@
 //! Finds members by a hash: an open table of four bytes a place, of which a quarter to a half are vacant.
 //!
-//! A node asks it several times for each claim that it hears, among tables too large for any cache: what counts is that one
-//! look costs one line of memory, and that the table is small. So a place holds the slot alone, with seven bits of the hash
-//! beside it, which spare looking at almost all other records; places are looked at one after another, from the one that the
-//! hash's upper bits name; and the table grows by half.
+//! A node asks it several times for each claim that it hears, among tables too large for any cache: what counts is that
+//! one look costs one line of memory, and that the table is small. So a place holds the slot alone, with seven bits of
+//! the hash beside it, which spare looking at almost all other records; places are looked at one after another, from
+//! the one that the hash's upper bits name; and the table grows by half.
 
 use alloc::vec;
 use alloc::vec::Vec;

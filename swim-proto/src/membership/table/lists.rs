@@ -1,7 +1,7 @@
 //! The lists of members, and choosing among them in O(1).
 //!
-//! Each member but the local one stands in one list, and knows its place there. The live list is also the order of probing:
-//! see [`Table::next_target`].
+//! Each member but the local one stands in one list, and knows its place there. The live list is also the order of
+//! probing: see [`Table::next_target`].
 
 use alloc::vec::Vec;
 use core::array;

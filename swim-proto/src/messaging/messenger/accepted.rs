@@ -57,8 +57,8 @@ impl Messenger {
         }
     }
 
-    /// Within what time something comes on another's link, if there is anybody at its other end who uses it: it closes it
-    /// when it is idle, and asks when it waits.
+    /// Within what time something comes on another's link, if there is anybody at its other end who uses it: it closes
+    /// it when it is idle, and asks when it waits.
     pub(super) fn hears_within(&self) -> Duration {
         (self.config.link_idle + self.config.rto_max) * 2
     }
@@ -74,8 +74,8 @@ impl Messenger {
         self.peers[self.links[link].peer].inbox.as_ref().is_some_and(Inbox::is_missing_some)
     }
 
-    /// Closes, for another, the believed link on which nothing has come for longest (`docs/messaging.md` 2.12). `false`:
-    /// all are in use.
+    /// Closes, for another, the believed link on which nothing has come for longest (`docs/messaging.md` 2.12).
+    /// `false`: all are in use.
     fn displace_believed(&mut self, spared: Spared) -> bool {
         let mut next = self.believed.first();
         for _ in 0..DISPLACED_OF {
