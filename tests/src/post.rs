@@ -39,13 +39,16 @@ pub struct Faults {
     pub room: usize,
     /// How late timers fire.
     pub late: Duration,
+    /// How much a driver does at once of what is to be done; the rest a moment later, when more may have happened.
+    pub portion: usize,
 }
 
 impl Faults {
-    /// A link as it should be: 1 ms, nothing lost, room for 1,000 packets.
+    /// A link as it should be: 1 ms, nothing lost, room for 1,000 packets; and a driver that does all at once.
     pub fn none() -> Faults {
-        let millis = Duration::from_millis(1);
-        Faults { latency: (millis, millis), loss: 0, repeat: 0, unopened: 0, room: 1_000, late: Duration::ZERO }
+        let latency = (Duration::from_millis(1), Duration::from_millis(1));
+        let late = Duration::ZERO;
+        Faults { latency, loss: 0, repeat: 0, unopened: 0, room: 1_000, late, portion: usize::MAX }
     }
 }
 
@@ -89,6 +92,7 @@ enum Happening {
     Take { agent: usize, process: usize },
     Acknowledge { agent: usize, process: usize, receipt: Receipt, key: u64 },
     Member { at: usize, process: usize, about: usize, life: u64 },
+    Rest { agent: usize, process: usize },
 }
 
 /// The messengers and what is between them.
@@ -368,6 +372,11 @@ impl Post {
                     self.poll(agent);
                 }
             }
+            Happening::Rest { agent, process } => {
+                if self.agents[agent].process == process {
+                    self.poll(agent);
+                }
+            }
             Happening::Member { at, process, about, life } => {
                 if self.agents[at].process == process {
                     self.tell(at, about, life);
@@ -376,9 +385,13 @@ impl Post {
         }
     }
 
-    /// Does all that an agent wants done, and takes what its application takes.
+    /// Does what an agent wants done, all of it or a portion, and takes what its application takes.
     pub fn poll(&mut self, agent: usize) {
-        loop {
+        for done in 0_usize.. {
+            if done >= self.faults.portion {
+                let process = self.agents[agent].process;
+                return self.schedule(Duration::from_micros(10), Happening::Rest { agent, process });
+            }
             let mut buf = std::mem::take(&mut self.buf);
             let process = self.agents[agent].process;
             let Some(messenger) = &mut self.agents[agent].messenger else { return };

@@ -61,6 +61,7 @@ fn faults(dice: &mut Dice) -> Faults {
         unopened: if bad { dice.below(400) } else { 0 },
         room: dice.one_of(&[1, 5, 1_000]),
         late: dice.one_of(&[millis(0), millis(0), millis(3), millis(200)]),
+        portion: dice.one_of(&[usize::MAX, usize::MAX, usize::MAX, 1, 5, 50]),
     }
 }
 

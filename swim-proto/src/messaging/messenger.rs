@@ -54,7 +54,8 @@ pub struct LocalPeer {
 /// # The contract
 ///
 /// 1. After every input or command, call [`Messenger::poll_action`] until it gives `None`, then sleep until
-///    [`Messenger::deadline`].
+///    [`Messenger::deadline`]. It may be called in portions, with other inputs and commands between them: one input can
+///    let as much happen as [`MessagingConfig::window_messages`] of every peer allow.
 /// 2. `now` never goes back; equal is fine.
 /// 3. [`Messenger::handle_timeout`] early, late or twice is harmless; afterwards `deadline() > now`.
 /// 4. An `Err` leaves the messenger as it was, but for its counters, and for what it owes whom it refused: a level, and
