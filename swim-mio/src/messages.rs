@@ -96,23 +96,28 @@ impl Messages {
         if matches!(tell, Tell::Own) && unread >= OUTCOMES_MAX {
             return Err(SendError::Unread(unread));
         }
-        self.is_told = true;
-        self.desk.send(self.clock.now(), outgoing(to, payload, how), tell)
+        let sent = self.desk.send(self.clock.now(), outgoing(to, payload, how), tell);
+        self.is_told |= sent.is_ok();
+        sent
     }
 
     pub(crate) fn cancel(&mut self, id: MessageId) -> Result<(), UnknownMessage> {
-        self.is_told = true;
-        self.desk.cancel(self.clock.now(), id)
+        let cancelled = self.desk.cancel(self.clock.now(), id);
+        self.is_told |= cancelled.is_ok();
+        cancelled
     }
 
     pub(crate) fn take(&mut self, is_processed: bool) -> Option<(Received, Receipt)> {
-        self.is_told = true;
-        self.desk.take(self.clock.now(), is_processed)
+        let taken = self.desk.take(self.clock.now(), is_processed);
+        // To find nothing is to ask for nothing: a loop that looks in each turn is not to be called for that.
+        self.is_told |= taken.is_some();
+        taken
     }
 
     pub(crate) fn acknowledge(&mut self, receipt: Receipt) -> Result<(), UnknownReceipt> {
-        self.is_told = true;
-        self.desk.acknowledge(self.clock.now(), receipt)
+        let acknowledged = self.desk.acknowledge(self.clock.now(), receipt);
+        self.is_told |= acknowledged.is_ok();
+        acknowledged
     }
 
     pub(crate) fn poll_outcome(&mut self) -> Option<Outcome> {

@@ -219,6 +219,49 @@ fn a_loop_with_nothing_to_do_waits() {
 }
 
 #[test]
+fn a_loop_that_asks_for_messages_in_each_turn_waits_all_the_same() {
+    let mut host = Host::cluster(2);
+    let (ids, strangers) = ([host.nodes[0].id(), host.nodes[1].id()], host.nodes[0].id_of("nobody"));
+    let receipt = {
+        host.nodes[1].send(ids[0], "once", SendOptions::default()).unwrap();
+        let mut taken = None;
+        host.until("it is there", |host| {
+            taken = host.nodes[0].take_unacknowledged();
+            taken.is_some()
+        });
+        taken.unwrap().1
+    };
+    host.nodes[0].acknowledge(receipt).unwrap();
+    // Whichever is asked last.
+    let ask: [fn(&mut Node); 2] = [
+        |node| {
+            while node.poll_outcome().is_some() {}
+            while node.poll_message_event().unwrap().is_some() {}
+            while node.take().is_some() {}
+        },
+        |node| {
+            while node.take_unacknowledged().is_some() {}
+            while node.poll_message_event().unwrap().is_some() {}
+            while node.poll_outcome().is_some() {}
+        },
+    ];
+    for ask in ask {
+        let (turns, began) = (host.turns, Instant::now());
+        while began.elapsed() < Duration::from_secs(2) {
+            host.turn(Duration::from_secs(1));
+            for node in &mut host.nodes {
+                // What is refused asks for nothing either.
+                node.send(strangers, "x", SendOptions::default()).unwrap_err();
+                node.acknowledge(receipt).unwrap_err();
+                ask(node);
+            }
+        }
+        let turns = host.turns - turns;
+        assert!(turns < 1_000, "{turns} turns in two seconds");
+    }
+}
+
+#[test]
 fn to_be_called_early_late_or_twice_is_harmless() {
     let mut host = Host::cluster(2);
     let deadline = host.nodes[0].deadline().unwrap();
