@@ -21,6 +21,7 @@ use crate::messages::{self, Incoming, MessageEvents, Pending, Tell};
 use crate::node::{Node, Wake};
 use crate::ring::Ring;
 use crate::standing::Standing;
+use crate::waiting::Until;
 
 /// Something to do for a node, in its loop.
 pub(crate) type Request = Box<dyn FnOnce(&mut Node) + Send>;
@@ -362,9 +363,11 @@ impl Handle {
             // Whatever room there is after this is not missed.
             let times = messages.signals.room.times();
             match self.try_send(to, payload.clone(), how) {
-                Err(SendError::Refused(Refusal::QueueFull { .. })) => messages.signals.room.wait(times, None),
+                Err(SendError::Refused(Refusal::QueueFull { .. })) => {
+                    messages.signals.room.wait(times, Until::within(None));
+                }
                 sent => return sent,
-            };
+            }
         }
     }
 
@@ -382,7 +385,7 @@ impl Handle {
         let (tell, outcome) = mpsc::sync_channel(1);
         let sent = self.ask(move |node| node.send_telling(to, payload, how, Tell::Other(tell)));
         let id = sent.map_err(|Closed| SendError::Closed)??;
-        Ok(Pending { id, to, outcome, node: self.weak() })
+        Ok(Pending::new(id, to, outcome, self.weak()))
     }
 
     /// Ends a message that is not done, as [`Pending::cancel`] does.

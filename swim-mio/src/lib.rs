@@ -59,6 +59,7 @@ mod standing;
 mod streams;
 mod thread;
 mod tokens;
+mod waiting;
 
 pub use events::Events;
 pub use handle::Handle;

@@ -1,7 +1,8 @@
 //! Something that other threads wait for to happen again.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+
+use crate::waiting::Until;
 
 /// Counts how often it happened.
 #[derive(Debug, Default)]
@@ -14,6 +15,17 @@ pub(crate) struct Signal {
 struct Inside {
     times: u64,
     is_over: bool,
+}
+
+/// What ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// It happened again.
+    Again,
+    /// It will not happen any more.
+    Over,
+    /// The time for it is over.
+    Out,
 }
 
 impl Signal {
@@ -33,22 +45,19 @@ impl Signal {
         self.lock().times
     }
 
-    /// Waits until it has happened more often, or will not any more. `false`: neither, within `limit`.
-    pub(crate) fn wait(&self, times: u64, until: Option<Instant>) -> bool {
+    /// Waits until it has happened more often than that, or will not any more.
+    pub(crate) fn wait(&self, times: u64, until: Until) -> Waited {
         let mut inside = self.lock();
-        while inside.times == times && !inside.is_over {
-            inside = match until {
-                None => self.happened.wait(inside).unwrap_or_else(PoisonError::into_inner),
-                Some(until) => {
-                    let left: Duration = until.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return false;
-                    }
-                    self.happened.wait_timeout(inside, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+        loop {
+            if inside.is_over {
+                return Waited::Over;
+            }
+            if inside.times != times {
+                return Waited::Again;
+            }
+            let Some(waited) = until.wait(&self.happened, inside) else { return Waited::Out };
+            inside = waited;
         }
-        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {

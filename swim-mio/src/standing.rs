@@ -1,10 +1,12 @@
 //! How a node stands, for handles to look at and to wait for.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use swim_driver::Closed;
 use swim_proto::Status;
+
+use crate::waiting::Until;
 
 /// Written when it changes, which is rarely.
 #[derive(Debug)]
@@ -59,19 +61,10 @@ impl Standing {
     }
 
     fn wait(&self, limit: Option<Duration>, mut fits: impl FnMut(Inside) -> bool) -> Option<Inside> {
-        let until = limit.map(|limit| Instant::now() + limit);
+        let until = Until::within(limit);
         let mut inside = self.lock();
         while !fits(*inside) {
-            inside = match until {
-                None => self.changed.wait(inside).unwrap_or_else(PoisonError::into_inner),
-                Some(until) => {
-                    let left = until.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return None;
-                    }
-                    self.changed.wait_timeout(inside, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            inside = until.wait(&self.changed, inside)?;
         }
         Some(*inside)
     }

@@ -1,8 +1,9 @@
 //! The application on other threads: messages that were sent, that came, and what happens around them.
 
+use std::cell::OnceCell;
 use std::ops::Deref;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use swim_driver::Closed;
 use swim_driver::messaging::{
@@ -14,18 +15,26 @@ use swim_proto::messaging::Receipt;
 use super::Shared;
 use crate::handle::{Handle, WeakHandle};
 use crate::ring::{Listener, Missed};
+use crate::signal::Waited;
+use crate::waiting::Until;
 
 /// A message that was accepted, and is on its way. Dropped, it goes its way all the same.
 #[derive(Debug)]
 #[must_use = "the message is on its way; wait for this to learn what becomes of it, or drop it to send without knowing"]
 pub struct Pending {
-    pub(crate) id: MessageId,
-    pub(crate) to: NodeId,
-    pub(crate) outcome: Receiver<Outcome>,
-    pub(crate) node: WeakHandle,
+    id: MessageId,
+    to: NodeId,
+    outcome: Receiver<Outcome>,
+    /// It, once it was asked for.
+    told: OnceCell<Outcome>,
+    node: WeakHandle,
 }
 
 impl Pending {
+    pub(crate) fn new(id: MessageId, to: NodeId, outcome: Receiver<Outcome>, node: WeakHandle) -> Pending {
+        Pending { id, to, outcome, told: OnceCell::new(), node }
+    }
+
     /// The message's name.
     pub fn id(&self) -> MessageId {
         self.id
@@ -38,17 +47,22 @@ impl Pending {
 
     /// Waits for what becomes of it.
     pub fn wait(self) -> Outcome {
-        self.outcome.recv().unwrap_or_else(|_| Outcome::lost(self.id, self.to))
+        let Pending { id, to, outcome, told, .. } = self;
+        told.into_inner().unwrap_or_else(|| outcome.recv().unwrap_or_else(|_| Outcome::lost(id, to)))
     }
 
-    /// The same, for so long at most; none: it is on its way still.
+    /// The same, for so long at most; none: it is on its way still. Once told, it is told again to whoever asks again.
     pub fn wait_within(&self, limit: Duration) -> Option<Outcome> {
-        match self.outcome.recv_timeout(limit) {
-            Ok(outcome) => Some(outcome),
-            Err(RecvTimeoutError::Timeout) => None,
-            // Told before, or lost by a defect of ours.
-            Err(RecvTimeoutError::Disconnected) => Some(Outcome::lost(self.id, self.to)),
+        if self.told.get().is_none() {
+            let outcome = match self.outcome.recv_timeout(limit) {
+                Ok(outcome) => outcome,
+                Err(RecvTimeoutError::Timeout) => return None,
+                // By a defect of ours.
+                Err(RecvTimeoutError::Disconnected) => Outcome::lost(self.id, self.to),
+            };
+            return Some(self.told.get_or_init(|| outcome).clone());
         }
+        self.told.get().cloned()
     }
 
     /// Ends it as [`Ending::Cancelled`](crate::Ending::Cancelled), unless it is done. It may have been delivered: its
@@ -103,7 +117,7 @@ pub struct Incoming {
 
 impl Incoming {
     /// Waits for the next message, which is thereby processed. `None`: there will be none any more, because the node was
-    /// shut down or runs without messaging.
+    /// shut down or superseded, or runs without messaging.
     pub fn recv(&mut self) -> Option<Received> {
         self.arrival(None, Handle::take).ok().flatten()
     }
@@ -145,8 +159,9 @@ impl Incoming {
         limit: Option<Duration>,
         take: impl Fn(&Handle) -> Result<Option<T>, Closed>,
     ) -> Result<Option<T>, Closed> {
-        let until = limit.map(|limit| Instant::now() + limit);
+        let until = Until::within(limit);
         let messages = self.messages.as_ref().ok_or(Closed)?;
+        let mut is_over = false;
         loop {
             // Whatever comes after this is not missed.
             let times = messages.signals.readable.times();
@@ -154,8 +169,15 @@ impl Incoming {
             if let Some(taken) = take(&self.node.upgrade().ok_or(Closed)?)? {
                 return Ok(Some(taken));
             }
-            if !messages.signals.readable.wait(times, until) {
-                return Ok(None);
+            // The node may go on without messages, after another process took its name.
+            if is_over {
+                return Err(Closed);
+            }
+            match messages.signals.readable.wait(times, until) {
+                Waited::Again => {}
+                // What came before that is still there to be taken.
+                Waited::Over => is_over = true,
+                Waited::Out => return Ok(None),
             }
         }
     }

@@ -6,7 +6,7 @@ use swim_driver::messaging::{
     Delivery, Ending, FailReason, MessageEvent, MessagingConfig, MessagingOptions, Port, Received, Refusal, SendError,
     SendOptions,
 };
-use swim_proto::State;
+use swim_proto::{State, Status};
 
 use crate::node::{Mix, Node, Wanted, all_alive, cluster, eventually, holds, loopback, restart, start};
 use crate::post::{Incoming, Pending};
@@ -23,6 +23,7 @@ crate::on_every_mix!(
     a_shutdown_sees_to_the_messages_that_are_under_way,
     a_shutdown_does_not_wait_for_ever_and_leaves_no_message_without_an_outcome,
     when_the_last_handle_is_dropped_no_message_stays_without_an_outcome,
+    whoever_waits_for_messages_of_a_superseded_node_is_told_that_there_will_be_none,
     a_node_tells_where_its_links_are_accepted,
     whoever_hears_of_a_member_may_write_to_it_at_once,
 );
@@ -305,6 +306,27 @@ fn when_the_last_handle_is_dropped_no_message_stays_without_an_outcome(mix: Mix)
         assert_eq!(incoming.recv(), None);
         events.end();
         eventually("the port is free", || std::net::TcpListener::bind(endpoint).is_ok());
+    }
+}
+
+fn whoever_waits_for_messages_of_a_superseded_node_is_told_that_there_will_be_none(mix: Mix) {
+    for index in 0..2 {
+        let twin = |life, index| Wanted { life: Some(life), ..Wanted::named("twin") }.start(mix, index).unwrap();
+        let (old, new) = (twin(1, index), twin(2, index + 1));
+        let (mut one, mut many) = (old.incoming(), old.incoming());
+        let one = std::thread::spawn(move || one.recv());
+        let many = std::thread::spawn(move || many.recv_many(&mut Vec::new(), 8));
+        let _third = start(mix, 2, "third", &[&old, &new]);
+        eventually("they are told", || one.is_finished() && many.is_finished());
+        assert_eq!((one.join().unwrap(), many.join().unwrap()), (None, 0));
+        // The node itself is there still.
+        assert_eq!((old.status(), old.is_closed()), (Status::Superseded, false));
+        let mut after = old.incoming();
+        let after = std::thread::spawn(move || after.recv_within(Duration::from_millis(1)));
+        eventually("so is whoever asks then", || after.is_finished());
+        assert_eq!(after.join().unwrap(), None);
+        old.message_events().end();
+        assert_eq!(old.try_send(new.id(), "x", SendOptions::default()).unwrap_err(), SendError::Closed);
     }
 }
 
