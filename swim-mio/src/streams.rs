@@ -40,8 +40,8 @@ pub(crate) struct Streams {
     ready: VecDeque<Token>,
     /// Those that open, by when they must be; some may have ended meanwhile.
     opening: VecDeque<(Instant, Token)>,
-    /// Those that could not even begin.
-    stillborn: VecDeque<(StreamId, io::Error)>,
+    /// Those that could not even begin, and why, or that could not be taken in.
+    stillborn: VecDeque<(StreamId, Moved)>,
     /// Whether what comes is of no interest any more.
     is_closing: bool,
 }
@@ -109,7 +109,7 @@ impl Streams {
             Ok(token) => self.opening.push_back((now + self.connect_timeout, token)),
             Err(error) => {
                 debug!(stream = id.0, %to, %error, "cannot open a stream");
-                self.stillborn.push_back((id, error));
+                self.stillborn.push_back((id, Moved::Unconnected(error)));
             }
         }
     }
@@ -119,16 +119,27 @@ impl Streams {
         match self.insert(Stream::open(id, from, socket)) {
             // Something may have come before it was registered.
             Ok(token) => self.wake(token),
-            Err(error) => self.stillborn.push_back((id, error)),
+            Err(error) => {
+                debug!(stream = id.0, %from, %error, "cannot take a stream in");
+                self.stillborn.push_back((id, Moved::Failed));
+            }
         }
     }
 
     fn insert(&mut self, mut stream: Stream) -> io::Result<Token> {
         let none_free = || io::Error::other("all tokens for streams are taken");
-        let token = self.slots.next().ok_or_else(none_free)?;
-        self.registry.register(stream.socket(), token, Interest::READABLE | Interest::WRITABLE)?;
-        self.by_id.insert(stream.id(), token);
-        self.slots.insert(stream).ok_or_else(none_free)
+        let registered = self.slots.next().ok_or_else(none_free).and_then(|token| {
+            self.registry.register(stream.socket(), token, Interest::READABLE | Interest::WRITABLE)?;
+            Ok(token)
+        });
+        if let Err(error) = registered {
+            stream.let_go();
+            return Err(error);
+        }
+        let id = stream.id();
+        let token = self.slots.insert(stream).ok_or_else(none_free)?;
+        self.by_id.insert(id, token);
+        Ok(token)
     }
 
     /// The system says that a socket is ready.
@@ -201,8 +212,8 @@ impl Streams {
     /// The next thing that one of them does, the first first; what was read is in `buffer`. Those that take long take turns.
     /// `None`: it had nothing to do, or its end is nobody's business.
     pub(crate) fn serve(&mut self, buffer: &mut [u8]) -> Option<(StreamId, Moved)> {
-        if let Some((id, error)) = self.stillborn.pop_front() {
-            return Some((id, Moved::Unconnected(error)));
+        if let Some(stillborn) = self.stillborn.pop_front() {
+            return Some(stillborn);
         }
         let token = self.ready.pop_front()?;
         let stream = self.slots.get_mut(token)?;

@@ -284,3 +284,26 @@ fn flushing_writes_what_was_written_and_ends() {
     assert_eq!(reader.join().unwrap().unwrap(), all);
     assert_eq!(each.streams.len(), 0);
 }
+
+#[test]
+fn one_that_there_are_no_tokens_for_is_told_as_what_it_was() {
+    let mut each = Loop::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut guests = Vec::new();
+    for id in 0..17 {
+        guests.push(Peer::connect(at).unwrap());
+        let (socket, from) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        each.streams.accept(StreamId(id), TcpStream::from_std(socket), from);
+    }
+    // One more than there is room for: it was open, and nobody tried to connect.
+    assert!(matches!(each.next(), Some((StreamId(16), Moved::Failed))));
+    let refused = guests.pop().unwrap();
+    refused.set_nonblocking(false).unwrap();
+    let reset = (&refused).read(&mut [0]).unwrap_err();
+    assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
+    each.streams.connect(NOW, StreamId(17), at);
+    assert!(matches!(each.next(), Some((StreamId(17), Moved::Unconnected(_)))));
+    assert_eq!(each.streams.len(), 16);
+}
