@@ -43,6 +43,8 @@ pub(crate) struct Messages {
     clock: Clock,
     /// The machine has been told something, and was not asked what to do.
     is_told: bool,
+    /// Who drains it waits until then at most, and is to be told.
+    drained_at: Option<Instant>,
 }
 
 /// What handles know of it.
@@ -70,7 +72,7 @@ impl Messages {
     ) -> io::Result<Messages> {
         let links = Links::new(way, registry, (token, tokens), (options, identity), clock)?;
         let desk = Desk::new(messenger, Mail::new(options.events_max));
-        Ok(Messages { desk, links, clock, is_told: false })
+        Ok(Messages { desk, links, clock, is_told: false, drained_at: None })
     }
 
     pub(crate) fn shared(&self) -> Shared {
@@ -150,17 +152,24 @@ impl Messages {
     }
 
     pub(crate) fn drain(&mut self, limit: Duration) {
-        self.desk.drain(self.clock.now() + limit);
+        let until = self.clock.now() + limit;
+        self.desk.drain(until);
+        self.drained_at = Some(until);
     }
 
     /// Whether whoever drains it need not wait any longer.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.desk.is_drained(self.clock.now())
+    pub(crate) fn is_drained(&mut self) -> bool {
+        let is_drained = self.desk.is_drained(self.clock.now());
+        if is_drained {
+            self.drained_at = None;
+        }
+        is_drained
     }
 
     /// Ends everything. Links still write what was put on them, if they get their turns.
     pub(crate) fn close(&mut self) {
         self.desk.close(self.clock.now());
+        self.drained_at = None;
         self.links.refuse_guests(&mut self.desk);
         self.links.heed(&mut self.desk);
     }
@@ -188,7 +197,7 @@ impl Messages {
         if self.is_told || self.desk.is_unfinished() || self.links.are_ready() {
             return Some(Instant::ZERO);
         }
-        let deadlines = [self.desk.deadline(), self.links.deadline()];
+        let deadlines = [self.desk.deadline(), self.links.deadline(), self.drained_at];
         deadlines.into_iter().flatten().min()
     }
 

@@ -85,7 +85,7 @@ pub struct Node {
     shared: Option<Arc<Shared>>,
     /// Whether it ends when there are no handles any more.
     is_held: bool,
-    /// Requests may wait beyond this turn's budget.
+    /// Requests may wait beyond this turn's budget, or one was made of us since.
     has_requests: bool,
     wish: Arc<Wish>,
     /// What its own loop has not heard yet, where that listens.
@@ -401,6 +401,8 @@ impl Node {
 impl Node {
     fn end(&mut self, end: End) {
         let now = self.runner.clock().now();
+        // Nobody answers those that wait any more; they hear so when it is closed.
+        self.has_requests = false;
         match end {
             End::Flush => {
                 self.net.close();

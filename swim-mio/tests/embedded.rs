@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -269,14 +270,68 @@ fn to_be_called_early_late_or_twice_is_harmless() {
         host.nodes[0].handle_timeout();
     }
     assert!(host.nodes[0].deadline().unwrap() >= deadline.min(Instant::now()));
-    // Late, by more than a suspicion takes to be decided: answers wait in the sockets.
-    std::thread::sleep(Duration::from_secs(2));
-    host.until("both are alive", |host| host.nodes.iter().all(|node| alive(node) == 2));
-    for node in 0..2 {
-        while let Some(notice) = host.nodes[node].poll_event().unwrap() {
-            assert!(!matches!(notice.event, Event::Died(_)), "{notice:?}");
+    // Late, again and again, by more than a probe is given: what was answered meanwhile waits in the sockets.
+    for _ in 0..3 {
+        for node in &mut host.nodes {
+            while node.poll_event().unwrap().is_some() {}
+        }
+        let acked = |host: &Host| host.nodes.iter().map(|node| node.stats().node.probes_acked).collect::<Vec<_>>();
+        let before = acked(&host);
+        std::thread::sleep(Duration::from_secs(1));
+        host.until("both have probed since", |host| {
+            acked(host).iter().zip(&before).all(|(now, before)| now - before >= 2)
+        });
+        for node in 0..2 {
+            while let Some(notice) = host.nodes[node].poll_event().unwrap() {
+                assert!(!matches!(notice.event, Event::Suspected(_) | Event::Died(_)), "{notice:?}");
+            }
         }
     }
+}
+
+#[test]
+fn a_node_that_has_left_closes_as_soon_as_it_is_asked_to() {
+    let mut host = Host::cluster(2);
+    host.nodes[1].leave().unwrap();
+    host.until("it has left", |host| host.nodes[1].status() == Status::Left);
+    host.nodes[1].shut_down();
+    assert!(host.nodes[1].deadline().unwrap() <= Instant::now(), "there is nothing to wait for");
+    host.until("it is closed", |host| host.nodes[1].is_closed());
+}
+
+#[test]
+fn a_node_that_flushes_waits_whoever_may_ask_it_something() {
+    const ASKERS: usize = 40;
+    let mut host = Host::cluster(2);
+    host.nodes[1].leave().unwrap();
+    host.until("it has left", |host| host.nodes[1].status() == Status::Left);
+    // It still answers by streams, and this one stays open until the end.
+    let _silent = TcpStream::connect(host.nodes[1].address()).unwrap();
+    host.until("it is accepted", |host| host.nodes[1].stats().driver.streams > 0);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let askers = (0..ASKERS).map(|_| {
+        let (handle, asked) = (host.nodes[1].handle(), asked.clone());
+        std::thread::spawn(move || {
+            asked.fetch_add(1, Ordering::Relaxed);
+            handle.members()
+        })
+    });
+    let askers: Vec<_> = askers.collect();
+    // More of them than one turn answers.
+    while asked.load(Ordering::Relaxed) < ASKERS {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    host.nodes[1].shut_down();
+    let mut idle = 0;
+    while !host.nodes[1].is_closed() {
+        host.nodes[1].handle_timeout();
+        idle += u32::from(host.nodes[1].timeout().is_some_and(|timeout| !timeout.is_zero()));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(idle > 10, "it waited {idle} times");
+    let answered = askers.into_iter().filter_map(|asker| asker.join().unwrap().ok()).count();
+    assert!(answered < ASKERS, "some came too late");
 }
 
 #[test]

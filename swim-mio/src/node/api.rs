@@ -182,6 +182,8 @@ impl Node {
     pub fn shut_down(&mut self) {
         if self.stage == Stage::Running {
             self.runner.shut_down(&mut self.net);
+            // Whether there is anything to wait for is seen in a turn.
+            self.has_requests = true;
         }
     }
 
