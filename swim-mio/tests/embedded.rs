@@ -290,12 +290,40 @@ fn to_be_called_early_late_or_twice_is_harmless() {
 }
 
 #[test]
+fn a_loop_that_is_late_and_was_told_of_nothing_reads_before_it_judges() {
+    let peer = Options::new(loopback()).with_name("peer").with_config(quick()).start().unwrap();
+    // That the protocol notices how late it is does not help.
+    let config = Config { stall_min: Duration::ZERO, ..quick() };
+    let mut host = Host::new();
+    let late = Options::new(loopback()).with_name("late").with_config(config);
+    host.add(late.with_seeds([peer.address().to_string()]));
+    host.until("both are known", |host| alive(&host.nodes[0]) == 2);
+    for _ in 0..3 {
+        let probes = host.nodes[0].stats().node.probes;
+        let heard = peer.stats().unwrap().node.datagrams_in;
+        host.until("it probes", |host| host.nodes[0].stats().node.probes > probes);
+        while host.nodes[0].poll_event().unwrap().is_some() {}
+        // Until the probe's time is over. The answer is there, and nobody says so.
+        std::thread::sleep(Duration::from_millis(600));
+        while peer.stats().unwrap().node.datagrams_in == heard {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        host.nodes[0].handle_timeout();
+        while let Some(notice) = host.nodes[0].poll_event().unwrap() {
+            assert!(!matches!(notice.event, Event::Suspected(_) | Event::Died(_)), "{notice:?}");
+        }
+    }
+}
+
+#[test]
 fn a_node_that_has_left_closes_as_soon_as_it_is_asked_to() {
     let mut host = Host::cluster(2);
     host.nodes[1].leave().unwrap();
     host.until("it has left", |host| host.nodes[1].status() == Status::Left);
+    let is_due = |node: &Node| node.deadline().is_some_and(|at| at <= Instant::now());
+    host.until("it has done what there is to do", |host| !is_due(&host.nodes[1]));
     host.nodes[1].shut_down();
-    assert!(host.nodes[1].deadline().unwrap() <= Instant::now(), "there is nothing to wait for");
+    assert!(is_due(&host.nodes[1]), "there is nothing to wait for");
     host.until("it is closed", |host| host.nodes[1].is_closed());
 }
 
