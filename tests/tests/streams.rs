@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use swim_proto::wire::{Held, Join, Message, SyncFilter, SyncRoot};
-use swim_proto::{Config, Incarnation, StreamId, StreamInput};
+use swim_proto::{Action, Config, Incarnation, Instant, LocalMember, Node, StreamId, StreamInput};
 use swim_tests::Cluster;
 use swim_tests::craft::{self, Puppet};
 
@@ -138,4 +138,70 @@ fn whoever_is_turned_away_stays_away_as_long_as_it_is_told() {
     assert_eq!(cluster.node(newcomer).stats().syncs_started, 2);
     cluster.run_for(Duration::from_millis(100));
     assert!(cluster.node(newcomer).stats().syncs_started > 2);
+}
+
+/// What a node does with its streams.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Done {
+    written: usize,
+    finished: Vec<StreamId>,
+    reset: Vec<StreamId>,
+}
+
+fn drain(node: &mut Node) -> Done {
+    let (mut buf, mut done) = (Vec::new(), Done::default());
+    while let Some(action) = node.poll_action(&mut buf) {
+        match action {
+            Action::Write { bytes, .. } => done.written += bytes.len(),
+            Action::Finish { stream } => done.finished.push(stream),
+            Action::Reset { stream } => done.reset.push(stream),
+            _ => {}
+        }
+    }
+    done
+}
+
+/// A node that has served a join and finished, the stream, and how much it has written there; the joiner has finished too.
+fn finished_by_both() -> (Node, StreamId, usize) {
+    let at = Instant::from_nanos(1);
+    let local = LocalMember::new(SocketAddr::from(([10, 9, 1, 1], 7000)), 1);
+    let mut node = Node::new(at, local, Config::lan(), 1).expect("the settings are valid");
+    drain(&mut node);
+    let puppet = Puppet::new("puppet", host(0));
+    let profile = puppet.profile();
+    let alive = craft::alive(puppet.id(), Incarnation::first(1), &profile);
+    let stream = node.accept_stream(at, host(0)).expect("there is room");
+    let join = Message::Join(Join { source: puppet.id() });
+    node.handle_stream(at, stream, StreamInput::Data(&craft::frame("swim", &[alive, join])));
+    let end = Message::SyncEnd(swim_proto::wire::SyncEnd { count: 1 });
+    node.handle_stream(at, stream, StreamInput::Data(&craft::frame("swim", &[alive, end])));
+    let done = drain(&mut node);
+    assert!(done.written > 0 && done.finished == [stream] && done.reset.is_empty(), "{done:?}");
+    node.handle_stream(at, stream, StreamInput::Finished);
+    (node, stream, done.written)
+}
+
+#[test]
+fn a_stream_that_both_have_finished_ends_when_the_socket_has_taken_what_was_written() {
+    let (mut node, stream, written) = finished_by_both();
+    let at = Instant::from_nanos(2);
+    assert_eq!(node.stats().streams, 1, "its peer may read slowly");
+    node.handle_stream(at, stream, StreamInput::Written(written - 1));
+    assert_eq!(node.stats().streams, 1);
+    node.handle_stream(at, stream, StreamInput::Written(1));
+    assert_eq!(node.stats().streams, 0);
+    assert_eq!(drain(&mut node).reset, [], "in good order");
+}
+
+#[test]
+fn a_peer_that_finishes_and_never_reads_holds_its_place_and_is_cut_off_in_time() {
+    let (mut node, stream, _) = finished_by_both();
+    let timeout = node.config().stream_timeout;
+    let end = Instant::from_nanos(1) + timeout;
+    let cut = std::iter::from_fn(|| {
+        let deadline = node.deadline().filter(|deadline| *deadline <= end)?;
+        node.handle_timeout(deadline);
+        Some((deadline, drain(&mut node).reset))
+    });
+    assert_eq!(cut.filter(|(_, reset)| reset.contains(&stream)).map(|(at, _)| at).collect::<Vec<_>>(), [end]);
 }

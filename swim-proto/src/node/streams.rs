@@ -206,6 +206,7 @@ impl Node {
                 if carries {
                     self.carrier_written(now, id);
                 }
+                self.end_if_done(id);
             }
             StreamInput::Finished => {
                 stream.peer_finished = true;
@@ -307,9 +308,11 @@ impl Node {
         }
     }
 
-    /// Forgets a stream that both sides have finished.
+    /// Forgets a stream that both sides have finished, once the socket has taken what was written: until then it holds its
+    /// place, and has its time, as any other. Whoever finishes and does not read keeps nothing for ever.
     pub(super) fn end_if_done(&mut self, id: StreamId) {
-        if self.streams.get(&id).is_some_and(|stream| stream.finished && stream.peer_finished) {
+        let is_done = |stream: &Stream| stream.finished && stream.peer_finished && stream.unwritten == 0;
+        if self.streams.get(&id).is_some_and(|stream| is_done(stream)) {
             self.remove_stream(id);
         }
     }
