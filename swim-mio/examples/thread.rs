@@ -7,7 +7,7 @@
 
 use swim_mio::{Event, EventsError, Options};
 
-const USAGE: &str = "usage: watch ADDRESS [SEED]...
+const USAGE: &str = "usage: thread ADDRESS [SEED]...
   ADDRESS   where to listen, for UDP and TCP, such as 127.0.0.1:7000
   SEED      a member to join by, such as 127.0.0.1:7001; none for the first";
 

@@ -328,6 +328,18 @@ fn a_node_that_has_left_closes_as_soon_as_it_is_asked_to() {
 }
 
 #[test]
+fn a_loop_that_asks_for_the_end_in_each_turn_waits_for_it() {
+    let mut host = Host::cluster(2);
+    let turns = host.turns;
+    host.until("it is closed", |host| {
+        host.nodes[1].shut_down();
+        host.nodes[1].is_closed()
+    });
+    assert!(host.turns - turns < 1_000, "{} turns", host.turns - turns);
+    assert_eq!(host.nodes[1].status(), Status::Left);
+}
+
+#[test]
 fn a_node_that_flushes_waits_whoever_may_ask_it_something() {
     const ASKERS: usize = 40;
     let mut host = Host::cluster(2);

@@ -59,19 +59,15 @@ fn two_hundred_nodes_converge_and_stay_stable_for_a_minute() {
 
     let (before, stable) = (cpu(), Instant::now());
     run(&mut nodes, &mut |_| stable.elapsed() >= Duration::from_secs(60));
-    let mut suspicions = 0;
     for node in &mut nodes {
         while let Some(notice) = node.poll_event().expect("a thousand events are enough for a quiet minute") {
-            assert!(!matches!(notice.event, Event::Died(_) | Event::Left(_)), "{notice:?}");
-            suspicions += usize::from(matches!(notice.event, Event::Suspected(_)));
+            assert!(!matches!(notice.event, Event::Suspected(_) | Event::Died(_) | Event::Left(_)), "{notice:?}");
         }
         assert_eq!(alive(node), NODES);
     }
     let datagrams: u64 = nodes.iter().map(|node| node.stats().node.datagrams_in).sum();
     let cpu = (cpu() - before).as_secs_f64() / 60.0 * 100.0;
-    println!(
-        "stable for 60 s: {suspicions} suspicions, {cpu:.1} % of a processor, {datagrams} datagrams since the start"
-    );
+    println!("nobody was suspected for 60 s: {cpu:.1} % of a processor, {datagrams} datagrams since the start");
 }
 
 /// The process's time on the processor, where the system tells.

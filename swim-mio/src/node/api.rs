@@ -180,7 +180,7 @@ impl Node {
     /// [`Node::is_closed`]: within [`Config::leave_timeout`](swim_proto::Config::leave_timeout) and a second or two, if the
     /// loop goes on until then.
     pub fn shut_down(&mut self) {
-        if self.stage == Stage::Running {
+        if self.stage == Stage::Running && self.runner.is_running() {
             self.runner.shut_down(&mut self.net);
             // Whether there is anything to wait for is seen in a turn.
             self.has_requests = true;
