@@ -6,10 +6,12 @@ use std::time::Duration;
 use swim_driver::StartError;
 use swim_driver::messaging::{Ending, SendOptions};
 
+use crate::messages::{reader, send_numbered};
 use crate::node::{Mix, Wanted, all_alive, loopback, quick, start};
 
 crate::on_every_mix!(
     nodes_on_ipv6_form_a_cluster,
+    reliable_messages_go_by_ipv6,
     a_node_on_every_interface_of_both_families_meets_ipv4_and_ipv6,
     a_node_on_every_interface_sends_messages_from_the_address_that_it_tells,
     a_seed_is_found_by_name,
@@ -30,6 +32,26 @@ fn nodes_on_ipv6_form_a_cluster(mix: Mix) {
     let second = at("[::1]:0").with_seeds(&[&first]).start(mix, 1).unwrap();
     for node in [&first, &second] {
         all_alive(node, 2);
+    }
+}
+
+fn reliable_messages_go_by_ipv6(mix: Mix) {
+    let first = at("[::1]:0").start(mix, 0).unwrap();
+    let second = at("[::1]:0").with_seeds(&[&first]).start(mix, 1).unwrap();
+    // Listens to both families, and is known by IPv6.
+    let third = Wanted { advertise: "[::1]:0".parse().ok(), name: Some("both".to_owned()), ..at("[::]:0") };
+    let third = third.with_seeds(&[&first]).start(mix, 2).unwrap();
+    let nodes = [first, second, third];
+    for node in &nodes {
+        all_alive(node, 3);
+        assert!(node.local().endpoint.unwrap().is_ipv6());
+    }
+    for (from, to) in [(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)] {
+        let reader = reader(nodes[to].incoming(), 20);
+        for sent in send_numbered(&nodes[from], &nodes[to], 20) {
+            assert_eq!(sent.wait().ending, Ending::Processed);
+        }
+        reader.join().unwrap();
     }
 }
 

@@ -15,9 +15,10 @@ use crate::node::{Mix, Node, PATIENCE, Wanted, all_alive, cluster, eventually, l
 
 crate::on_every_mix!(
     links_that_are_killed_lose_nothing_and_repeat_nothing,
-    a_thousand_silent_connections_cost_little_and_disturb_nobody,
+    hundreds_of_silent_connections_cost_little_and_disturb_nobody,
     garbage_ends_its_own_connection_and_nothing_else,
-    a_peer_that_takes_nothing_is_cut_off_and_others_go_on,
+    a_peer_that_says_nothing_is_cut_off_and_others_go_on,
+    a_peer_that_asks_and_never_reads_is_cut_off_and_others_go_on,
 );
 
 /// Stands before an endpoint, and cuts whatever goes through it when told to.
@@ -131,17 +132,24 @@ fn all_is_well(nodes: &[Node]) {
     }
 }
 
-fn a_thousand_silent_connections_cost_little_and_disturb_nobody(mix: Mix) {
-    let nodes = cluster(mix, 2);
+fn hundreds_of_silent_connections_cost_little_and_disturb_nobody(mix: Mix) {
+    const SILENT: u64 = 300;
+    const HANDSHAKES: u64 = 64;
+    let mut messaging = MessagingOptions::default();
+    messaging.handshakes_max = HANDSHAKES as usize;
+    let wanted = |name: &str| Wanted { messaging: Some(messaging.clone()), ..Wanted::named(name) };
+    let left = wanted("left").start(mix, 0).unwrap();
+    let right = wanted("right").with_seeds(&[&left]).start(mix, 1).unwrap();
+    let nodes = [left, right];
     let target = nodes[1].local().endpoint.unwrap();
     all_is_well(&nodes);
-    let silent: Vec<TcpStream> = (0..1_000).map(|_| TcpStream::connect(target).unwrap()).collect();
+    let silent: Vec<TcpStream> = (0..SILENT).map(|_| TcpStream::connect(target).unwrap()).collect();
     all_is_well(&nodes);
     let (_, counts) = nodes[1].post();
-    assert!(counts.handshakes <= 256, "{counts:?}");
+    assert!(u64::from(counts.handshakes) <= HANDSHAKES, "{counts:?}");
     eventually("all have been looked at", || {
         let (_, counts) = nodes[1].post();
-        counts.accepts >= 1_001 && counts.pushed_out + counts.handshakes_failed >= 1_000 - 256
+        counts.accepts > SILENT && counts.pushed_out + counts.handshakes_failed >= SILENT - HANDSHAKES
     });
     // In the end nobody is left of them.
     eventually("none is left", || nodes[1].post().1.handshakes == 0);
@@ -195,7 +203,7 @@ fn garbage_ends_its_own_connection_and_nothing_else(mix: Mix) {
     assert!(stats.drops.malformed + stats.drops.unexpected >= 1, "{:?}", stats.drops);
 }
 
-fn a_peer_that_takes_nothing_is_cut_off_and_others_go_on(mix: Mix) {
+fn a_peer_that_says_nothing_is_cut_off_and_others_go_on(mix: Mix) {
     // Whole handshakes, then silence: closed by the messenger after link_timeout.
     let config = MessagingConfig { link_timeout: Duration::from_millis(300), ..MessagingConfig::default() };
     let messaging = Some(MessagingOptions::default().with_config(config));
@@ -214,4 +222,49 @@ fn a_peer_that_takes_nothing_is_cut_off_and_others_go_on(mix: Mix) {
     }
     let (stats, _) = nodes[1].post();
     assert!(stats.drops.silent + stats.drops.pushed_out >= 50, "{:?}", stats.drops);
+}
+
+fn a_peer_that_asks_and_never_reads_is_cut_off_and_others_go_on(mix: Mix) {
+    let config = MessagingConfig { link_timeout: Duration::from_secs(2), ..MessagingConfig::default() };
+    let messaging = Some(MessagingOptions::default().with_config(config));
+    let left = Wanted { messaging: messaging.clone(), ..Wanted::named("left") }.start(mix, 0).unwrap();
+    let right = Wanted { messaging, ..Wanted::named("right") }.with_seeds(&[&left]).start(mix, 1).unwrap();
+    let nodes = [left, right];
+    all_alive(&nodes[0], 2);
+    let target = nodes[1].local().endpoint.unwrap();
+    // PINGs with as much context as a PONG gives back.
+    let ping = [&b"\x04\x17\x04PING\x00\x00"[..], &[7; 16]].concat();
+    assert_eq!(ping.len(), 25);
+    let pings = ping.repeat(2_000);
+    let strangers: Vec<_> = (0..4)
+        .map(|_| {
+            let pings = pings.clone();
+            std::thread::spawn(move || {
+                let stranger = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+                // Little fits on its side.
+                stranger.set_recv_buffer_size(4096).unwrap();
+                stranger.connect(&target.into()).unwrap();
+                let mut stranger = TcpStream::from(stranger);
+                stranger.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+                stranger.write_all(&greeting()).unwrap();
+                let (until, mut said) = (Instant::now() + PATIENCE, 0);
+                loop {
+                    assert!(Instant::now() < until, "it was never cut off, after {said} bytes");
+                    match stranger.write(&pings[said % pings.len()..]) {
+                        Ok(len) => said += len,
+                        Err(error) if [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind()) => {}
+                        Err(_) => return said,
+                    }
+                }
+            })
+        })
+        .collect();
+    all_is_well(&nodes);
+    for stranger in strangers {
+        assert!(stranger.join().unwrap() > 0);
+    }
+    all_is_well(&nodes);
+    eventually("nothing of them is left", || nodes[1].post().1.handshakes == 0 && nodes[1].post().1.links <= 2);
+    let (stats, _) = nodes[1].post();
+    assert!(stats.drops.silent + stats.drops.pushed_out >= 4, "{:?}", stats.drops);
 }

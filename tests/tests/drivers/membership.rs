@@ -67,12 +67,20 @@ fn a_restarted_node_is_back_at_once(mix: Mix) {
 fn a_node_restarted_before_anyone_noticed_is_never_missed(mix: Mix) {
     let nodes = cluster(mix, 3);
     let before = nodes[0].member("node-2").unwrap();
+    let mut watched: Vec<_> = nodes[..2].iter().map(Node::events).collect();
     nodes[2].abort();
     let again = restart(mix, 2, "node-2", nodes[2].address(), &nodes[0]);
-    eventually("node-0 holds the new life", || {
-        nodes[0].member("node-2").is_some_and(|member| member.incarnation.life > before.incarnation.life)
-    });
+    for node in &nodes[..2] {
+        eventually(&format!("{} holds the new life", node.name()), || {
+            node.member("node-2").is_some_and(|member| member.incarnation.life > before.incarnation.life)
+        });
+    }
     all_alive(&again, 3);
+    for events in &mut watched {
+        let told = events.told();
+        assert!(told.iter().any(|event| matches!(event, Event::Restarted(_))), "{told:?}");
+        assert!(!told.iter().any(|event| matches!(event, Event::Died(_) | Event::Left(_))), "{told:?}");
+    }
 }
 
 fn whoever_leaves_is_left_and_not_dead_and_may_come_back(mix: Mix) {
