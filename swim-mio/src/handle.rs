@@ -302,8 +302,9 @@ impl Handle {
     }
 
     /// Leaves the cluster, flushes what is still to be written, closes the sockets, and returns when all that is done:
-    /// within [`Config::leave_timeout`](swim_proto::Config::leave_timeout) and a second or two. Harmless when the node
-    /// is shut down already.
+    /// within [`MessagingOptions::drain_timeout`](crate::MessagingOptions::drain_timeout), for messages that are under way,
+    /// [`Config::leave_timeout`](swim_proto::Config::leave_timeout), and two seconds. Harmless when the node is shut down
+    /// already.
     pub fn shutdown(&self) {
         self.shared.wish.shutdown.store(true, Ordering::Release);
         (self.shared.wake)();

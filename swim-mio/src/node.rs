@@ -50,15 +50,24 @@ const FIXED: usize = 3;
 /// # fn example(mut poll: mio::Poll, mut node: swim_mio::Node, waker: mio::Token) -> std::io::Result<()> {
 /// let mut events = mio::Events::with_capacity(64);
 /// while !node.is_closed() {
-///     poll.poll(&mut events, node.timeout())?;
+///     match poll.poll(&mut events, node.timeout()) {
+///         // A signal came, which is no reason to stop.
+///         Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+///         polled => polled?,
+///     }
 ///     for event in &events {
 ///         if !node.handle_event(event) && event.token() != waker {
 ///             // One of your own.
 ///         }
 ///     }
 ///     node.handle_timeout();
-///     while let Ok(Some(notice)) = node.poll_event() {
-///         println!("{}", notice.event.kind());
+///     loop {
+///         match node.poll_event() {
+///             Ok(Some(notice)) => println!("{}", notice.event.kind()),
+///             // Look at all members anew.
+///             Err(swim_mio::EventsError::Lagged(_)) => println!("{} members", node.members().len()),
+///             Ok(None) | Err(swim_mio::EventsError::Closed) => break,
+///         }
 ///     }
 /// }
 /// # Ok(())
@@ -251,9 +260,7 @@ impl Node {
     /// How long a loop may wait: until [`Node::deadline`]. For [`Poll::poll`](mio::Poll::poll).
     pub fn timeout(&self) -> Option<Duration> {
         let now = self.runner.clock().now();
-        // Readiness queues count in milliseconds and round down; to come too early would only be to come twice.
-        const GRAIN: Duration = Duration::from_millis(1);
-        self.next().map(|at| if at <= now { Duration::ZERO } else { (at - now).max(GRAIN) })
+        self.next().map(|at| if at <= now { Duration::ZERO } else { at - now })
     }
 
     /// What happened, the earliest first, if there is something. Meant to be asked until there is nothing after each

@@ -177,8 +177,9 @@ impl Node {
     }
 
     /// Begins to leave the cluster, to flush what is still to be written, and to close. All is done when
-    /// [`Node::is_closed`]: within [`Config::leave_timeout`](swim_proto::Config::leave_timeout) and a second or two, if the
-    /// loop goes on until then.
+    /// [`Node::is_closed`]: within [`MessagingOptions::drain_timeout`](crate::MessagingOptions::drain_timeout), for messages
+    /// that are under way, [`Config::leave_timeout`](swim_proto::Config::leave_timeout), and two seconds, if the loop goes on
+    /// until then.
     pub fn shut_down(&mut self) {
         if self.stage == Stage::Running && self.runner.is_running() {
             self.runner.shut_down(&mut self.net);

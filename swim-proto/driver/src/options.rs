@@ -84,8 +84,9 @@ macro_rules! options {
             pub receive_buffer: usize,
             /// Bytes asked of the system for the UDP socket's send buffer; it may grant less.
             pub send_buffer: usize,
-            /// How many notices each receiver of events may fall behind before it loses the oldest; rounded up to a power of
-            /// two, at most 2^20. All receivers share them; one is about 1 KiB at most.
+            /// How many notices each receiver of events may fall behind before it loses the oldest; at most 2^20.
+            /// `swim-tokio` rounds it up to a power of two. All receivers share them; one is about 1 KiB at most, and the
+            /// payload of a broadcast or a message.
             pub events_max: usize,
             /// How long opening a stream may take; 5 s by default, never 0.
             pub connect_timeout: ::std::time::Duration,

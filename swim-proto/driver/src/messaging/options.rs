@@ -21,8 +21,8 @@ pub struct MessagingOptions {
     /// How long a shutdown waits for messages that are under way, before it leaves the cluster; 2 s by default. Those
     /// that are not done by then fail as [`FailReason::Closed`](swim_proto::messaging::FailReason::Closed).
     pub drain_timeout: Duration,
-    /// How many events each receiver may fall behind before it loses the oldest; rounded up to a power of two, at most
-    /// 2^20; 1,024 by default.
+    /// How many events each receiver may fall behind before it loses the oldest; at most 2^20; 1,024 by
+    /// default. `swim-tokio` rounds it up to a power of two.
     pub events_max: usize,
 }
 
