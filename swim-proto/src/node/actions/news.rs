@@ -16,8 +16,8 @@ use crate::wire::{Announce, Message, PacketWriter, Suspect};
 /// After so many of one kind that did not fit, the datagram is full enough.
 const MISFITS_MAX: u32 = 4;
 
-/// After so many that their receiver is the subject of, it is told no more this time: any number of members may say that
-/// they are at its address.
+/// After so many that their receiver is the subject of, it is told no more this time: any number of members may say
+/// that they are at its address.
 const SKIPPED_MAX: u32 = 32;
 
 /// How far one kind of news was walked along for this datagram.
