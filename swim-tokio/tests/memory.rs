@@ -16,6 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// buffer of 64 KiB for each would take 128 MiB, and 32 for those 512 alone that may have shaken hands and say nothing.
 const GROWN_MAX: usize = 24 << 20;
 
+/// Room for so many open files: a shell mostly allows 1,024.
+fn room_for(files: u64) {
+    let allowed = rlimit::increase_nofile_limit(files).expect("the system says how many files may be open");
+    assert!(allowed >= files, "{files} files are opened at once, of which {allowed} are allowed (`ulimit -Hn`)");
+}
+
 /// Bytes of this process in memory.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux says so");
@@ -66,6 +72,7 @@ async fn strangers(node: &Handle, says: &[u8]) -> Vec<TcpStream> {
 
 #[tokio::test]
 async fn two_thousand_strangers_cost_little_memory() {
+    room_for(5_000);
     let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     let first = Options::new(any).with_name("first").start().await.expect("loopback has a free port");
     let seed = first.address().to_string();

@@ -128,8 +128,15 @@ async fn all_is_well(nodes: &[Handle]) {
     }
 }
 
+/// Room for so many open files: a shell mostly allows 1,024.
+fn room_for(files: u64) {
+    let allowed = rlimit::increase_nofile_limit(files).expect("the system says how many files may be open");
+    assert!(allowed >= files, "{files} files are opened at once, of which {allowed} are allowed (`ulimit -Hn`)");
+}
+
 #[tokio::test]
 async fn two_thousand_silent_connections_cost_little_and_disturb_nobody() {
+    room_for(5_000);
     let nodes = cluster(2).await;
     let target = nodes[1].local().await.unwrap().endpoint.unwrap();
     all_is_well(&nodes).await;
