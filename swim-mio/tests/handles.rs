@@ -13,10 +13,11 @@ fn start(name: &str, seeds: &[&Handle]) -> Handle {
 fn a_limit_that_no_clock_can_tell_is_none() {
     const EVER: Duration = Duration::MAX;
     let one = start("one", &[]);
-    let (mut events, mut message_events, mut incoming) = (one.events(), one.message_events(), one.incoming());
+    let (mut events, mut incoming) = (one.events(), one.incoming());
     let other = start("other", &[&one]);
     assert_eq!(other.joined_within(EVER), Ok(true));
     events.recv_within(EVER).unwrap().expect("it was told of the other");
+    let mut message_events = other.message_events();
     let sent = other.send(one.id(), "x", SendOptions::default().until_processed()).unwrap();
     assert_eq!(&incoming.recv_within(EVER).unwrap().expect("a message").payload[..], b"x");
     assert_eq!(sent.wait_within(EVER).expect("an outcome").ending, Ending::Processed);
@@ -27,6 +28,7 @@ fn a_limit_that_no_clock_can_tell_is_none() {
     assert!(one.closed_within(EVER));
     while events.recv_within(EVER).is_ok() {}
     assert_eq!(events.recv_within(EVER).unwrap_err(), EventsError::Closed);
+    other.abort();
     while message_events.recv_within(EVER).is_ok() {}
     assert_eq!(message_events.recv_within(EVER).unwrap_err(), MessageEventsError::Closed);
     assert_eq!(incoming.recv_within(EVER).unwrap_err(), Closed);
