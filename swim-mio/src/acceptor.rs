@@ -62,3 +62,37 @@ impl Acceptor {
         (self.listener, self.has_guests) = (None, false);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream as Guest;
+
+    use mio::Poll;
+
+    use super::*;
+
+    const NOW: Instant = Instant::ZERO;
+
+    #[test]
+    fn readiness_that_lies_is_asked_once_and_costs_no_pause() {
+        let poll = Poll::new().unwrap();
+        let listener = swim_driver::sockets::bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let at = listener.local_addr().unwrap();
+        let mut acceptor = Acceptor::new(listener, poll.registry(), Token(0)).unwrap();
+        for _ in 0..3 {
+            assert_eq!(acceptor.deadline(), Some(Instant::ZERO));
+            assert!(acceptor.accept(NOW).is_none());
+            assert_eq!(acceptor.deadline(), None, "there is nobody, and nothing to wait for");
+            acceptor.may_have_guests();
+        }
+        let guest = Guest::connect(at).unwrap();
+        let (_, from) = acceptor.accept(NOW).expect("somebody is there").unwrap();
+        assert_eq!(from, guest.local_addr().unwrap());
+        // There may be more.
+        assert_eq!(acceptor.deadline(), Some(Instant::ZERO));
+        assert!(acceptor.accept(NOW).is_none() && acceptor.deadline().is_none());
+        acceptor.close();
+        acceptor.may_have_guests();
+        assert!(acceptor.accept(NOW).is_none() && acceptor.deadline().is_none());
+    }
+}

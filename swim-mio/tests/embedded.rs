@@ -328,6 +328,31 @@ fn a_node_that_has_left_closes_as_soon_as_it_is_asked_to() {
 }
 
 #[test]
+fn a_turn_takes_in_so_many_connections_and_the_next_ones_the_others() {
+    const PER_TURN: u64 = 16;
+    let mut host = Host::cluster(1);
+    let node = &host.nodes[0];
+    let links = |node: &Node| node.stats().messaging.unwrap().1.accepts;
+    let streams = |node: &Node| node.stats().driver.accepts;
+    let before = (streams(node), links(node));
+    let at = [node.address(), node.endpoint().unwrap()];
+    let guests: Vec<_> = (0..40).flat_map(|_| at.map(|at| TcpStream::connect(at).unwrap())).collect();
+    let (mut seen, mut turns) = (before, 0);
+    host.until("all are in", |host| {
+        let node = &host.nodes[0];
+        let now = (streams(node), links(node));
+        assert!(now.0 - seen.0 <= PER_TURN && now.1 - seen.1 <= PER_TURN, "{seen:?} to {now:?} in one turn");
+        turns += u32::from(now != seen);
+        let is_first = seen == before && now != before;
+        assert!(!is_first || node.deadline().is_some_and(|at| at <= Instant::now()), "there are more");
+        seen = now;
+        (now.0 - before.0, now.1 - before.1) == (40, 40)
+    });
+    assert!(turns >= 3, "in {turns} turns");
+    drop(guests);
+}
+
+#[test]
 fn a_loop_that_asks_for_the_end_in_each_turn_waits_for_it() {
     let mut host = Host::cluster(2);
     let turns = host.turns;

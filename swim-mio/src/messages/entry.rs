@@ -123,3 +123,79 @@ fn at_once(is_ready: &mut bool, mut ask: impl FnMut() -> io::Result<usize>) -> i
     }
     Err(io::ErrorKind::WouldBlock.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream as Peer};
+
+    use super::*;
+
+    fn open() -> (Wired, Peer) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        (Wired::new(TcpStream::from_std(socket), false), peer)
+    }
+
+    fn would_block<T: std::fmt::Debug>(done: io::Result<T>) -> bool {
+        done.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    #[test]
+    fn readiness_that_lies_is_asked_and_believed_no_longer() {
+        let (mut wired, mut peer) = open();
+        let mut buffer = [0; 16];
+        for _ in 0..3 {
+            wired.mark(true, false);
+            assert!(would_block(wired.read(&mut buffer)) && !wired.is_readable);
+        }
+        // What was not said to be ready is not asked.
+        peer.write_all(b"hello").unwrap();
+        assert!(would_block(wired.read(&mut buffer)) && would_block(wired.write(&[IoSlice::new(b"x")])));
+        wired.mark(true, true);
+        let until = std::time::Instant::now() + Duration::from_secs(10);
+        while would_block(wired.read(&mut buffer[..4])) {
+            assert!(std::time::Instant::now() < until, "it never came");
+            wired.mark(true, false);
+        }
+        assert_eq!(&buffer[..4], b"hell");
+        assert_eq!(wired.read(&mut buffer).unwrap(), 1, "it is ready until it says otherwise");
+        // Full, it says so once, and is asked again when it is said to be ready.
+        let much = vec![0; 1 << 20];
+        while !would_block(wired.write(&[IoSlice::new(&much)])) {}
+        assert!(!wired.is_writable);
+    }
+
+    #[test]
+    fn a_connection_that_is_said_to_stand_before_it_does_goes_on_opening() {
+        // A listener that does not accept, its backlog filled.
+        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        listener.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+        listener.listen(0).unwrap();
+        let to = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut connections: Vec<Wired> = (0..8).map(|_| Wired::new(TcpStream::connect(to).unwrap(), false)).collect();
+        std::thread::sleep(Duration::from_millis(200));
+        let mut opening = 0;
+        for wired in &mut connections {
+            assert!(!wired.is_connected().unwrap(), "nothing was said of it");
+            wired.mark(true, true);
+            if !wired.is_connected().unwrap() {
+                assert!(!wired.is_writable, "it is believed no longer");
+                opening += 1;
+            }
+        }
+        assert!(opening > 0, "all found room");
+    }
+
+    #[test]
+    fn a_signal_is_no_end() {
+        let mut signals = 3;
+        let mut is_ready = true;
+        let done = at_once(&mut is_ready, || {
+            signals -= 1;
+            if signals >= 0 { Err(io::ErrorKind::Interrupted.into()) } else { Ok(7) }
+        });
+        assert!(matches!(done, Ok(7)) && is_ready && signals < 0);
+    }
+}
