@@ -141,6 +141,7 @@ fn hundreds_of_silent_connections_cost_little_and_disturb_nobody(mix: Mix) {
     let left = wanted("left").start(mix, 0).unwrap();
     let right = wanted("right").with_seeds(&[&left]).start(mix, 1).unwrap();
     let nodes = [left, right];
+    nodes.iter().for_each(|node| all_alive(node, 2));
     let target = nodes[1].local().endpoint.unwrap();
     all_is_well(&nodes);
     let silent: Vec<TcpStream> = (0..SILENT).map(|_| TcpStream::connect(target).unwrap()).collect();
