@@ -1,7 +1,7 @@
 //! One connection for messages: about to be, or with its line.
 
 use std::io::{self, IoSlice, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 use mio::net::TcpStream;
@@ -109,6 +109,10 @@ impl Wire for Wired {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Wired { socket, is_readable, .. } = self;
         at_once(is_readable, || socket.read(buffer))
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
     }
 }
 

@@ -130,6 +130,11 @@ impl Wire for Polled<'_> {
         at_once(Pin::new(&mut *self.tcp).poll_read(&mut Context::from_waker(self.waker), &mut buffer))?;
         Ok(buffer.filled().len())
     }
+
+    fn finish(&mut self) -> io::Result<()> {
+        // Of a TCP connection this is a word to the system, which waits for nothing.
+        at_once(Pin::new(&mut *self.tcp).poll_shutdown(&mut Context::from_waker(self.waker)))
+    }
 }
 
 fn at_once<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {

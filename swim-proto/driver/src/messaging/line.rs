@@ -16,7 +16,7 @@ use crate::clock::Clock;
 
 /// Bytes read at once, at most.
 pub const READ_MAX: usize = 64 * 1024;
-/// How long a closed link may take to write what was put on it.
+/// How long a closed link may take to write what was put on it, and its peer to answer the end.
 const LINGER: Duration = Duration::from_secs(1);
 /// Pieces written at once, at most.
 const SLICES: usize = 64;
@@ -32,6 +32,9 @@ pub trait Wire {
 
     /// Reads some bytes; none: the peer has finished.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Nothing more will be written: the peer is to learn of the end once it has read what was.
+    fn finish(&mut self) -> io::Result<()>;
 }
 
 /// The desk as a link's line reaches it, and where its packets wait.
@@ -85,6 +88,10 @@ pub struct Line<P> {
     /// Messages on their way to the desk.
     batch: Vec<Vec<Bytes>>,
     is_finished: bool,
+    /// Closed, all is written and our side is shut down.
+    has_said_all: bool,
+    /// Closed, and nothing more comes.
+    has_heard_all: bool,
 }
 
 #[derive(Debug)]
@@ -94,7 +101,8 @@ enum Stage<P> {
     /// Somebody connected.
     Guest(GuestId),
     Up(LinkId, P),
-    /// What was put on it is written, until then at most.
+    /// What was put on it is written, and what comes is dropped until the peer finishes, until then at most. To close over
+    /// unread bytes would reset the connection, and take along what the peer has not read.
     Closing(LinkId, P, Instant),
     /// The desk has heard of the end, or needs not.
     Ended,
@@ -148,7 +156,8 @@ impl<P> Line<P> {
 
     fn new(clock: &Clock, peer: SocketAddr, stage: Stage<P>, config: LinkConfig) -> Line<P> {
         let link = Link::new(clock.now(), config).expect("the limits were checked when the node was started");
-        Line { peer, link, stage, batch: Vec::new(), is_finished: false }
+        let (has_said_all, has_heard_all) = (false, false);
+        Line { peer, link, stage, batch: Vec::new(), is_finished: false, has_said_all, has_heard_all }
     }
 
     /// Who is at the other end.
@@ -196,7 +205,7 @@ impl<P> Line<P> {
         office: &mut impl Office<Pipe = P>,
         buffer: &mut [u8],
     ) -> Result<Move, End> {
-        self.fill(clock, office)?;
+        self.fill(clock, wire, office)?;
         let has_written = self.write(clock, wire)?;
         let has_read = self.read(clock, wire, buffer)?;
         self.heed(clock, office)?;
@@ -205,6 +214,7 @@ impl<P> Line<P> {
         }
         let now = clock.now();
         let deadline = match &self.stage {
+            Stage::Closing(.., until) if *until <= now && self.has_said_all => return Err(End::Flushed),
             Stage::Closing(.., until) if *until <= now => return Err(End::Unread),
             Stage::Closing(.., until) => Some(*until),
             _ => self.link.deadline(),
@@ -219,8 +229,8 @@ impl<P> Line<P> {
     }
 
     /// Takes what is to be sent.
-    fn fill(&mut self, clock: &Clock, office: &mut impl Office<Pipe = P>) -> Result<(), End> {
-        let Line { link, stage, .. } = self;
+    fn fill(&mut self, clock: &Clock, wire: &mut impl Wire, office: &mut impl Office<Pipe = P>) -> Result<(), End> {
+        let Line { link, stage, has_said_all, .. } = self;
         let (Stage::Opening(id, pipe) | Stage::Up(id, pipe) | Stage::Closing(id, pipe, _)) = &*stage else {
             return Ok(());
         };
@@ -239,7 +249,12 @@ impl<P> Line<P> {
             }
         }
         if standing.is_closed && standing.is_empty && link.pending() == 0 {
-            return Err(End::Flushed);
+            if !matches!(stage, Stage::Closing(..)) || self.has_heard_all {
+                return Err(End::Flushed);
+            }
+            if !std::mem::replace(has_said_all, true) {
+                wire.finish()?;
+            }
         }
         Ok(())
     }
@@ -262,13 +277,32 @@ impl<P> Line<P> {
     }
 
     fn read(&mut self, clock: &Clock, wire: &mut impl Wire, buffer: &mut [u8]) -> Result<bool, End> {
-        if !self.link.wants_input() || matches!(self.stage, Stage::Closing(..)) {
+        if let Stage::Closing(..) = self.stage {
+            return self.drop_input(wire, buffer);
+        }
+        if !self.link.wants_input() {
             return Ok(false);
         }
         match wire.read(buffer) {
             Ok(0) => Err(End::Finished),
             Ok(len) => {
                 self.link.handle_input(clock.now(), &buffer[..len]);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Of a link that is closed, nothing that comes is of interest but its end.
+    fn drop_input(&mut self, wire: &mut impl Wire, buffer: &mut [u8]) -> Result<bool, End> {
+        if self.has_heard_all {
+            return Ok(false);
+        }
+        match wire.read(buffer) {
+            Ok(0) if self.has_said_all => Err(End::Flushed),
+            Ok(len) => {
+                self.has_heard_all = len == 0;
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),

@@ -63,6 +63,11 @@ impl Wire for Side {
         }
         if len == 0 && !way.has_finished { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(len) }
     }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.out.borrow_mut().has_finished = true;
+        Ok(())
+    }
 }
 
 /// A desk that keeps what it is told.
@@ -229,26 +234,30 @@ fn what_was_put_on_a_link_that_is_closed_still_goes_out() {
     let packets = pair.ends[0].2.pipes.get_mut(&LinkId(1)).unwrap();
     (0..20_u8).for_each(|number| _ = packets.push(&[number; 100], None));
     packets.close();
+    // The other side says something still, which nobody hears. It reads all that was written, and then the end.
+    let packets = pair.ends[1].2.pipes.get_mut(&LinkId(2)).unwrap();
+    (0..20_u8).for_each(|number| _ = packets.push(&[number; 100], None));
     let end = loop {
-        match pair.turn(0) {
-            Ok(_) => _ = pair.turn(1).unwrap(),
-            Err(end) => break end,
-        }
-    };
-    assert!(matches!(end, End::Flushed) && pair.ends[0].0.is_finished(), "{end}");
-    pair.ends[0].1.out.borrow_mut().has_finished = true;
-    let (line, _, book) = &mut pair.ends[0];
-    line.end(book);
-    line.end(book);
-    assert_eq!((book.down.len(), book.done.len()), (0, 1), "told once");
-    // The other side reads it all, and then the end.
-    let end = loop {
+        assert_eq!(pair.turn(0).ok().map(|_| ()), Some(()), "it waits for the other side's end");
         if let Err(end) = pair.turn(1) {
             break end;
         }
     };
     assert!(matches!(end, End::Finished), "{end}");
     assert_eq!(pair.ends[1].2.packets.len(), 20);
+    pair.ends[1].1.out.borrow_mut().has_finished = true;
+    let end = loop {
+        if let Err(end) = pair.turn(0) {
+            break end;
+        }
+    };
+    assert!(matches!(end, End::Flushed) && pair.ends[0].0.is_finished(), "{end}");
+    // Closing now takes nothing along.
+    assert!(pair.ends[0].1.into.borrow().bytes.is_empty() && pair.ends[0].2.packets.is_empty());
+    let (line, _, book) = &mut pair.ends[0];
+    line.end(book);
+    line.end(book);
+    assert_eq!((book.down.len(), book.done.len()), (0, 1), "told once");
     let (line, _, book) = &mut pair.ends[1];
     line.end(book);
     assert_eq!(book.down, [(LinkId(2), true)]);
@@ -272,6 +281,24 @@ fn a_closed_link_whose_peer_does_not_read_ends_in_time() {
         }
     };
     assert!(matches!(end, End::Unread) && !pair.ends[0].0.is_finished(), "{end}");
+}
+
+#[test]
+fn a_closed_link_whose_peer_never_finishes_ends_in_time_and_in_order() {
+    let mut pair = Pair::opened(&[65_536], 4096);
+    let packets = pair.ends[0].2.pipes.get_mut(&LinkId(1)).unwrap();
+    packets.push(&[0; 1_000], None);
+    packets.close();
+    let began = pair.clock.now();
+    let end = loop {
+        match pair.turn(0) {
+            Ok(Move::Wait(until)) => std::thread::sleep(until.expect("it is closed") - pair.clock.now()),
+            Ok(Move::More) => {}
+            Err(end) => break end,
+        }
+    };
+    assert!(pair.clock.now() >= began + LINGER, "it waited for the peer's answer");
+    assert!(matches!(end, End::Flushed) && pair.ends[0].0.is_finished(), "all is written: {end}");
 }
 
 #[test]
