@@ -48,6 +48,6 @@ fn an_outcome_is_the_same_however_often_it_is_asked_for() {
     one.incoming().recv().expect("a message");
     let outcome = sent.wait_within(Duration::from_secs(60)).expect("an outcome");
     assert_eq!(outcome.ending, Ending::Processed);
-    assert_eq!(sent.wait_within(Duration::ZERO), Some(outcome.clone()));
+    assert_eq!(sent.wait_within(Duration::ZERO), Some(outcome));
     assert_eq!(sent.wait(), outcome);
 }

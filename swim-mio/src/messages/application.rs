@@ -53,16 +53,16 @@ impl Pending {
 
     /// The same, for so long at most; none: it is on its way still. Once told, it is told again to whoever asks again.
     pub fn wait_within(&self, limit: Duration) -> Option<Outcome> {
-        if self.told.get().is_none() {
-            let outcome = match self.outcome.recv_timeout(limit) {
-                Ok(outcome) => outcome,
-                Err(RecvTimeoutError::Timeout) => return None,
-                // By a defect of ours.
-                Err(RecvTimeoutError::Disconnected) => Outcome::lost(self.id, self.to),
-            };
-            return Some(self.told.get_or_init(|| outcome).clone());
+        if let Some(&outcome) = self.told.get() {
+            return Some(outcome);
         }
-        self.told.get().cloned()
+        let outcome = match self.outcome.recv_timeout(limit) {
+            Ok(outcome) => outcome,
+            Err(RecvTimeoutError::Timeout) => return None,
+            // By a defect of ours.
+            Err(RecvTimeoutError::Disconnected) => Outcome::lost(self.id, self.to),
+        };
+        Some(*self.told.get_or_init(|| outcome))
     }
 
     /// Ends it as [`Ending::Cancelled`](crate::Ending::Cancelled), unless it is done. It may have been delivered: its
