@@ -382,6 +382,25 @@ fn a_member_restarted_to_take_longer_messages_is_sent_them() {
 }
 
 #[test]
+fn what_a_member_takes_at_most_is_known_though_gossip_tells_of_its_life_after_its_link_did() {
+    let config = |message_max| MessagingConfig { message_max, ..MessagingConfig::default() };
+    let mut post = Post::new(1, 2, &config(200_000));
+    post.send(0, 1, 8, |_| {}).unwrap();
+    post.run_for(secs(1));
+    post.restart_with(1, &config(64_000));
+    post.tell_of(1, 0);
+    post.run_for(secs(1));
+    post.send(0, 1, 8, |_| {}).unwrap();
+    post.run_for(secs(1));
+    let delivered = Some((Ending::Delivered, Delivery::Certain));
+    assert_eq!(endings(&post), [delivered, delivered], "the second by a link to the next process");
+    post.tell_of(0, 1);
+    assert_eq!(post.send(0, 1, 100_000, |_| {}), Err(SendError::TooLong { len: 100_000, max: 64_000 }));
+    post.run_for(secs(1));
+    assert_eq!(post.at(1).stats().drops.credit, 0, "nobody is cut off who does as it was told");
+}
+
+#[test]
 fn whoever_waits_for_room_hears_of_it_or_of_the_end_of_the_member() {
     let silent = MemberInput::Live { life: 1, address: endpoint(2), endpoint: None };
     for end in [MemberInput::Dead, MemberInput::Left, MemberInput::Forgotten, silent] {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use swim_proto::messaging::{Class, Confirm, Ending, MemberInput, MessagingConfig, Order};
-use swim_tests::post::{Dice, Faults, Post, Taking};
+use swim_tests::post::{Dice, Faults, Post, Taking, endpoint};
 
 fn millis(millis: usize) -> Duration {
     Duration::from_millis(millis as u64)
@@ -71,6 +71,7 @@ fn run(seed: u64) -> Post {
     let config = config(&mut dice);
     let agents = 2 + dice.below(3);
     let mut post = Post::new(seed, agents, &config);
+    let mut configs = vec![config; agents];
     post.faults = faults(&mut dice);
     let mut sent = Vec::new();
     for _ in 0..400 {
@@ -81,7 +82,7 @@ fn run(seed: u64) -> Post {
                     if post.agents[from].messenger.is_none() || from == to {
                         continue;
                     }
-                    let len = dice.below(config.message_max as usize);
+                    let len = length(&mut dice, configs[from].message_max as usize);
                     let accepted = post.send(from, to, len.max(8), |message| {
                         message.class = dice.one_of(&Class::ALL);
                         message.confirm = dice.one_of(&[Confirm::Sent, Confirm::Delivered, Confirm::Processed]);
@@ -111,25 +112,40 @@ fn run(seed: u64) -> Post {
             }
             83..85 => post.faults = faults(&mut dice),
             85..88 => {
-                let held = dice.one_of(&[MemberInput::Dead, MemberInput::Left, MemberInput::Forgotten]);
+                let (life, address) = (post.agents[to].life, endpoint(to));
+                let taciturn = MemberInput::Live { life, address, endpoint: None };
+                let held = dice.one_of(&[MemberInput::Dead, MemberInput::Left, MemberInput::Forgotten, taciturn]);
                 post.hold(from, to, held);
                 post.gossip(from, to, millis(dice.below(3_000)));
             }
-            88..90 => restart(&mut post, &mut dice, to),
+            88..90 => restart(&mut post, &mut dice, to, &mut configs[to]),
             90..92 => post.wake(to),
             _ => post.run_for(millis(dice.below(300))),
         }
-        check(&post, &config);
+        check(&post, &configs);
     }
-    drain(post, &config)
+    drain(post, &configs)
 }
 
-fn restart(post: &mut Post, dice: &mut Dice, agent: usize) {
+/// Any length that may be sent; short and long ones more often than others.
+fn length(dice: &mut Dice, max: usize) -> usize {
+    match dice.below(4) {
+        0 => max.min(64),
+        1 => max - dice.below(max / 8),
+        _ => dice.below(max),
+    }
+}
+
+/// An agent's next process, now and then with other settings.
+fn restart(post: &mut Post, dice: &mut Dice, agent: usize, config: &mut MessagingConfig) {
     if post.agents[agent].messenger.is_some() {
         post.kill(agent);
     }
     post.run_for(millis(dice.below(500)));
-    post.start(agent);
+    if dice.below(3) == 0 {
+        *config = self::config(dice);
+    }
+    post.restart_with(agent, config);
     for other in 0..post.agents.len() {
         if other != agent {
             post.gossip(other, agent, millis(dice.below(2_000)));
@@ -139,8 +155,8 @@ fn restart(post: &mut Post, dice: &mut Dice, agent: usize) {
 }
 
 /// What holds at any time.
-fn check(post: &Post, config: &MessagingConfig) {
-    for agent in &post.agents {
+fn check(post: &Post, configs: &[MessagingConfig]) {
+    for (agent, config) in post.agents.iter().zip(configs) {
         let Some(messenger) = &agent.messenger else { continue };
         let stats = messenger.stats();
         assert!(stats.incoming_bytes <= config.incoming_bytes_max, "{stats:?}");
@@ -160,7 +176,7 @@ fn check(post: &Post, config: &MessagingConfig) {
 }
 
 /// The faults stop: everything drains, and whoever speaks is heard.
-fn drain(mut post: Post, config: &MessagingConfig) -> Post {
+fn drain(mut post: Post, configs: &[MessagingConfig]) -> Post {
     post.faults = Faults::none();
     for agent in 0..post.agents.len() {
         if post.agents[agent].messenger.is_none() {
@@ -174,7 +190,8 @@ fn drain(mut post: Post, config: &MessagingConfig) -> Post {
         }
         post.poll(at);
     }
-    post.run_for(config.expiry_default + Duration::from_secs(15));
+    let expiry_max = configs.iter().map(|config| config.expiry_default).max().unwrap_or_default();
+    post.run_for(expiry_max + Duration::from_secs(15));
     for agent in 0..post.agents.len() {
         let stats = post.at(agent).stats();
         assert_eq!((stats.outgoing, stats.lingering, stats.incoming, stats.unacknowledged), (0, 0, 0, 0), "{stats:?}");
@@ -202,7 +219,7 @@ fn drain(mut post: Post, config: &MessagingConfig) -> Post {
                     let messenger = post.agents[from].messenger.as_ref();
                     let view = messenger.and_then(|messenger| messenger.peer(post.agents[to].id));
                     let other = &post.agents[to].messenger;
-                    panic!("{from} to {to}: {error}\n{view:?}\n{messenger:?}\n{other:?}\n{config:?}")
+                    panic!("{from} to {to}: {error}\n{view:?}\n{messenger:?}\n{other:?}\n{configs:?}")
                 });
                 spoken += 1;
             }

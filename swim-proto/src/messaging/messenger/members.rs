@@ -160,10 +160,14 @@ impl Messenger {
             // Whoever is there now is asked who it is (2.9); there is no reason to wait any longer (2.7).
             let peer = &mut self.peers[peer];
             (peer.failures, peer.retry_at, peer.broken) = (0, self.now, false);
-            peer.forget_message_max();
         }
         let (link, link_in) = (self.peers[peer].link, self.peers[peer].link_in);
-        if link != NONE && (moved || newer && self.links[link].life < life) {
+        // A link may have told of this life before gossip did.
+        let outdated = moved || newer && (link == NONE || self.links[link].life < life);
+        if outdated {
+            self.peers[peer].forget_message_max();
+        }
+        if link != NONE && outdated {
             self.leave_link(peer);
         }
         if link_in != NONE && newer && self.links[link_in].life < life {
