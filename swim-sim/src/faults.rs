@@ -169,6 +169,9 @@ pub enum Restart {
     ClockBack,
     /// Without state, at an address never used before.
     NewAddress,
+    /// Without state, and without an endpoint: it may send messages by messenger, and is sent none. The process after it
+    /// has one again.
+    WithoutEndpoint,
 }
 
 impl Fault {
@@ -177,6 +180,7 @@ impl Fault {
         match self {
             Fault::Crash { .. } => "crash",
             Fault::Restart { how: Restart::NewAddress, .. } => "move",
+            Fault::Restart { how: Restart::WithoutEndpoint, .. } => "endpoint gone",
             Fault::Restart { .. } => "restart",
             Fault::Pause { .. } => "pause",
             Fault::Block { .. } => "block",

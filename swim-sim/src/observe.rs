@@ -263,6 +263,12 @@ pub trait Truth {
         self.clock(slot)
     }
 
+    /// Since when nothing has befallen the links of this slot's process, nor the application that reads from them; `None`
+    /// while something does.
+    fn undisturbed_since(&self, _: Slot) -> Option<Instant> {
+        Some(Instant::ZERO)
+    }
+
     /// How fast its clock runs: seconds shown per simulated second.
     fn clock_rate(&self, slot: Slot) -> f64;
 }

@@ -67,12 +67,16 @@ pub(crate) struct Process {
     pub(crate) slowed: Hold,
     /// While it is slow: how long each input, and each datagram or piece of a stream sent, keeps it busy.
     pub(crate) each: u64,
+    /// Whether it goes without an endpoint.
+    pub(crate) withdrawn: bool,
     /// Nothing is read from its links.
     pub(crate) stalled: Hold,
     /// What befalls packets put on its links, each under the number of the entry in the schedule that brought it.
     pub(crate) lossy: Vec<(u32, Lossy)>,
     /// How slowly its application takes messages, likewise; `None`: not at all.
     pub(crate) reads: Vec<(u32, Option<u64>)>,
+    /// When what befalls its links or its application's reading last changed.
+    pub(crate) befallen: u64,
     /// Whether an input keeps it busy now.
     pub(crate) busy: bool,
     /// Datagrams read in this turn, while it is slow.
@@ -156,9 +160,11 @@ impl Process {
             paused: Hold::default(),
             blocked: Hold::default(),
             slowed: Hold::default(),
+            withdrawn: false,
             stalled: Hold::default(),
             lossy: Vec::new(),
             reads: Vec::new(),
+            befallen: 0,
             each: 0,
             busy: false,
             read: 0,
@@ -212,6 +218,12 @@ impl Process {
     /// How long its application takes for each message; `None`: it takes none. On a slow host everything takes its time.
     pub(crate) fn slowest_reader(&self) -> Option<u64> {
         self.reads.iter().try_fold(self.each, |slowest, &(_, each)| Some(slowest.max(each?)))
+    }
+
+    /// Since when nothing befalls its links and its application's reading.
+    pub(crate) fn undisturbed_since(&self) -> Option<u64> {
+        let disturbed = self.stalled.is_on() || !self.lossy.is_empty() || !self.reads.is_empty();
+        (!disturbed).then_some(self.befallen)
     }
 
     /// Whether its messenger runs now.

@@ -54,6 +54,11 @@ pub struct Scenario {
     pub workload: Workload,
     /// The settings of every messenger, where messages are exchanged.
     pub messaging: MessagingConfig,
+    /// Those of the messengers in every other slot, if others.
+    pub messaging_odd: Option<MessagingConfig>,
+    /// Those of every messenger whose process is not the first of its slot, if others: to change the settings of a
+    /// cluster, member by member.
+    pub messaging_successor: Option<MessagingConfig>,
     /// How drivers run the links of messengers.
     pub links: LinkSettings,
     /// What befalls it, in any order.
@@ -81,6 +86,8 @@ impl Scenario {
             metadata_len: 0,
             workload: Workload::default(),
             messaging: MessagingConfig::default(),
+            messaging_odd: None,
+            messaging_successor: None,
             links: LinkSettings::default(),
             schedule: Vec::new(),
             heal_network: true,
@@ -139,6 +146,29 @@ impl Scenario {
     #[must_use]
     pub fn messaging(self, messaging: MessagingConfig) -> Scenario {
         Scenario { messaging, ..self }
+    }
+
+    /// The same with other settings for every messenger whose process takes the place of an earlier one.
+    #[must_use]
+    pub fn messaging_successor(self, messaging: MessagingConfig) -> Scenario {
+        Scenario { messaging_successor: Some(messaging), ..self }
+    }
+
+    /// The settings of a slot's messenger in one of its processes, counted from 1.
+    pub(crate) fn messaging_of(&self, slot: u32, boot: u32) -> &MessagingConfig {
+        let odd = self.messaging_odd.as_ref().filter(|_| slot % 2 == 1);
+        let later = self.messaging_successor.as_ref().filter(|_| boot > 1);
+        later.or(odd).unwrap_or(&self.messaging)
+    }
+
+    /// All settings that a messenger may have.
+    pub(crate) fn all_messaging(&self) -> impl Iterator<Item = &MessagingConfig> {
+        [&self.messaging].into_iter().chain(&self.messaging_odd).chain(&self.messaging_successor)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn all_messaging_mut(&mut self) -> impl Iterator<Item = &mut MessagingConfig> {
+        [&mut self.messaging].into_iter().chain(&mut self.messaging_odd).chain(&mut self.messaging_successor)
     }
 
     /// The same with something more befalling it.

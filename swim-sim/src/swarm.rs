@@ -46,6 +46,7 @@ pub fn scenario(seed: u64) -> Scenario {
     rare::rarities(&mut scenario, seed);
     // Draws of its own: what befalls the membership is the same without messengers.
     messaging::add(&mut scenario, &mut Seeds::of(seed).draw(Purpose::Scenario, 2));
+    messaging::vary(&mut scenario, &mut Seeds::of(seed).draw(Purpose::Scenario, 3));
     scenario
 }
 
@@ -221,17 +222,28 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::faults::{Fault, Restart};
 
     #[test]
     fn at_least_half_of_all_scenarios_are_worth_running_and_some_are_large() {
         let mut worth = 0;
         let mut large = 0;
         let mut talkative = 0;
+        let mut varied = [0; 5];
         for seed in 0..1_000 {
             let scenario = scenario(seed);
             assert!(scenario.config.validate().is_ok(), "{seed}");
-            assert_eq!(scenario.messaging.validate(), Ok(()), "{seed}");
+            assert_eq!(scenario.all_messaging().try_for_each(|config| config.validate()), Ok(()), "{seed}");
             talkative += u32::from(scenario.workload.reliable.is_some());
+            let withdrawn = Fault::Restart { slot: 0, how: Restart::WithoutEndpoint }.kind();
+            let is = [
+                scenario.messaging_odd.is_some(),
+                scenario.messaging_successor.is_some(),
+                scenario.schedule.iter().any(|timed| timed.fault.kind() == withdrawn),
+                scenario.workload.reliable.is_some_and(|letters| letters.extremes),
+                scenario.workload.reliable.is_some() && scenario.messaging.links_max * 4 <= scenario.nodes,
+            ];
+            (0..is.len()).for_each(|at| varied[at] += u32::from(is[at]));
             assert!(scenario.schedule.iter().all(|timed| timed.at <= scenario.duration), "{seed}");
             let kinds: BTreeSet<_> = scenario.schedule.iter().map(|timed| timed.fault.kind()).collect();
             worth += u32::from(scenario.nodes >= 16 && scenario.duration.as_secs() >= 120 && kinds.len() >= 3);
@@ -240,6 +252,7 @@ mod tests {
         assert!(worth >= 500, "{worth}");
         assert!(large >= 20, "{large}");
         assert!((280..400).contains(&talkative), "{talkative}");
+        assert!(varied.iter().all(|&count| count >= 30), "{varied:?}");
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct Letters {
     pub streams: u32,
     /// Most messages that a member sends one other at once.
     pub burst: u32,
+    /// Every message is of the least length or nearly of the greatest, by its class and its receiver.
+    pub extremes: bool,
 }
 
 impl Letters {
@@ -60,6 +62,6 @@ impl Letters {
 
     /// So many, in two streams each, now and then up to sixteen at once.
     pub fn of(talk: Talk) -> Letters {
-        Letters { talk, streams: 2, burst: 16 }
+        Letters { talk, streams: 2, burst: 16, extremes: false }
     }
 }

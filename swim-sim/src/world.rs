@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use swim_proto::messaging::MessagingConfig;
 use swim_proto::{Config, ConfigError, Instant, LocalMember, Node, NodeId, SeedId, Status};
 
 use crate::judges::{Judges, Rule, Violation};
@@ -85,7 +86,7 @@ impl World {
     pub fn new(scenario: Scenario, seed: u64) -> Result<World, ConfigError> {
         scenario.config.validate()?;
         if scenario.workload.reliable.is_some() {
-            scenario.messaging.validate()?;
+            scenario.all_messaging().try_for_each(MessagingConfig::validate)?;
         }
         scenario.successor.as_ref().map_or(Ok(()), Config::validate)?;
         let seeds = Seeds::of(seed);
@@ -222,7 +223,12 @@ impl World {
         let local = LocalMember {
             name: process.name.clone(),
             address: self.medium.address(process.host),
-            endpoint: self.scenario.workload.reliable.map(|_| self.medium.endpoint(process.host)),
+            endpoint: self
+                .scenario
+                .workload
+                .reliable
+                .filter(|_| !process.withdrawn)
+                .map(|_| self.medium.endpoint(process.host)),
             metadata: Bytes::from(vec![slot as u8; self.scenario.metadata_len.into()]),
             life: process.life,
         };

@@ -203,6 +203,8 @@ enum RestartHow {
     ClockBack,
     /// At another address
     NewAddress,
+    /// Without an endpoint: it takes no messages by messenger
+    WithoutEndpoint,
 }
 
 impl Stage {
@@ -376,6 +378,7 @@ impl From<RestartHow> for Restart {
             RestartHow::WithoutState => Restart::WithoutState,
             RestartHow::ClockBack => Restart::ClockBack,
             RestartHow::NewAddress => Restart::NewAddress,
+            RestartHow::WithoutEndpoint => Restart::WithoutEndpoint,
         }
     }
 }

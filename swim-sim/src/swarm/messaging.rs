@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use swim_proto::messaging::{MessagingConfig, OVERHEAD};
 
-use crate::faults::{Fault, Timed};
+use crate::faults::{Fault, Restart, Timed};
 use crate::messaging::{LinkCut, LinkSettings, Lossy};
 use crate::scenario::Scenario;
 use crate::seeds::{Chance, Draw};
@@ -30,6 +30,7 @@ pub(super) fn add(scenario: &mut Scenario, draw: &mut Draw) {
         talk: Talk { len_min: talk.len_min.min(talk.len_max), ..talk },
         streams: draw.below(4) as u32,
         burst: *draw.pick(&[1, 16, 16, 100]),
+        extremes: false,
     });
     if draw.happens(Chance::percent(20.0)) {
         scenario.links =
@@ -37,6 +38,96 @@ pub(super) fn add(scenario: &mut Scenario, draw: &mut Draw) {
     }
     for _ in 0..draw.below(6) {
         befall(scenario, draw);
+    }
+}
+
+/// In some of these scenarios settings are not the same everywhere or for ever, members lose their endpoints, links are
+/// few, and messages are short or long: what waits that end by expiry come of (M12).
+pub(super) fn vary(scenario: &mut Scenario, draw: &mut Draw) {
+    let Some(letters) = scenario.workload.reliable else { return };
+    let sometimes = |draw: &mut Draw| draw.happens(Chance::percent(25.0));
+    if sometimes(draw) {
+        scenario.messaging_odd = Some(config(draw));
+    }
+    if sometimes(draw) {
+        scenario.messaging_successor = Some(config(draw));
+        restart_some(scenario, draw);
+    }
+    let (extremes, few_links, hasty) = (sometimes(draw), sometimes(draw), sometimes(draw));
+    let longest = 1_000 << draw.below(5) as u32;
+    let links_max = *draw.pick(&[1, 1, 2, 4]);
+    for config in scenario.all_messaging_mut() {
+        if extremes {
+            allow(config, longest);
+        }
+        if few_links {
+            config.links_max = links_max;
+        }
+        if hasty {
+            haste(config, draw);
+        }
+    }
+    if extremes {
+        let every = letters.talk.every.max(Duration::from_micros(10 * u64::from(longest)));
+        let talk = Talk { every, len_min: 64, len_max: longest };
+        scenario.workload.reliable = Some(Letters { talk, extremes, ..letters });
+    }
+    if draw.happens(Chance::percent(20.0)) {
+        withdraw_some(scenario, draw);
+    }
+}
+
+/// Messages of this length fit, and so few of them that they are often in each other's way.
+fn allow(config: &mut MessagingConfig, message_max: u32) {
+    config.message_max = message_max;
+    let message = cost(config);
+    config.window_bytes = config.window_bytes.clamp(2 * message, 8 * message);
+    config.window_messages = config.window_messages.min(64);
+    config.queue_bytes_max = config.queue_bytes_max.clamp(8 * message, 64 * message);
+    config.outgoing_bytes_max = config.outgoing_bytes_max.max(config.queue_bytes_max);
+    config.incoming_bytes_max = config.incoming_bytes_max.max(u64::from(message) * 4);
+    config.flight_bytes_min = config.flight_bytes_min.min(message).max(1_024);
+    config.rate_burst = config.rate_burst.max(2 * message);
+}
+
+/// What fails is found to have failed soon, so that messages live long enough to wait for nothing.
+fn haste(config: &mut MessagingConfig, draw: &mut Draw) {
+    config.link_timeout = Duration::from_millis(draw.between(500, 2_000));
+    config.link_retry_max = Duration::from_millis(draw.between(500, 3_000));
+    config.rto_min = Duration::from_millis(draw.between(100, 500));
+    config.rto_max = Duration::from_secs(draw.between(1, 4));
+    config.breaker_failures = draw.between(0, 5) as u8;
+    config.breaker_open_max = Duration::from_millis(draw.between(1_000, 5_000));
+    config.expiry_default = Duration::from_secs(draw.between(20, 60));
+}
+
+/// Some are started again, one by one.
+fn restart_some(scenario: &mut Scenario, draw: &mut Draw) {
+    let nodes = scenario.nodes as usize;
+    let count = draw.between(1, nodes.div_ceil(2) as u64) as usize;
+    let mut at = scenario.duration.mul_f64(draw.between(5, 60) as f64 / 100.0);
+    let gap = ((scenario.duration - at) / (count as u32 + 1)).min(Duration::from_secs(draw.between(1, 30)));
+    let how = *draw.pick(&[Restart::WithState, Restart::WithoutState, Restart::NewAddress]);
+    for slot in draw.sample(count, nodes) {
+        scenario.schedule.push(Timed { at, fault: Fault::Restart { slot: slot as u32, how } });
+        at += gap;
+    }
+}
+
+/// A few lose their endpoint for a while, or for good.
+fn withdraw_some(scenario: &mut Scenario, draw: &mut Draw) {
+    let nodes = scenario.nodes as usize;
+    let count = draw.between(1, nodes.div_ceil(8) as u64) as usize;
+    for slot in draw.sample(count, nodes) {
+        let slot = slot as u32;
+        let at = Duration::from_millis(draw.below(scenario.duration.as_millis() as u64));
+        let later = at + (scenario.duration - at).mul_f64(draw.below(100) as f64 / 100.0);
+        let how = Restart::WithoutEndpoint;
+        scenario.schedule.push(Timed { at, fault: Fault::Restart { slot, how } });
+        if draw.happens(Chance::percent(80.0)) {
+            let how = *draw.pick(&[Restart::WithState, Restart::WithoutState]);
+            scenario.schedule.push(Timed { at: later, fault: Fault::Restart { slot, how } });
+        }
     }
 }
 

@@ -70,7 +70,9 @@ impl World {
     /// A message unlike any other.
     fn compose(&mut self, to: u32, letters: Letters) -> Outgoing {
         let longest = letters.talk.len_max.max(Letters::LEN_MIN);
-        let len = self.letters.between(letters.talk.len_min.clamp(Letters::LEN_MIN, longest).into(), longest.into());
+        let shortest = letters.talk.len_min.clamp(Letters::LEN_MIN, longest);
+        let len = self.letters.between(shortest.into(), longest.into());
+        let expiry_max = self.expiry_max();
         let draw = &mut self.letters;
         let class = *draw.pick(&[
             Class::High,
@@ -81,6 +83,13 @@ impl World {
             Class::Bulk,
             Class::Bulk,
         ]);
+        // Two classes to each are long, and the two others short: which ones differs.
+        let long = letters.extremes && (to as usize + class as usize).is_multiple_of(2);
+        let len = match letters.extremes {
+            true if long => len.max((longest - longest / 8).into()),
+            true => shortest.into(),
+            false => len,
+        };
         let ordered = letters.streams > 0 && draw.happens(Chance::percent(70.0));
         let order = if ordered { Order::Stream(draw.below(letters.streams.into())) } else { Order::Unordered };
         let confirm = match draw.below(20) {
@@ -91,11 +100,17 @@ impl World {
         let expires = draw.happens(Chance::percent(50.0));
         // From 50 ms to a minute, short ones as often as long ones.
         let expiry = (Duration::from_millis(50) * (1 << draw.below(11))).min(EXPIRY_MAX);
-        let expiry = expires.then_some(expiry.min(self.scenario.messaging.expiry_max));
+        let expiry = expires.then_some(expiry.min(expiry_max));
         let redeliverable = draw.happens(Chance::percent(20.0));
         let payload = self.payload(len as usize);
         let to = self.processes[to as usize].id;
         Outgoing { class, order, confirm, expiry, redeliverable, ..Outgoing::new(to, payload) }
+    }
+
+    /// The longest that a message may be tried anywhere.
+    fn expiry_max(&self) -> Duration {
+        let all = self.scenario.all_messaging().map(|config| config.expiry_max);
+        all.min().unwrap_or(EXPIRY_MAX)
     }
 
     /// The letter's number, and bytes that follow from it.
@@ -222,7 +237,7 @@ impl World {
         let fits = |config: &Config| config.members_max >= self.scenario.nodes;
         let all_fit = fits(&self.scenario.config)
             && self.scenario.successor.as_ref().is_none_or(fits)
-            && self.scenario.messaging.peers_max >= self.scenario.nodes;
+            && self.scenario.all_messaging().all(|config| config.peers_max >= self.scenario.nodes);
         if !all_fit || !self.medium.links.network().is_lossless() {
             return None;
         }
@@ -241,8 +256,9 @@ impl World {
                     let view = self.processes[slot as usize].machine.as_ref().map(|machine| machine.view());
                     view.and_then(|view| view.member(id)).is_some_and(|member| member.state.is_live())
                 };
-                // Clusters that never met need not hold each other.
-                if from != to && knows(from, to) && knows(to, from) {
+                // Clusters that never met need not hold each other, and some members take no messages.
+                let takes = !self.processes[to as usize].withdrawn;
+                if from != to && takes && knows(from, to) && knows(to, from) {
                     self.last.push((from, to));
                 }
             }
@@ -260,7 +276,7 @@ impl World {
         for (from, to) in std::mem::take(&mut self.last) {
             let payload = self.payload(64);
             let to_id = self.processes[to as usize].id;
-            let expiry = self.scenario.messaging.expiry_max.min(Duration::from_secs(86_400));
+            let expiry = self.expiry_max().min(Duration::from_secs(86_400));
             // A link to an earlier process of the receiver may be found dead by this very message.
             let message = Outgoing {
                 redeliverable: true,

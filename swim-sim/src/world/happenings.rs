@@ -152,21 +152,28 @@ impl World {
             Fault::CutLinks { slot, how } => self.cut_links(slot, how),
             Fault::StallLinks { slot, .. } => {
                 active = Active::Stalled { slot };
-                self.processes[slot as usize].stalled.reasons += 1;
+                self.befalls(slot).stalled.reasons += 1;
             }
             Fault::LossyLinks { slot, how, .. } => {
                 active = Active::Lossy { slot };
-                self.processes[slot as usize].lossy.push((index, how));
+                self.befalls(slot).lossy.push((index, how));
             }
             Fault::SlowReader { slot, each, .. } => {
                 active = Active::SlowReader { slot };
-                self.processes[slot as usize].reads.push((index, each.map(nanos)));
+                self.befalls(slot).reads.push((index, each.map(nanos)));
             }
         }
         if active != Active::No {
             self.active[index as usize] = active;
             self.medium.agenda.add(end, Due::FaultEnd { index });
         }
+    }
+
+    /// A process of whose links or whose application something is about to change.
+    fn befalls(&mut self, slot: u32) -> &mut Process {
+        let process = &mut self.processes[slot as usize];
+        process.befallen = self.medium.now;
+        process
     }
 
     /// An application asks its node for something, unless it cannot just now.
@@ -205,13 +212,13 @@ impl World {
                 self.observe(Observation::LinksChanged);
             }
             Active::Stalled { slot } => {
-                let stalled = &mut self.processes[slot as usize].stalled;
+                let stalled = &mut self.befalls(slot).stalled;
                 stalled.reasons = stalled.reasons.saturating_sub(1);
                 self.messenger_catches_up(slot);
             }
-            Active::Lossy { slot } => self.processes[slot as usize].lossy.retain(|&(of, _)| of != index),
+            Active::Lossy { slot } => self.befalls(slot).lossy.retain(|&(of, _)| of != index),
             Active::SlowReader { slot } => {
-                self.processes[slot as usize].reads.retain(|&(of, _)| of != index);
+                self.befalls(slot).reads.retain(|&(of, _)| of != index);
                 self.messenger_catches_up(slot);
             }
         }
@@ -293,7 +300,7 @@ impl World {
         let life = match how {
             Restart::WithState => last + 1,
             // Two starts in one millisecond must not share a life.
-            Restart::WithoutState | Restart::NewAddress => clock.max(last + 1),
+            Restart::WithoutState | Restart::NewAddress | Restart::WithoutEndpoint => clock.max(last + 1),
             Restart::ClockBack => last.saturating_sub(self.chance.between(1, 10_000)).max(1),
         };
         if how == Restart::NewAddress {
@@ -301,6 +308,7 @@ impl World {
             let host = self.medium.add_host(slot, self.seeds);
             self.processes[slot as usize].host = host;
         }
+        self.processes[slot as usize].withdrawn = how == Restart::WithoutEndpoint;
         self.measure.returned(slot);
         self.start(slot, life);
     }
@@ -316,6 +324,7 @@ impl World {
         self.medium.take_down(self.processes[slot as usize].host, slot);
         self.medium.set_slot(host, slot);
         self.processes[slot as usize].host = host;
+        self.processes[slot as usize].withdrawn = false;
         let clock = 1 + self.medium.now / 1_000_000;
         let life = clock.max(self.processes[slot as usize].life + 1);
         self.measure.returned(slot);

@@ -67,7 +67,7 @@ impl World {
         let local =
             LocalPeer { id: process.id, life: process.life, cluster: ClusterHash::of(&self.scenario.config.cluster) };
         let seed = self.seeds.derive(Purpose::Messaging, 1 << 63 | u64::from(slot) << 32 | u64::from(process.boot));
-        let (now, config) = (process.local_now, self.scenario.messaging.clone());
+        let (now, config) = (process.local_now, self.scenario.messaging_of(slot, process.boot).clone());
         let life = process.life;
         let messenger = Messenger::new(now, local, config, seed).expect("the settings were validated");
         let machine = match &mut self.messenger_maker {
@@ -276,8 +276,9 @@ impl World {
         let streams = &self.streams;
         let process = &mut self.processes[slot as usize];
         let (is_up, owner) = (process.is_up() && process.host == host, process.owner(slot));
+        let withdrawn = process.withdrawn;
         let listening = match &mut process.office {
-            Some(office) if is_up => {
+            Some(office) if is_up && !withdrawn => {
                 if segment.head.carried == Carried::Syn {
                     let waits = |entry: &LinkEnd| entry.end.is_some_and(|end| streams.owner(end).is_some());
                     office.links.retain(|entry| entry.link.is_some() || waits(entry));
@@ -433,6 +434,7 @@ impl World {
 
     /// Ends a process's links at once.
     pub(super) fn cut_links(&mut self, slot: u32, how: LinkCut) {
+        self.processes[slot as usize].befallen = self.medium.now;
         let Some(office) = &self.processes[slot as usize].office else { return };
         let links: Vec<(LinkId, EndId, bool)> =
             office.links.iter().filter_map(|entry| Some((entry.link?, entry.end?, entry.to.is_some()))).collect();

@@ -64,6 +64,10 @@ impl Truth for Reality<'_> {
         self.processes[slot.index()].office.as_ref().map_or(Instant::ZERO, |office| office.local_now)
     }
 
+    fn undisturbed_since(&self, slot: Slot) -> Option<Instant> {
+        self.processes[slot.index()].undisturbed_since().map(Instant::from_nanos)
+    }
+
     fn clock_rate(&self, slot: Slot) -> f64 {
         self.processes[slot.index()].clock.rate()
     }
