@@ -1,7 +1,7 @@
 //! The judges: what must hold at every event (safety), and what must come to hold once faults stop (liveness).
 //!
 //! The rules are those of [published-results 5.2], S1 to S14, L1, L2 and L4 to L6, those of what applications say, U1 to
-//! U6, those of messages between members, M1 to M11, and the node's own contract. They were
+//! U6, those of messages between members, M1 to M12, and the node's own contract. They were
 //! written from the protocol's rules (`docs/protocol.md`), not from its implementation, and see it only by its public
 //! face ([`View`]), its packets and its events. A judge must be *sound* first: right behaviour under any fault that the
 //! simulator can make is never a violation; what a judge therefore cannot see is written at its head.
@@ -168,6 +168,8 @@ pub enum Rule {
     M10,
     /// Every message ends in its time, and in the end every message arrives.
     M11,
+    /// Nobody waits for what nobody holds up.
+    M12,
     /// The node's contract: its deadline lies ahead after a time-out, and its views agree with each other.
     Contract,
     /// More members were buried alive than the settings allow.

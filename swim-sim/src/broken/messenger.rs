@@ -1,11 +1,11 @@
-//! Messengers with one deliberate fault each, for the judges of M1 to M11.
+//! Messengers with one deliberate fault each, for the judges of M1 to M12.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use swim_proto::messaging::packet::{Decoded, Packet, decode};
+use swim_proto::messaging::packet::{Decoded, Packet, Refusal, Refuse, decode};
 use swim_proto::messaging::{
     Action, Class, Delivery, Ending, Event, LinkId, LinkInput, MessageId, MessagingConfig, Messenger, OVERHEAD,
     Outgoing, PeerView, Receipt, Received, SendError, Stats, UnknownMessage, UnknownReceipt,
@@ -63,13 +63,31 @@ pub enum MessengerFlaw {
     NeverGivesUp,
     /// After a while it takes no link in any more (M11).
     GoesDeaf,
+    /// It opens no link to one of the others (M12).
+    OverlooksSomeone,
+    /// It says nothing on links to one of the others (M12).
+    SulksAtSomeone,
+    /// It keeps links that do not come to be used for longer than it shows (M12).
+    HopesForever,
+    /// It never asks for the state of things (M12).
+    NeverAsks,
+    /// It keeps links that do not answer for longer than it shows (M12).
+    NeverDespairs,
+    /// Its breakers stay open for longer than it shows (M12).
+    BearsGrudges,
+    /// It remembers what others took at most when it first met them (M12).
+    HoldsOnToLimits,
+    /// It says that it has no room (M12).
+    TurnsAway,
+    /// It gives no credit back (M12).
+    KeepsItsRoom,
     /// Its deadline is always now (contract).
     NeverRests,
 }
 
 impl MessengerFlaw {
     /// All of them.
-    pub const ALL: [MessengerFlaw; 22] = [
+    pub const ALL: [MessengerFlaw; 31] = [
         MessengerFlaw::TellsTwice,
         MessengerFlaw::SwallowsOutcomes,
         MessengerFlaw::KnowsNothing,
@@ -91,6 +109,15 @@ impl MessengerFlaw {
         MessengerFlaw::HasAFavourite,
         MessengerFlaw::NeverGivesUp,
         MessengerFlaw::GoesDeaf,
+        MessengerFlaw::OverlooksSomeone,
+        MessengerFlaw::SulksAtSomeone,
+        MessengerFlaw::HopesForever,
+        MessengerFlaw::NeverAsks,
+        MessengerFlaw::NeverDespairs,
+        MessengerFlaw::BearsGrudges,
+        MessengerFlaw::HoldsOnToLimits,
+        MessengerFlaw::TurnsAway,
+        MessengerFlaw::KeepsItsRoom,
         MessengerFlaw::NeverRests,
     ];
 
@@ -111,6 +138,15 @@ impl MessengerFlaw {
             | MessengerFlaw::KeepsQuiet
             | MessengerFlaw::HasAFavourite => Rule::M10,
             MessengerFlaw::NeverGivesUp | MessengerFlaw::GoesDeaf => Rule::M11,
+            MessengerFlaw::OverlooksSomeone
+            | MessengerFlaw::SulksAtSomeone
+            | MessengerFlaw::HopesForever
+            | MessengerFlaw::NeverAsks
+            | MessengerFlaw::NeverDespairs
+            | MessengerFlaw::BearsGrudges
+            | MessengerFlaw::HoldsOnToLimits
+            | MessengerFlaw::TurnsAway
+            | MessengerFlaw::KeepsItsRoom => Rule::M12,
             MessengerFlaw::NeverRests => Rule::Contract,
         }
     }
@@ -130,8 +166,16 @@ pub struct BrokenMessenger {
     kept: VecDeque<Received>,
     last: Option<Received>,
     favourite: Option<NodeId>,
-    /// Whose links of others are.
+    /// Whose links of others are, and to whom its own lead.
     sources: BTreeMap<LinkId, NodeId>,
+    targets: BTreeMap<LinkId, NodeId>,
+    /// Links of its messenger's that do not exist, and such as it says no more on.
+    unopened: BTreeSet<LinkId>,
+    silent: BTreeSet<LinkId>,
+    /// The longest message that each took when it was first met.
+    limits: BTreeMap<NodeId, u32>,
+    /// The credit that was first told on each link.
+    granted: BTreeMap<LinkId, (u64, u64)>,
 }
 
 /// Something that is done once more.
@@ -147,6 +191,9 @@ impl BrokenMessenger {
         match flaw {
             MessengerFlaw::Hoards => config.outgoing_messages_max = 8,
             MessengerFlaw::Favours => config.class_weights = [1; 4],
+            MessengerFlaw::HopesForever => config.link_timeout /= 10,
+            MessengerFlaw::BearsGrudges => config.breaker_open_max /= 10,
+            MessengerFlaw::NeverDespairs => config.rto_max /= 80,
             _ => {}
         }
         BrokenMessenger {
@@ -160,6 +207,11 @@ impl BrokenMessenger {
             last: None,
             favourite: None,
             sources: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            unopened: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            limits: BTreeMap::new(),
+            granted: BTreeMap::new(),
         }
     }
 
@@ -179,6 +231,10 @@ impl BrokenMessenger {
         match (packet, self.flaw) {
             (Packet::Hello(hello), _) => {
                 self.sources.insert(link, hello.source);
+                None
+            }
+            (Packet::Welcome(welcome), _) => {
+                self.limits.entry(welcome.source).or_insert(welcome.message_max);
                 None
             }
             (Packet::Ack(mut ack), MessengerFlaw::Overdraws) => {
@@ -224,6 +280,12 @@ impl BrokenMessenger {
         self.kept.remove(at.unwrap_or(0))
     }
 
+    /// Whether its link leads to the one that it wants nothing to do with: the first that it ever opened one to.
+    fn is_scorned(&self, link: LinkId) -> bool {
+        let first = self.targets.first_key_value().map(|(_, &peer)| peer);
+        self.targets.get(&link).is_some_and(|&peer| first == Some(peer))
+    }
+
     fn hands_over_of_some(&self) -> bool {
         matches!(self.flaw, MessengerFlaw::Shuffles | MessengerFlaw::HasAFavourite)
     }
@@ -242,6 +304,7 @@ impl MessengerView for BrokenMessenger {
     fn stats(&self) -> Stats {
         let mut stats = self.messenger.stats();
         stats.incoming += self.kept.len() as u32;
+        stats.links -= self.unopened.len() as u32;
         stats
     }
     fn session(&self) -> u64 {
@@ -265,6 +328,12 @@ impl DrivenMessenger for BrokenMessenger {
             MessengerFlaw::GivesToAnyLife => message.redeliverable = true,
             MessengerFlaw::NeverGivesUp => {
                 message.expiry = Some(message.expiry.unwrap_or(self.config.expiry_default) * 10);
+            }
+            MessengerFlaw::HoldsOnToLimits => {
+                let (len, max) = (message.payload.len(), self.limits.get(&message.to).map(|&max| max as usize));
+                if let Some(max) = max.filter(|&max| len > max) {
+                    return Err(SendError::TooLong { len, max });
+                }
             }
             _ => {}
         }
@@ -355,9 +424,20 @@ impl DrivenMessenger for BrokenMessenger {
                     Some(Decoded::Known(packet)) => (link, packet, payload),
                     _ => continue,
                 },
-                Action::Open { link, peer, to } => return Some(Action::Open { link, peer, to }),
+                Action::Open { link, peer, to } => {
+                    self.targets.insert(link, peer);
+                    if self.is(MessengerFlaw::OverlooksSomeone) && self.is_scorned(link) {
+                        self.unopened.insert(link);
+                        continue;
+                    }
+                    return Some(Action::Open { link, peer, to });
+                }
+                Action::Close { link } if self.unopened.remove(&link) => continue,
                 Action::Close { link } => return Some(Action::Close { link }),
             };
+            if self.silent.contains(&link) {
+                continue;
+            }
             match (&mut packet, flaw) {
                 (Packet::Ack(ack), MessengerFlaw::Flatters) => {
                     ack.processed_to = ack.delivered_to;
@@ -373,6 +453,16 @@ impl DrivenMessenger for BrokenMessenger {
                     ack.credit_bytes -= theirs.map(|received| (received.payload.len() + OVERHEAD) as u64).sum::<u64>();
                 }
                 (Packet::Data(data), MessengerFlaw::ForgetsTheOrder) => data.back = 0,
+                (Packet::Hello(_), MessengerFlaw::SulksAtSomeone) if self.is_scorned(link) => continue,
+                (Packet::Probe(_), MessengerFlaw::NeverAsks) => continue,
+                (Packet::Welcome(_), MessengerFlaw::TurnsAway) if self.now > Instant::ZERO + PATIENCE => {
+                    self.silent.insert(link);
+                    packet = Packet::Refuse(Refuse { why: Refusal::Busy, retry_ms: 1_000 });
+                }
+                (Packet::Ack(ack), MessengerFlaw::KeepsItsRoom) => {
+                    let first = (ack.credit_messages, ack.credit_bytes);
+                    (ack.credit_messages, ack.credit_bytes) = *self.granted.entry(link).or_insert(first);
+                }
                 (Packet::Data(_), MessengerFlaw::Embellishes) if self.every(10) => {
                     let mut bent = payload.take().map(|payload| payload.to_vec()).unwrap_or_default();
                     bent.push(0);

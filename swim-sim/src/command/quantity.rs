@@ -142,7 +142,7 @@ pub(crate) fn letters(text: &str) -> Result<Letters, String> {
 
 /// A rule, by its number in the judges' list.
 pub(crate) fn rule(text: &str) -> Result<Rule, String> {
-    const ALL: [Rule; 38] = [
+    const ALL: [Rule; 39] = [
         Rule::S1,
         Rule::S2,
         Rule::S3,
@@ -179,6 +179,7 @@ pub(crate) fn rule(text: &str) -> Result<Rule, String> {
         Rule::M9,
         Rule::M10,
         Rule::M11,
+        Rule::M12,
         Rule::Contract,
         Rule::FalseDeath,
     ];

@@ -33,7 +33,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "N", help_heading = "Output")]
     false_deaths_max: Option<u64>,
     /// Pass over violations of this rule: S1 to S14, L1, L2, L4 to L6, U1 to U6,
-    /// M1 to M11
+    /// M1 to M12
     #[arg(long, value_name = "RULE", value_parser = rule, help_heading = "Output")]
     ignore: Vec<Rule>,
     /// Run twice and compare, event by event

@@ -22,7 +22,8 @@ pub(crate) struct Flags {
     /// Go on after a failure, and list all of them
     #[arg(long)]
     keep_going: bool,
-    /// Pass over violations of this rule: S1 to S14, L1, L2, L4 to L6, U1 to U6
+    /// Pass over violations of this rule: S1 to S14, L1, L2, L4 to L6, U1 to U6,
+    /// M1 to M12
     #[arg(long, value_name = "RULE", value_parser = rule)]
     ignore: Vec<Rule>,
     /// Run each seed twice and compare, event by event

@@ -1,4 +1,4 @@
-//! M1 to M11: what members send each other by messenger (`docs/messaging.md`).
+//! M1 to M12: what members send each other by messenger (`docs/messaging.md`).
 //!
 //! Written from the rules of that page. What is true is known from both ends: which packets each messenger was given and
 //! what it put on links, what applications sent and took. From the packets that a receiver was given follows what is in
@@ -16,22 +16,54 @@
 //! for a link that is dead unbeknownst (three probes without an answer), for the next attempt to open one and its hello,
 //! and for three probes more, should the first be lost on what the fault left: each at its longest, with jitter.
 //!
-//! Not seen: whether more is granted or put on a link than need be waited for, but for what M10 says.
+//! **M12, waits that end by expiry.** A message may always expire; but whatever it waits for must be on its way. By the
+//! sender's own clock, counted only while its process ran:
+//!
+//! - what waits for a member, whose breaker is not open, has a link; or one was lost, refused or given up within
+//!   `link_retry_max` (or as long as the refusal asked); or `links_max` are open and all of them in use (2.1, 2.7, 2.8, 9.3);
+//! - a link that was opened is welcomed within twice `link_timeout`, or closed (2.1, 2.6);
+//! - where something is under way, or all that waits has no credit, the receiver is asked within the longest time-out, and
+//!   of a link on which nothing came for four of them nothing is expected any more (2.8, 6.5);
+//! - a breaker that failures opened is half-open after `breaker_open_max` (9.3);
+//! - a class whose message does not fit the flight window or has no credit is passed over by no more than 5.2 says, besides
+//!   what M10 says;
+//! - who refuses a message as too long, or for want of an endpoint, was told so of the life and endpoint that it holds
+//!   (4.1); who refuses it for the breaker, has opened that within `breaker_open_max`, or has a message that tries (9.3);
+//!   who refuses a link, has a reason that can be seen (2.3, 3.6, 7.6);
+//! - an answer to a question grants room for one message of any length and class, where the application has taken and
+//!   processed all that came, nothing is missing and there is no rate (7.2, 7.3, 7.5).
+//!
+//! And, whatever the cause: a message that expires and was never put on a link has not waited in vain for longer than
+//! the last failure's back-off (`link_retry_max`), one attempt that fails (twice `link_timeout`) and five seconds, in
+//! which a link carries 64 KiB and an application acknowledges what it took; and four time-outs, if there is a link from
+//! before, which may have to be found dead. *In vain* is: both processes ran, were linked by a network that loses and
+//! holds up nothing, nothing befell their links or applications, the sender's breaker was not open, its link not full, not
+//! all of its `links_max` in use, nothing else was sent to that member or delivered there, no more than 64 KiB was under
+//! way, the member was held alike all the time, it closed and refused no link, and neither of them keeps a rate.
+//!
+//! Each of these is late when it is late by more than a second.
+//!
+//! Not seen: whether more is granted or put on a link than need be waited for, but for what M10 says; who of those that
+//! wait for a link is next; by which of its links a receiver should have made room before it refused one; waits for a
+//! rate; and whether links that are lost again and again need have been, unless nothing comes after faults have stopped.
 
 mod inbox;
 mod office;
 mod outbox;
 mod outcomes;
 mod turns;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use swim_proto::messaging::{Class, Confirm, Ending, MessageId, MessagingConfig, OVERHEAD, Order, Outgoing};
+use swim_proto::messaging::{
+    Class, Confirm, Delivery, Ending, Event, MessageId, MessagingConfig, OVERHEAD, Order, Outgoing,
+};
 use swim_proto::{Instant, NodeId};
 
 use super::{Rule, Violation};
-use crate::observe::{Observation, Post, Slot, Truth};
+use crate::observe::{Condition, Observation, Post, Slot, Truth};
 use office::Office;
 
 /// Names an inbox: the receiver's session, and its number there.
@@ -225,7 +257,7 @@ impl Messages {
         }
     }
 
-    fn post(&mut self, _now: Instant, slot: Slot, post: &Post<'_>, truth: &dyn Truth) -> Verdict {
+    fn post(&mut self, now: Instant, slot: Slot, post: &Post<'_>, truth: &dyn Truth) -> Verdict {
         let Some(messenger) = truth.messenger(slot) else { return Ok(()) };
         if let Post::Made = post {
             if self.offices.len() <= slot.index() {
@@ -239,14 +271,28 @@ impl Messages {
         let Some(office) = self.offices.get_mut(slot.index()).and_then(Option::as_mut) else { return Ok(()) };
         let clock = truth.messenger_clock(slot);
         self.letters.now.insert(office.session, clock);
-        let at = office::At { now: clock, messenger, slots: truth.slots() };
+        let (condition, since) = truth.condition(slot);
+        let running = (condition == Condition::Running).then_some(since);
+        let rate = truth.clock_rate(slot);
+        let at = office::At { now: clock, world: now, rate, running, messenger, slots: truth.slots() };
         let judged = office.observe(at, post, &mut self.letters);
+        if let (Ok(()), Post::Event(Event::Outcome(outcome))) = (&judged, post)
+            && (outcome.ending, outcome.delivery) == (Ending::Expired, Delivery::Never)
+            && let Some(letter) = self.letter(slot, outcome.id)
+        {
+            return self.judge_expiry(at, slot, letter, truth);
+        }
         if let (Post::Accepted { message, .. }, Some(answers)) = (post, &mut self.answers)
             && let Some(number) = number(&message.payload)
         {
             answers.awaited.insert(number, slot);
         }
         judged
+    }
+
+    fn letter(&self, slot: Slot, id: MessageId) -> Option<&Letter> {
+        let office = self.offices.get(slot.index())?.as_ref()?;
+        self.letters.all.get(office.numbers.get(&id)?)
     }
 
     /// From now on what is sent must be processed, in the time that this gives.

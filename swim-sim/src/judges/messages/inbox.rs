@@ -119,6 +119,23 @@ impl Inbox {
         }
         Ok(())
     }
+
+    /// Whether an Ack that answers a question grants what it must: where all has been taken and processed and nothing is
+    /// missing, room for a message of any length and class beyond the high class's reserve (7.2, 7.3, 7.5).
+    pub(super) fn judge_grant(&self, ack: &Ack, base: u32, config: &MessagingConfig) -> Verdict {
+        let bytes: u64 = self.items.values().map(|item| item.cost).sum();
+        let all = (self.items.len() as u64, self.items.len() as u64, bytes);
+        let has_rate = config.rate_in != 0 || config.rate_in_peer != 0;
+        if has_rate || (self.delivered_to, self.processed, self.taken_bytes) != all {
+            return Ok(());
+        }
+        let messages = self.processed + u64::from(config.window_messages / 8) + 1;
+        let bytes = bytes + u64::from(config.message_max) + OVERHEAD as u64 + u64::from(base / 8);
+        if ack.credit_messages >= messages && ack.credit_bytes >= bytes {
+            return Ok(());
+        }
+        wrong(Rule::M12, format!("grants less than {messages} messages and {bytes} bytes when all is taken: {ack:?}"))
+    }
 }
 
 impl Office {

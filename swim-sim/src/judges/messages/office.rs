@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use swim_proto::messaging::packet::{Ack, Decoded, Hello, Packet, Welcome, decode};
-use swim_proto::messaging::{BreakerState, Event, LinkId, MessageId, Outgoing, Queue, Receipt, Received, SendError};
+use swim_proto::messaging::{LinkId, MessageId, Outgoing, Receipt, Received};
 use swim_proto::{Event as NodeEvent, Instant, MemberEvent, NodeId};
 
 use super::inbox::Inbox;
 use super::outbox::Outbox;
 use super::turns::Turns;
+use super::waits::{Times, Waits};
 use super::{InboxName, Letter, Letters, StreamName, Verdict, hash, number, wrong};
 use crate::judges::Rule;
 use crate::messaging::MessengerView;
@@ -21,6 +22,11 @@ use crate::observe::{Post, Posted};
 pub(super) struct At<'a> {
     /// By the messenger's clock.
     pub(super) now: Instant,
+    /// By the world's, and how fast its own runs.
+    pub(super) world: Instant,
+    pub(super) rate: f64,
+    /// Since when its process has been running and not been held up, if it is so.
+    pub(super) running: Option<Instant>,
     pub(super) messenger: &'a dyn MessengerView,
     pub(super) slots: usize,
 }
@@ -65,6 +71,8 @@ pub(super) struct Office {
     pub(super) incoming_bytes: u64,
     /// What refusals promised: to whom, and whether it was the queue to them that was full, or that to all.
     pub(super) refused: BTreeSet<(NodeId, bool)>,
+    /// What may keep messages from their links, and links from being taken in.
+    pub(super) waits: Waits,
     /// What the input in hand may have brought about.
     turn: Turn,
 }
@@ -99,8 +107,12 @@ pub(super) struct Link {
     pub(super) answered: Option<u64>,
     /// What was put on it last, by number: how many Probes had been sent before.
     pub(super) put: BTreeMap<u64, u64>,
-    /// For who accepted it: the inbox it fills.
-    inbox: Option<(NodeId, u64, u64)>,
+    /// For who accepted it: the inbox it fills, the base it told, and from where it came.
+    pub(super) inbox: Option<(NodeId, u64, u64)>,
+    pub(super) base: u32,
+    pub(super) from: Option<SocketAddr>,
+    /// When what happened to it last, by the world's clock.
+    pub(super) times: Times,
 }
 
 impl Office {
@@ -127,6 +139,7 @@ impl Office {
             incoming: 0,
             incoming_bytes: 0,
             refused: BTreeSet::new(),
+            waits: Waits::default(),
             turn: Turn::default(),
         }
     }
@@ -134,9 +147,9 @@ impl Office {
     pub(super) fn observe(&mut self, at: At<'_>, post: &Post<'_>, letters: &mut Letters) -> Verdict {
         match *post {
             Post::Made => Ok(()),
-            Post::Given(posted) => self.given(&posted, letters),
+            Post::Given(posted) => self.given(at, &posted, letters),
             Post::Accepted { id, message } => self.accepts(at, id, message, letters),
-            Post::Refused { message, error } => self.refuses(message, error),
+            Post::Refused { message, error } => self.refuses(at, message, error),
             Post::Cancelled { id, found } => {
                 let known = self.numbers.get(&id).and_then(|number| letters.get(*number));
                 if found {
@@ -155,16 +168,20 @@ impl Office {
                 }
                 Ok(())
             }
-            Post::Incoming { link, .. } => {
-                if let Some(link) = link {
-                    self.links.insert(link, Link { up: true, ..Link::default() });
+            Post::Incoming { link, from } => {
+                match link {
+                    Some(link) => {
+                        self.links.insert(link, Link { up: true, from: Some(from), ..Link::default() });
+                    }
+                    None => self.waits.turns_away(at),
                 }
                 Ok(())
             }
-            Post::Open { link, peer, .. } => self.opens(link, peer),
+            Post::Open { link, peer, .. } => self.opens(at, link, peer),
             Post::Send { link, header, payload } => self.sends(at, link, header, payload, letters),
             Post::Close { link } => {
-                self.links.remove(&link);
+                let gone = self.links.remove(&link);
+                self.waits.closes(at, gone.as_ref());
                 Ok(())
             }
             Post::Event(event) => self.tells(at, &event, letters),
@@ -172,38 +189,43 @@ impl Office {
         }
     }
 
-    fn given(&mut self, posted: &Posted<'_>, letters: &mut Letters) -> Verdict {
+    fn given(&mut self, at: At<'_>, posted: &Posted<'_>, letters: &mut Letters) -> Verdict {
         if let Posted::Full(link) = *posted {
             // Told while it is still at what the input before brought about.
             if let Some(link) = self.links.get_mut(&link) {
                 link.full = true;
+                self.waits.moved(at, link.peer);
             }
             return Ok(());
         }
         self.turn = Turn::default();
         match *posted {
-            Posted::Member(event) => self.hears(event, letters),
+            Posted::Member(event) => self.hears(at, event, letters),
             Posted::Life(life) => self.life = life,
             Posted::Timeout => self.turn.timeout = true,
             Posted::Close => (self.turn.closing, self.closed) = (true, true),
             Posted::Incoming | Posted::Command => {}
             Posted::Up(link) | Posted::Writable(link) | Posted::Full(link) => {
                 if let Some(link) = self.links.get_mut(&link) {
-                    (link.up, link.full) = (true, false);
+                    if link.full {
+                        self.waits.moved(at, link.peer);
+                    }
+                    (link.up, link.full, link.times.freed) = (true, false, at.world);
                     self.turn.peer = link.peer;
                 }
             }
             Posted::Down(link) => {
                 let gone = self.links.remove(&link);
+                self.waits.ends(at, gone.as_ref());
                 self.turn.peer = gone.and_then(|link| link.peer);
             }
-            Posted::Packet { link, parts } => self.comes(link, parts, letters)?,
+            Posted::Packet { link, parts } => self.comes(at, link, parts, letters)?,
         }
         Ok(())
     }
 
     /// News of the membership.
-    fn hears(&mut self, event: &NodeEvent<'_>, letters: &mut Letters) {
+    fn hears(&mut self, at: At<'_>, event: &NodeEvent<'_>, letters: &mut Letters) {
         let live = |change: &MemberEvent<'_>| match change.member.state.is_live() {
             true => Held::Live { life: change.member.incarnation.life, endpoint: change.member.endpoint },
             false => Held::Dead,
@@ -223,7 +245,9 @@ impl Office {
         if id == self.id {
             return;
         }
-        self.members.insert(id, held);
+        if self.members.insert(id, held) != Some(held) {
+            self.waits.changes(at, id);
+        }
         self.turn.peer = Some(id);
         let reachable = matches!(held, Held::Live { endpoint: Some(_), .. });
         if !reachable {
@@ -263,37 +287,23 @@ impl Office {
         Ok(())
     }
 
-    fn refuses(&mut self, message: &Outgoing, error: SendError) -> Verdict {
-        let live = matches!(self.members.get(&message.to), Some(Held::Live { .. }));
-        match error {
-            SendError::NotLive(_) | SendError::UnknownMember(_) if live => {
-                wrong(Rule::M9, format!("refused a message to member {}, which is live: {error}", message.to))
-            }
-            SendError::Closed if !self.closed => wrong(Rule::M1, "refused a message, and was not closed".into()),
-            SendError::QueueFull { queue, .. } => {
-                let own = matches!(queue, Queue::PeerMessages | Queue::PeerBytes);
-                self.refused.insert((message.to, own));
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn opens(&mut self, link: LinkId, peer: NodeId) -> Verdict {
+    fn opens(&mut self, at: At<'_>, link: LinkId, peer: NodeId) -> Verdict {
         if !matches!(self.members.get(&peer), Some(Held::Live { endpoint: Some(_), .. })) {
             return wrong(Rule::M9, format!("opens a link to member {peer}, which is not live"));
         }
         if self.links.values().any(|other| other.peer == Some(peer)) {
             return wrong(Rule::M8, format!("opens another link to member {peer}"));
         }
-        self.links.insert(link, Link { peer: Some(peer), ..Link::default() });
+        let times = Times { opened: at.world, ..Times::default() };
+        self.links.insert(link, Link { peer: Some(peer), times, ..Link::default() });
         Ok(())
     }
 
     /// A packet came.
-    fn comes(&mut self, link: LinkId, parts: &[Bytes], letters: &mut Letters) -> Verdict {
+    fn comes(&mut self, at: At<'_>, link: LinkId, parts: &[Bytes], letters: &mut Letters) -> Verdict {
         let Some(entry) = self.links.get_mut(&link) else { return Ok(()) };
         self.turn.peer = entry.peer;
+        entry.times.came = at.world;
         let Some(Decoded::Known(packet)) = parts.first().and_then(|header| decode(header)) else { return Ok(()) };
         match (packet, entry.peer) {
             (Packet::Hello(hello), None) if entry.hello.is_none() => {
@@ -303,10 +313,15 @@ impl Office {
             }
             (Packet::Welcome(welcome), Some(peer)) if entry.welcome.is_none() && entry.greeted => {
                 entry.welcome = Some(welcome);
+                self.waits.is_welcomed(peer, &welcome);
                 let outbox = self.outboxes.entry(peer).or_default();
                 if outbox.name.is_some_and(|name| name != (welcome.session, welcome.inbox)) {
                     self.turn.rebound = Some((link, peer));
                 }
+                Ok(())
+            }
+            (Packet::Refuse(refuse), Some(peer)) => {
+                self.waits.is_refused(at, peer, &refuse);
                 Ok(())
             }
             (Packet::Ack(ack), Some(peer)) => {
@@ -317,8 +332,10 @@ impl Office {
                     entry.answered = entry.answered.max(Some(ack.echo - 1));
                 }
                 let outbox = self.outboxes.entry(peer).or_default();
-                if outbox.name.is_none_or(|name| name == (welcome.session, welcome.inbox)) {
-                    outbox.acknowledged(&ack, letters);
+                if outbox.name.is_none_or(|name| name == (welcome.session, welcome.inbox))
+                    && outbox.acknowledged(&ack, letters)
+                {
+                    self.waits.moved(at, Some(peer));
                 }
                 Ok(())
             }
@@ -376,9 +393,9 @@ impl Office {
                 Ok(())
             }
             Packet::Welcome(welcome) if !opener && !entry.greeted => self.welcomes(at, link, &welcome),
-            Packet::Refuse(_) if !opener && !entry.greeted && entry.hello.is_some() => {
+            Packet::Refuse(refuse) if !opener && !entry.greeted && entry.hello.is_some() => {
                 entry.greeted = true;
-                Ok(())
+                self.judge_refusal(at, link, &refuse)
             }
             Packet::Ack(ack) if entry.inbox.is_some() => self.acknowledges(at, link, &ack),
             Packet::Data(data) if entry.welcome.is_some() => {
@@ -388,6 +405,7 @@ impl Office {
             Packet::Forward(forward) if entry.welcome.is_some() => self.forwards(link, &forward, letters),
             Packet::Probe(probe) if entry.welcome.is_some() => {
                 entry.probes += 1;
+                entry.times.asked = at.world;
                 if probe.number == entry.probes {
                     Ok(())
                 } else {
@@ -406,7 +424,7 @@ impl Office {
         entry.greeted = true;
         let source = hello.source;
         let name = (source, hello.session, welcome.inbox);
-        entry.inbox = Some(name);
+        (entry.inbox, entry.base) = (Some(name), welcome.base_bytes);
         if (welcome.source, welcome.session) != (self.id, self.session) {
             return wrong(Rule::M8, format!("says that it is somebody else: {welcome:?}"));
         }
@@ -444,7 +462,8 @@ impl Office {
             return wrong(Rule::M6, format!("takes credit back: {ack:?} after {:?}", entry.credit));
         }
         entry.credit = (ack.credit_messages, ack.credit_bytes);
-        inbox.judge_ack(ack, at.messenger.config())
+        inbox.judge_ack(ack, at.messenger.config())?;
+        if ack.echo > 0 { inbox.judge_grant(ack, entry.base, at.messenger.config()) } else { Ok(()) }
     }
 
     fn took(&mut self, at: At<'_>, received: &Received, processed: bool, letters: &mut Letters) -> Verdict {
@@ -539,40 +558,8 @@ impl Office {
         if let Some(peer) = turn.peer {
             self.judge_peer(at, peer)?;
         }
+        self.judge_waits(at)?;
         self.judge_writable(at, letters)
-    }
-
-    /// A member is not live any more, or has no endpoint.
-    fn judge_burial(&mut self, at: At<'_>, peer: NodeId) -> Verdict {
-        if let Some(left) = self.undone_to.get(&peer).filter(|left| !left.is_empty()) {
-            return wrong(Rule::M9, format!("keeps {} messages to member {peer}, which is not live", left.len()));
-        }
-        if matches!(self.members.get(&peer), Some(Held::Live { .. })) {
-            return Ok(());
-        }
-        let theirs = |link: &Link| {
-            link.peer == Some(peer) || link.hello.is_some_and(|hello| hello.source == peer) && link.inbox.is_some()
-        };
-        if self.links.values().any(theirs) {
-            return wrong(Rule::M9, format!("keeps a link with member {peer}, which is not live"));
-        }
-        match at.messenger.peer(peer).map(|view| view.breaker) {
-            None | Some(BreakerState::Open { retry_in: None }) => Ok(()),
-            Some(breaker) => {
-                wrong(Rule::M9, format!("has the breaker of member {peer}, which is not live, {breaker:?}"))
-            }
-        }
-    }
-
-    fn tells(&mut self, at: At<'_>, event: &Event, letters: &mut Letters) -> Verdict {
-        match *event {
-            Event::Outcome(outcome) => self.outcome(at, &outcome, letters),
-            Event::Writable { to } => match self.refused.remove(&(to, true)) || self.refused.remove(&(to, false)) {
-                true => Ok(()),
-                false => wrong(Rule::M10, format!("says that there is room for member {to}, which was not refused")),
-            },
-            _ => Ok(()),
-        }
     }
 
     /// The inbox that a link leads to.

@@ -22,10 +22,13 @@ pub(super) struct Outbox {
     /// All up to these are known to be delivered, and processed.
     known_to: u64,
     processed_to: u64,
-    under_way: u64,
+    pub(super) under_way: u64,
+    pub(super) under_way_bytes: u64,
     /// Accepted and not put on a link since: by class, their costs.
     pub(super) waiting: [BTreeSet<(u64, u64)>; 4],
     shares: Shares,
+    /// The same, whether there was credit for all that a class had or not.
+    patience: Shares,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +47,8 @@ impl Outbox {
     /// A message waits to be put on a link.
     pub(super) fn waits(&mut self, number: u64, letter: &Letter) {
         self.waiting[letter.class as usize].insert((letter.cost, number));
-        self.shares.waits(letter.cost);
+        self.shares.waits(letter.class, letter.cost);
+        self.patience.waits(letter.class, letter.cost);
     }
 
     /// It does not any longer.
@@ -52,8 +56,22 @@ impl Outbox {
         self.waiting[letter.class as usize].remove(&(letter.cost, number));
     }
 
-    /// The receiver said what it has.
-    pub(super) fn acknowledged(&mut self, ack: &Ack, letters: &mut Letters) {
+    /// It ended unsent.
+    pub(super) fn ends(&mut self, number: u64, letter: &Letter) {
+        self.waits_no_more(number, letter);
+        if self.waiting[letter.class as usize].is_empty() {
+            self.patience.rests(letter.class);
+        }
+    }
+
+    /// Whether anything waits to be put on a link for the first time.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.waiting.iter().any(|waiting| !waiting.is_empty())
+    }
+
+    /// The receiver said what it has. Whether some of it is news.
+    pub(super) fn acknowledged(&mut self, ack: &Ack, letters: &mut Letters) -> bool {
+        let before = self.under_way;
         let len = self.numbers.len() as u64;
         let name = self.name;
         let mut know = |first: u64, last: u64, processed: bool| {
@@ -61,6 +79,7 @@ impl Outbox {
                 let place = &mut self.numbers[at as usize - 1];
                 if !std::mem::replace(&mut place.known, true) {
                     self.under_way -= 1;
+                    self.under_way_bytes -= place.cost;
                 }
                 if let Some(letter) = letters.get(place.letter).filter(|letter| letter.bound == name)
                     && !place.forwarded
@@ -75,6 +94,7 @@ impl Outbox {
         know(self.processed_to + 1, ack.processed_to, true);
         self.known_to = self.known_to.max(ack.delivered_to.min(len));
         self.processed_to = self.processed_to.max(ack.processed_to.min(len));
+        self.under_way < before
     }
 }
 
@@ -103,6 +123,10 @@ impl Office {
         let id = letter.id;
         if (letter.session, letter.to, letter.content) != (self.session, peer, hash(payload)) {
             return wrong(Rule::M3, format!("sends message {id:?} to member {peer} other than it was said"));
+        }
+        if let Some(welcome) = entry.welcome.filter(|welcome| payload.len() > welcome.message_max as usize) {
+            let (len, max) = (payload.len(), welcome.message_max);
+            return wrong(Rule::M6, format!("sends {len} bytes to member {peer}, which takes {max} at most"));
         }
         let stream = match letter.order {
             Order::Unordered => None,
@@ -144,6 +168,8 @@ impl Office {
             };
             outbox.numbers.push(place);
             outbox.under_way += 1;
+            outbox.under_way_bytes += cost;
+            self.waits.moved(at, Some(peer));
             judge_place(outbox, data, letters)?;
             self.judge_share(at, link, peer, (class, cost))?;
         } else {
@@ -227,17 +253,24 @@ impl Office {
     fn judge_share(&mut self, at: At<'_>, link: LinkId, peer: NodeId, (class, cost): (Class, u64)) -> Verdict {
         let able = Class::ALL.map(|class| self.could_send(link, peer, class));
         let weights = at.messenger.config().class_weights;
+        let welcome = self.links.get(&link).and_then(|entry| entry.welcome);
+        let reserve = welcome.map_or((0, 0), |told| (told.base_bytes / 8, told.window_messages / 8));
         let Some(outbox) = self.outboxes.get_mut(&peer) else { return Ok(()) };
-        match outbox.shares.served(class, cost, able, weights) {
+        if let Some(starved) = outbox.shares.served(class, cost, able, weights, None) {
+            return wrong(Rule::M10, format!("sends {class:?} to member {peer}, and lets {starved:?} wait for ever"));
+        }
+        let waits = Class::ALL.map(|class| !outbox.waiting[class as usize].is_empty());
+        match outbox.patience.served(class, cost, waits, weights, Some(reserve)) {
             Some(starved) => {
-                wrong(Rule::M10, format!("sends {class:?} to member {peer}, and lets {starved:?} wait for ever"))
+                let what = format!("sends {class:?} to member {peer}, and {starved:?} never fits");
+                wrong(Rule::M12, what)
             }
             None => Ok(()),
         }
     }
 
     /// Whether all that a class has for a member would have credit.
-    fn could_send(&self, link: LinkId, peer: NodeId, class: Class) -> bool {
+    pub(super) fn could_send(&self, link: LinkId, peer: NodeId, class: Class) -> bool {
         let (Some(entry), Some(outbox)) = (self.links.get(&link), self.outboxes.get(&peer)) else { return false };
         let (Some(welcome), Some(&(longest, _))) = (entry.welcome, outbox.waiting[class as usize].last()) else {
             return false;
@@ -306,7 +339,8 @@ impl Outbox {
     fn begin(&mut self, name: InboxName) {
         self.name = Some(name);
         self.numbers.clear();
-        (self.known_to, self.processed_to, self.under_way) = (0, 0, 0);
+        (self.known_to, self.processed_to) = (0, 0);
+        (self.under_way, self.under_way_bytes) = (0, 0);
     }
 }
 

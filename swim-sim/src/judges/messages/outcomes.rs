@@ -1,14 +1,31 @@
 //! What a sender says has become of its messages, and the bounds of what it keeps (`docs/messaging.md` 3, 4, 10).
 
-use swim_proto::messaging::{Confirm, Delivery, Ending, FailReason, Outcome};
+use swim_proto::messaging::{
+    BreakerState, Confirm, Delivery, Ending, Event, FailReason, Outcome, Outgoing, Queue, SendError,
+};
 
 use swim_proto::NodeId;
 
-use super::office::{At, Held, Office};
+use super::office::{At, Held, Link, Office};
 use super::{Letter, Letters, Verdict, wrong};
 use crate::judges::Rule;
 
 impl Office {
+    pub(super) fn tells(&mut self, at: At<'_>, event: &Event, letters: &mut Letters) -> Verdict {
+        match *event {
+            Event::Outcome(outcome) => self.outcome(at, &outcome, letters),
+            Event::Writable { to } => match self.refused.remove(&(to, true)) || self.refused.remove(&(to, false)) {
+                true => Ok(()),
+                false => wrong(Rule::M10, format!("says that there is room for member {to}, which was not refused")),
+            },
+            Event::Breaker { peer, state } => {
+                self.waits.is_barred(at, peer, state);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// It says what became of a message.
     pub(super) fn outcome(&mut self, at: At<'_>, outcome: &Outcome, letters: &mut Letters) -> Verdict {
         let id = outcome.id;
@@ -35,7 +52,7 @@ impl Office {
         if let Some(outbox) = self.outboxes.get_mut(&letter.to)
             && outcome.ending != Ending::Sent
         {
-            outbox.waits_no_more(number, letter);
+            outbox.ends(number, letter);
         }
         let told = (outcome.to, outcome.accepted, outcome.sent, outcome.ended);
         if told != (letter.to, letter.accepted, letter.sent, at.now) {
@@ -124,6 +141,45 @@ impl Office {
                 wrong(Rule::M7, format!("has {} bytes for one member", view.outgoing_bytes))
             }
             Some(_) | None => Ok(()),
+        }
+    }
+
+    /// It refused a message.
+    pub(super) fn refuses(&mut self, at: At<'_>, message: &Outgoing, error: SendError) -> Verdict {
+        let live = matches!(self.members.get(&message.to), Some(Held::Live { .. }));
+        match error {
+            SendError::NotLive(_) | SendError::UnknownMember(_) if live => {
+                wrong(Rule::M9, format!("refused a message to member {}, which is live: {error}", message.to))
+            }
+            SendError::Closed if !self.closed => wrong(Rule::M1, "refused a message, and was not closed".into()),
+            SendError::QueueFull { queue, .. } => {
+                let own = matches!(queue, Queue::PeerMessages | Queue::PeerBytes);
+                self.refused.insert((message.to, own));
+                Ok(())
+            }
+            _ => self.judge_refused(at, message, error),
+        }
+    }
+
+    /// A member is not live any more, or has no endpoint.
+    pub(super) fn judge_burial(&mut self, at: At<'_>, peer: NodeId) -> Verdict {
+        if let Some(left) = self.undone_to.get(&peer).filter(|left| !left.is_empty()) {
+            return wrong(Rule::M9, format!("keeps {} messages to member {peer}, which is not live", left.len()));
+        }
+        if matches!(self.members.get(&peer), Some(Held::Live { .. })) {
+            return Ok(());
+        }
+        let theirs = |link: &Link| {
+            link.peer == Some(peer) || link.hello.is_some_and(|hello| hello.source == peer) && link.inbox.is_some()
+        };
+        if self.links.values().any(theirs) {
+            return wrong(Rule::M9, format!("keeps a link with member {peer}, which is not live"));
+        }
+        match at.messenger.peer(peer).map(|view| view.breaker) {
+            None | Some(BreakerState::Open { retry_in: None }) => Ok(()),
+            Some(breaker) => {
+                wrong(Rule::M9, format!("has the breaker of member {peer}, which is not live, {breaker:?}"))
+            }
         }
     }
 

@@ -8,19 +8,37 @@ use swim_proto::messaging::Class;
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     passed: [u64; 4],
-    /// What the longest message that there was counted.
+    /// What the longest message that there was counted, and the longest of the high class.
     longest: u64,
+    longest_high: u64,
 }
 
 impl Shares {
     /// A message that waits counts so much.
-    pub(super) fn waits(&mut self, cost: u64) {
+    pub(super) fn waits(&mut self, class: Class, cost: u64) {
         self.longest = self.longest.max(cost);
+        if class == Class::High {
+            self.longest_high = self.longest_high.max(cost);
+        }
     }
 
-    /// A class had its turn, while others may have waited: which of them starves.
-    pub(super) fn served(&mut self, class: Class, cost: u64, waits: [bool; 4], weights: [u8; 4]) -> Option<Class> {
-        self.longest = self.longest.max(cost);
+    /// A class has nothing to say any more.
+    pub(super) fn rests(&mut self, class: Class) {
+        self.passed[class as usize] = 0;
+    }
+
+    /// A class had its turn, while others may have waited: which of them starves. If they may have been passed over for
+    /// want of room it is by what each of the others may send meanwhile, and for want of credit by the high class's
+    /// `reserve`, in bytes and messages (5.2).
+    pub(super) fn served(
+        &mut self,
+        class: Class,
+        cost: u64,
+        waits: [bool; 4],
+        weights: [u8; 4],
+        reserve: Option<(u32, u32)>,
+    ) -> Option<Class> {
+        self.waits(class, cost);
         let all: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
         let mut starved = None;
         for other in Class::ALL {
@@ -31,7 +49,10 @@ impl Shares {
             }
             *passed += cost;
             let weight = u64::from(weights[other as usize]);
-            if *passed > passed_max(all, weight, self.longest) {
+            let unfit = reserve.map_or(0, |(bytes, messages)| {
+                unfit_max(self.longest, u64::from(bytes).max(u64::from(messages) * self.longest_high))
+            });
+            if *passed > passed_max(all, weight, self.longest) + unfit {
                 starved = Some(other);
             }
         }
@@ -42,6 +63,12 @@ impl Shares {
 /// What others may send at most between two messages of a class.
 fn passed_max(all: u64, weight: u64, longest: u64) -> u64 {
     2 * longest * (all.div_ceil(weight) + all + 4)
+}
+
+/// What others may send at most while the turn of a class has come and its message does not fit: each of three as much
+/// as the longest message, which may be the last of it, and the high class its reserve.
+fn unfit_max(longest: u64, reserve: u64) -> u64 {
+    6 * longest + reserve
 }
 
 /// Those who wait for their turn in each class.
@@ -88,7 +115,7 @@ impl<K: Ord + Copy + std::fmt::Debug> Turns<K> {
         let waits = Class::ALL
             .map(|class| self.waiting.iter().any(|(&(of, _), waiting)| of == class as usize && waiting.messages > 0));
         starved.or_else(|| {
-            let class = self.shares.served(class, cost, waits, weights)?;
+            let class = self.shares.served(class, cost, waits, weights, None)?;
             Some(format!("the class {class:?}"))
         })
     }
@@ -108,15 +135,32 @@ mod tests {
             let mut starved = None;
             for turn in 0..5_000 {
                 let class = if turn % 5 == 4 { Class::Bulk } else { Class::Normal };
-                starved = starved.or(shares.served(class, 1_000, waits, WEIGHTS));
+                starved = starved.or(shares.served(class, 1_000, waits, WEIGHTS, None));
             }
             starved
         };
         assert_eq!(round_robin(), None);
-        let starves = (0..100).find_map(|_| shares.served(Class::Normal, 1_000, waits, WEIGHTS));
+        let starves = (0..100).find_map(|_| shares.served(Class::Normal, 1_000, waits, WEIGHTS, None));
         assert_eq!(starves, Some(Class::Bulk));
         let mut alone = Shares::default();
-        assert!((0..1_000).all(|_| alone.served(Class::Normal, 1_000, [false; 4], WEIGHTS).is_none()));
+        assert!((0..1_000).all(|_| alone.served(Class::Normal, 1_000, [false; 4], WEIGHTS, None).is_none()));
+    }
+
+    #[test]
+    fn a_class_that_does_not_fit_is_passed_over_for_so_long_and_no_longer() {
+        let (waits, reserve) = ([false, true, false, true], Some((50_000, 20)));
+        let mut shares = Shares::default();
+        let passed = |shares: &mut Shares, times: u64| {
+            (0..times).find_map(|_| shares.served(Class::Normal, 1_000, waits, WEIGHTS, reserve))
+        };
+        // A message of the weight 1 waits for 2 · (15 + 15 + 4) of the weights of all, the others' six, and the reserve.
+        assert_eq!(passed(&mut shares, 68 + 6 + 50), None);
+        assert_eq!(passed(&mut shares, 1), Some(Class::Bulk));
+        assert_eq!(shares.served(Class::Bulk, 1_000, waits, WEIGHTS, reserve), None);
+        assert_eq!(passed(&mut shares, 68 + 6 + 50), None);
+        shares.rests(Class::Bulk);
+        assert_eq!(passed(&mut shares, 68 + 6 + 50), None, "it has saved nothing up");
+        assert_eq!(passed(&mut shares, 1), Some(Class::Bulk));
     }
 
     #[test]
