@@ -71,6 +71,8 @@ pub(super) struct Office {
     pub(super) incoming_bytes: u64,
     /// What refusals promised: to whom, and whether it was the queue to them that was full, or that to all.
     pub(super) refused: BTreeSet<(NodeId, bool)>,
+    /// Who was refused by both, and was told once of the room in both: it may be told once more.
+    pub(super) told_for_both: BTreeSet<NodeId>,
     /// What may keep messages from their links, and links from being taken in.
     pub(super) waits: Waits,
     /// What the input in hand may have brought about.
@@ -139,6 +141,7 @@ impl Office {
             incoming: 0,
             incoming_bytes: 0,
             refused: BTreeSet::new(),
+            told_for_both: BTreeSet::new(),
             waits: Waits::default(),
             turn: Turn::default(),
         }

@@ -14,16 +14,37 @@ impl Office {
     pub(super) fn tells(&mut self, at: At<'_>, event: &Event, letters: &mut Letters) -> Verdict {
         match *event {
             Event::Outcome(outcome) => self.outcome(at, &outcome, letters),
-            Event::Writable { to } => match self.refused.remove(&(to, true)) || self.refused.remove(&(to, false)) {
-                true => Ok(()),
-                false => wrong(Rule::M10, format!("says that there is room for member {to}, which was not refused")),
-            },
+            Event::Writable { to } => self.tells_of_room(at, to),
             Event::Breaker { peer, state } => {
                 self.waits.is_barred(at, peer, state);
                 Ok(())
             }
             _ => Ok(()),
         }
+    }
+
+    /// It says that there is room: for whom the queue to it refused, or that to all, or both.
+    fn tells_of_room(&mut self, at: At<'_>, to: NodeId) -> Verdict {
+        let (config, stats) = (at.messenger.config(), at.messenger.stats());
+        let low = |messages: u32, messages_max: u32, bytes: u64, bytes_max: u32| {
+            u64::from(messages) * 4 < u64::from(messages_max) * 3 && bytes * 4 < u64::from(bytes_max) * 3
+        };
+        let own_is_low = at.messenger.peer(to).is_none_or(|view| {
+            low(view.outgoing, config.queue_messages_max, view.outgoing_bytes, config.queue_bytes_max)
+        });
+        let all = stats.outgoing + stats.lingering;
+        let all_are_low = low(all, config.outgoing_messages_max, stats.outgoing_bytes, config.outgoing_bytes_max);
+        let own = own_is_low && self.refused.remove(&(to, true));
+        let any = all_are_low && self.refused.remove(&(to, false));
+        if own && any {
+            // Either is told by it, or each by one.
+            self.told_for_both.insert(to);
+        }
+        let promised = own || any || self.refused.remove(&(to, true)) || self.refused.remove(&(to, false));
+        if promised || self.told_for_both.remove(&to) {
+            return Ok(());
+        }
+        wrong(Rule::M10, format!("says that there is room for member {to}, which was not refused"))
     }
 
     /// It says what became of a message.
