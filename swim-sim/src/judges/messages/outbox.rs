@@ -251,7 +251,8 @@ impl Office {
 
     /// A class sent something: none that could have may starve.
     fn judge_share(&mut self, at: At<'_>, link: LinkId, peer: NodeId, (class, cost): (Class, u64)) -> Verdict {
-        let able = Class::ALL.map(|class| self.could_send(link, peer, class));
+        let numbers_left = self.numbers_left(at, peer);
+        let able = Class::ALL.map(|class| numbers_left && self.could_send(link, peer, class));
         let weights = at.messenger.config().class_weights;
         let welcome = self.links.get(&link).and_then(|entry| entry.welcome);
         let reserve = welcome.map_or((0, 0), |told| (told.base_bytes / 8, told.window_messages / 8));
@@ -267,6 +268,12 @@ impl Office {
             }
             None => Ok(()),
         }
+    }
+
+    /// Whether it may surely have one more number open to a member: no more than its own window (10.1).
+    fn numbers_left(&self, at: At<'_>, peer: NodeId) -> bool {
+        let open = self.outboxes.get(&peer).map_or(0, |outbox| outbox.numbers.len() as u64 - outbox.processed_to);
+        open < at.messenger.config().window_messages.into()
     }
 
     /// Whether all that a class has for a member would have credit.
@@ -295,7 +302,7 @@ impl Office {
         }
         let link = self.links.iter().find(|(_, link)| link.peer == Some(peer) && link.answered.is_some() && !link.full);
         let (Some((&link, _)), Some(outbox)) = (link, self.outboxes.get(&peer)) else { return Ok(()) };
-        if outbox.under_way > 0 {
+        if outbox.under_way > 0 || !self.numbers_left(at, peer) {
             return Ok(());
         }
         let waiting = Class::ALL.into_iter().filter(|&class| !outbox.waiting[class as usize].is_empty());
