@@ -358,12 +358,14 @@ impl Due<'_> {
         let heal = self.times(config.heal_interval.mul_f64(0.875));
         // Whoever is asked whether it has a name is asked three times, by way of helpers too (7.5, 7.6).
         let names = self.names * 3;
+        // Strangers whose pings came are asked, one each half interval (7.3).
+        let strangers = self.times(config.probe_interval / 2);
         // To so many each interval, and to one of the dead (5.1, 5.3).
         let news = self.times(config.gossip_interval) * (u64::from(config.gossip_fanout) + 1);
         // A leaver's Left goes on its way at once, and with the end of it (9.1).
         let leave = if leaving { u64::from(rumor_limit(config, self.live)) } else { 0 };
         Counts {
-            pings: probing + verifying * (1 + tried) + self.exchanged.min(limited) + heal + names,
+            pings: probing + verifying * (1 + tried) + self.exchanged.min(limited) + heal + names + strangers,
             ping_reqs: (probes + 1 + names) * k,
             asks: verifying * k,
             news: news + leave,
