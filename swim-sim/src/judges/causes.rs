@@ -308,21 +308,24 @@ impl Evidence {
     /// Of a suspicion no more accusers may be counted than were heard and held live, and this node itself if a probe of
     /// its own failed since, or others name it (S14).
     ///
-    /// `is_live`: whether the process holds this member live now; it may have come to since it heard it accuse.
+    /// `is_live`: whether the process holds this member live now; it may have come to since it heard it accuse. Whoever was
+    /// when the suspicion was shown counts on, whatever becomes of it.
     pub(super) fn judge_accusers(
-        &self,
+        &mut self,
         (id, incarnation): (NodeId, Incarnation),
         counted: u8,
         (own, failed): (NodeId, bool),
         is_live: impl Fn(NodeId) -> bool,
     ) -> Verdict {
-        let against = self.against.get(&id);
-        if self.full || against.is_some_and(|against| against.accused > Some(incarnation)) {
+        let against = self.against.get_mut(&id);
+        if self.full || against.as_ref().is_some_and(|against| against.accused > Some(incarnation)) {
             return Ok(());
         }
-        let accusers = against.filter(|against| against.accused == Some(incarnation)).map_or(&[][..], |a| &a.accusers);
+        let against = against.filter(|against| against.accused == Some(incarnation));
+        let accusers = against.map_or(&mut [][..], |against| &mut against.accusers);
+        accusers.iter_mut().for_each(|accuser| accuser.known |= is_live(accuser.id));
         let itself = failed || accusers.iter().any(|accuser| accuser.id == own);
-        let known = |accuser: &&Accuser| accuser.id != own && (accuser.known || is_live(accuser.id));
+        let known = |accuser: &&Accuser| accuser.id != own && accuser.known;
         let known = usize::from(itself) + accusers.iter().filter(known).count();
         if usize::from(counted) <= known || accusers.len() == ACCUSERS_MAX {
             return Ok(());

@@ -100,7 +100,7 @@ impl Process {
 
     /// So many accusers are counted against a member.
     pub(super) fn judge_accusers(
-        &self,
+        &mut self,
         at: Moment<'_>,
         accused: (NodeId, Incarnation),
         counted: u8,
