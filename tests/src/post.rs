@@ -12,7 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use swim_proto::messaging::packet::{Hello, Packet, VERSION};
 use swim_proto::messaging::{
-    Action, Event, LinkId, LocalPeer, MemberInput, MessageId, MessagingConfig, Messenger, Outgoing, Receipt, SendError,
+    Action, Ending, Event, LinkId, LocalPeer, MemberInput, MessageId, MessagingConfig, Messenger, Outgoing, Receipt,
+    SendError,
 };
 use swim_proto::{ClusterHash, Instant, NodeId};
 
@@ -127,6 +128,26 @@ pub fn endpoint(agent: usize) -> SocketAddr {
 /// An agent's id.
 pub fn id(agent: usize) -> NodeId {
     NodeId::of("post", &format!("agent-{agent}"))
+}
+
+/// So many seconds.
+pub fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// So many milliseconds.
+pub fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Two messengers with the default settings.
+pub fn two() -> Post {
+    Post::new(1, 2, &MessagingConfig::default())
+}
+
+/// How many messages have been delivered.
+pub fn delivered(post: &Post) -> usize {
+    post.books.count(|ending| ending == Ending::Delivered)
 }
 
 impl Post {

@@ -7,19 +7,7 @@ use swim_proto::messaging::{
     Queue, SendError,
 };
 use swim_proto::{Cause, Event as NodeEvent, Incarnation, Instant, Member, MemberEvent, Path, State, VERSIONS};
-use swim_tests::post::{Post, Taking, endpoint, id};
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-fn two() -> Post {
-    Post::new(1, 2, &MessagingConfig::default())
-}
+use swim_tests::post::{Post, Taking, endpoint, id, millis, secs, two};
 
 /// How each message ended, in the order in which they were sent.
 fn endings(post: &Post) -> Vec<Option<(Ending, Delivery)>> {

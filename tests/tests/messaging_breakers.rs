@@ -2,24 +2,8 @@
 
 use std::time::Duration;
 
-use swim_proto::messaging::{BreakerState, Ending, Event, MemberInput, MessagingConfig, SendError};
-use swim_tests::post::{Post, endpoint, id};
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-fn two() -> Post {
-    Post::new(1, 2, &MessagingConfig::default())
-}
-
-fn delivered(post: &Post) -> usize {
-    post.books.count(|ending| ending == Ending::Delivered)
-}
+use swim_proto::messaging::{BreakerState, Event, MemberInput, MessagingConfig, SendError};
+use swim_tests::post::{Post, delivered, endpoint, id, millis, secs, two};
 
 #[test]
 fn a_dead_endpoint_opens_the_breaker_and_a_trial_closes_it() {

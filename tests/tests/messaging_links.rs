@@ -2,29 +2,12 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::time::Duration;
 
 use swim_proto::Instant;
 use swim_proto::messaging::{
     BreakerState, Class, Confirm, Ending, Event, LinkId, LinkInput, MemberInput, MessagingConfig, Outgoing, Trust,
 };
-use swim_tests::post::{Post, Taking, endpoint, id};
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-fn two() -> Post {
-    Post::new(1, 2, &MessagingConfig::default())
-}
-
-fn delivered(post: &Post) -> usize {
-    post.books.count(|ending| ending == Ending::Delivered)
-}
+use swim_tests::post::{Post, Taking, delivered, endpoint, id, millis, secs, two};
 
 #[test]
 fn a_link_cut_in_the_middle_loses_and_repeats_nothing() {

@@ -204,14 +204,19 @@ fn garbage_ends_its_own_connection_and_nothing_else(mix: Mix) {
     assert!(stats.drops.malformed + stats.drops.unexpected >= 1, "{:?}", stats.drops);
 }
 
-fn a_peer_that_says_nothing_is_cut_off_and_others_go_on(mix: Mix) {
-    // Whole handshakes, then silence: closed by the messenger after link_timeout.
-    let config = MessagingConfig { link_timeout: Duration::from_millis(300), ..MessagingConfig::default() };
+/// Two nodes that know each other, and move messages by these settings.
+fn two_with(mix: Mix, config: MessagingConfig) -> [Node; 2] {
     let messaging = Some(MessagingOptions::default().with_config(config));
     let left = Wanted { messaging: messaging.clone(), ..Wanted::named("left") }.start(mix, 0).unwrap();
     let right = Wanted { messaging, ..Wanted::named("right") }.with_seeds(&[&left]).start(mix, 1).unwrap();
-    let nodes = [left, right];
-    all_alive(&nodes[0], 2);
+    all_alive(&left, 2);
+    [left, right]
+}
+
+fn a_peer_that_says_nothing_is_cut_off_and_others_go_on(mix: Mix) {
+    // Whole handshakes, then silence: closed by the messenger after link_timeout.
+    let config = MessagingConfig { link_timeout: Duration::from_millis(300), ..MessagingConfig::default() };
+    let nodes = two_with(mix, config);
     let target = nodes[1].local().endpoint.unwrap();
     let strangers: Vec<_> = (0..50).map(|_| std::thread::spawn(move || says(target, &greeting()))).collect();
     let mut incoming = nodes[1].incoming();
@@ -227,11 +232,7 @@ fn a_peer_that_says_nothing_is_cut_off_and_others_go_on(mix: Mix) {
 
 fn a_peer_that_asks_and_never_reads_is_cut_off_and_others_go_on(mix: Mix) {
     let config = MessagingConfig { link_timeout: Duration::from_secs(2), ..MessagingConfig::default() };
-    let messaging = Some(MessagingOptions::default().with_config(config));
-    let left = Wanted { messaging: messaging.clone(), ..Wanted::named("left") }.start(mix, 0).unwrap();
-    let right = Wanted { messaging, ..Wanted::named("right") }.with_seeds(&[&left]).start(mix, 1).unwrap();
-    let nodes = [left, right];
-    all_alive(&nodes[0], 2);
+    let nodes = two_with(mix, config);
     let target = nodes[1].local().endpoint.unwrap();
     // PINGs with as much context as a PONG gives back.
     let ping = [&b"\x04\x17\x04PING\x00\x00"[..], &[7; 16]].concat();
