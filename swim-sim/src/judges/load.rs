@@ -136,6 +136,8 @@ struct Window {
     /// Members that asked to be let in, and claims about ourselves: the holder of each one's name, or whoever is said to
     /// have ours, may be asked three times, by way of helpers too.
     names: u64,
+    /// Pings by processes that the node has no live member for, each of which may be asked whether it is there.
+    strangers: u64,
     /// Suspicions that ran when it began, or began in it.
     suspicions: u64,
     /// Whether it was leaving.
@@ -214,6 +216,11 @@ impl Load {
         self.window.names += 1;
     }
 
+    /// A process was heard to ping of which the node holds nothing, or that it is dead.
+    pub(super) fn stranger_pinged(&mut self) {
+        self.window.strangers += 1;
+    }
+
     pub(super) fn suspicion_began(&mut self) {
         self.window.suspicions += 1;
     }
@@ -251,6 +258,7 @@ impl Load {
             suspicions: window.suspicions,
             exchanged: window.exchanged + self.before.exchanged,
             names: self.names_asked(clock, config, window.names),
+            strangers: window.strangers + self.before.strangers,
             live: live_max,
         };
         let (most, sent) = (due.counts(window.leaving), window.initiated);
@@ -324,6 +332,8 @@ struct Due<'a> {
     exchanged: u64,
     /// Names whose holders may be asked.
     names: u64,
+    /// Strangers that pinged.
+    strangers: u64,
     live: usize,
 }
 
@@ -359,7 +369,7 @@ impl Due<'_> {
         // Whoever is asked whether it has a name is asked three times, by way of helpers too (7.5, 7.6).
         let names = self.names * 3;
         // Strangers whose pings came are asked, one each half interval (7.3).
-        let strangers = self.times(config.probe_interval / 2);
+        let strangers = self.strangers.min(self.times(config.probe_interval / 2));
         // To so many each interval, and to one of the dead (5.1, 5.3).
         let news = self.times(config.gossip_interval) * (u64::from(config.gossip_fanout) + 1);
         // A leaver's Left goes on its way at once, and with the end of it (9.1).

@@ -290,6 +290,12 @@ impl Process {
         if let Message::PingReq(_) = message {
             self.load.ping_req_taken();
         }
+        if let Message::Ping(ping) = message {
+            let held = at.view.member(ping.source).filter(|member| member.state.is_live());
+            if held.is_none() || self.turn.named.contains(&ping.source) {
+                self.load.stranger_pinged();
+            }
+        }
         let alive_of_ours = matches!(message, Message::Alive(alive) if alive.id == self.id);
         if alive_of_ours || matches!(message, Message::Join(_)) {
             self.load.name_asked();

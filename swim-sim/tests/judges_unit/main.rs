@@ -306,6 +306,27 @@ fn a_node_sends_so_much_of_its_own_accord_and_no_more() {
 }
 
 #[test]
+fn strangers_who_ping_are_asked_each_half_interval() {
+    // Each who pinged, and three at most in a second and a half interval: no more than there are half intervals.
+    for (strangers, asked, right) in [(1, 1, true), (1, 2, false), (8, 3, true), (8, 4, false)] {
+        let mut stage = Stage::new(10);
+        stage.meets(1);
+        for stranger in 2..2 + strangers {
+            stage.hears(stranger, &[Message::Ping(Ping { seq: 1, target: id(0), source: id(stranger) })]);
+            stage.settles();
+        }
+        stage.wakes();
+        for _ in 0..11 + asked {
+            stage.sends(1, &[ping(1)]).expect("it is in order");
+        }
+        stage.settles();
+        stage.pass(1.0);
+        stage.wakes();
+        if right { stage.settles() } else { stage.settles_wrongly(Rule::S9) }
+    }
+}
+
+#[test]
 fn a_nack_answers_a_ping_req() {
     let mut stage = Stage::new(2);
     assert_eq!(stage.sends(1, &[Message::Nack(Nack { seq: 1 })]).expect_err("nobody asked").rule, Rule::S9);
