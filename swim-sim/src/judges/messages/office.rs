@@ -565,6 +565,12 @@ impl Office {
         self.judge_writable(at, letters)
     }
 
+    /// The other inbox to which messages for this member go from this turn on.
+    pub(super) fn rebinds_to(&self, peer: NodeId) -> Option<InboxName> {
+        let (link, _) = self.turn.rebound.filter(|&(_, rebound)| rebound == peer)?;
+        self.inbox_of(link)
+    }
+
     /// The inbox that a link leads to.
     pub(super) fn inbox_of(&self, link: LinkId) -> Option<InboxName> {
         self.links.get(&link)?.welcome.map(|welcome| (welcome.session, welcome.inbox))

@@ -50,6 +50,7 @@ impl Office {
     /// It says what became of a message.
     pub(super) fn outcome(&mut self, at: At<'_>, outcome: &Outcome, letters: &mut Letters) -> Verdict {
         let id = outcome.id;
+        let rebinds_to = self.rebinds_to(outcome.to);
         let number = self.numbers.get(&id).copied();
         let Some((number, letter)) = number.and_then(|number| Some((number, letters.get(number)?))) else {
             return wrong(Rule::M1, format!("tells the end of message {id:?}, which it never accepted"));
@@ -62,6 +63,9 @@ impl Office {
         }
         letter.ending = Some(outcome.ending);
         letter.dropped |= self.closed;
+        // It may go back to its queue and expire there in one turn.
+        letter.rebound |=
+            letter.redeliverable && letter.bound.zip(rebinds_to).is_some_and(|(former, other)| former != other);
         if outcome.ending == Ending::Sent {
             letters.sent.entry((self.session, outcome.to)).or_default().push(number);
         }
