@@ -15,7 +15,7 @@ use mio::event::Event;
 use mio::{Registry, Token};
 use socket2::SockRef;
 use swim_driver::messaging::{self, MessageEvent};
-use swim_driver::runner::{EVENTS_MAX, End, FLUSH_MAX, Moved as Move};
+use swim_driver::runner::{EVENTS_MAX, End, FLUSH_MAX, LATE, MOVES_PER_TURN, REQUESTS_MAX, REQUESTS_PER_TURN};
 use swim_driver::seeds::Answer;
 use swim_driver::{Built, Identity, Notice, Runner, StartError, sockets};
 use swim_proto::{Instant, Transport};
@@ -32,14 +32,6 @@ use crate::tokens::GENERATIONS_MIN;
 
 /// Connections accepted in one turn, at most.
 const ACCEPTS_PER_TURN: usize = 16;
-/// Things that streams do in one turn, at most: each reads or writes once.
-const MOVES_PER_TURN: usize = 64;
-/// Requests of handles answered in one turn, at most.
-const REQUESTS_PER_TURN: usize = 16;
-/// Most requests that wait; whoever asks one more waits for room.
-const REQUESTS_MAX: usize = 64;
-/// Later than this, there may be more to read than we were told when we were woken: all sockets are asked.
-const LATE: Duration = Duration::from_millis(5);
 /// Tokens for what is there from the beginning.
 const FIXED: usize = 3;
 
@@ -347,7 +339,7 @@ impl Node {
     fn serve(&mut self) {
         let now = self.runner.clock().now();
         while let Some((stream, moved)) = self.net.streams.poll_late(now) {
-            self.moved(stream, &moved);
+            self.moved(stream, moved);
         }
         // Each that is ready now at least once, before those that take long come again.
         let budget = self.net.streams.ready().max(MOVES_PER_TURN);
@@ -356,21 +348,13 @@ impl Node {
                 return;
             }
             if let Some((stream, moved)) = self.net.streams.serve(&mut self.buffer) {
-                self.moved(stream, &moved);
+                self.moved(stream, moved);
             }
         }
     }
 
-    fn moved(&mut self, stream: swim_proto::StreamId, moved: &Moved) {
-        let moved = match moved {
-            Moved::Connected => Move::Connected,
-            Moved::Unconnected(error) => Move::Unconnected(error),
-            Moved::Data(len) => Move::Data(&self.buffer[..*len]),
-            Moved::Written(len) => Move::Written(*len),
-            Moved::Finished => Move::Finished,
-            Moved::Failed => Move::Failed,
-        };
-        self.runner.moved(&mut self.net, stream, &moved);
+    fn moved(&mut self, stream: swim_proto::StreamId, moved: Moved) {
+        self.runner.moved(&mut self.net, stream, &moved.map(|len| &self.buffer[..len]));
     }
 
     fn take_requests(&mut self) {

@@ -46,16 +46,8 @@ pub(crate) struct Streams {
     is_closing: bool,
 }
 
-/// What happened to a stream: [`swim_driver::runner::Moved`], where what was read lies in the buffer.
-#[derive(Debug)]
-pub(crate) enum Moved {
-    Connected,
-    Unconnected(io::Error),
-    Data(usize),
-    Written(usize),
-    Finished,
-    Failed,
-}
+/// What happened to a stream. What was read lies in the buffer, so many bytes of it.
+pub(crate) type Moved = swim_driver::runner::Moved<usize>;
 
 impl Streams {
     /// `width` streams at most, with tokens of this range.

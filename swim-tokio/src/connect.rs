@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use socket2::Socket;
-use swim_driver::sockets::{outgoing, outgoing_link};
+use swim_driver::sockets::{meets_another, outgoing, outgoing_link};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
@@ -24,9 +24,6 @@ pub(crate) async fn connect_link(
 
 async fn stand((socket, to): (Socket, SocketAddr), limit: Duration) -> io::Result<TcpStream> {
     let tcp = timeout(limit, TcpSocket::from_std_stream(socket.into()).connect(to)).await??;
-    // On one host, a connection to a port that nobody listens on may meet itself.
-    if tcp.local_addr()? == tcp.peer_addr()? {
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
+    meets_another(&tcp.local_addr()?, &tcp.peer_addr()?)?;
     Ok(tcp)
 }

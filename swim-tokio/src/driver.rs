@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use swim_driver::messaging::MessagingOptions;
-use swim_driver::runner::{EVENTS_MAX, End, FLUSH_MAX, Moved as Move};
+use swim_driver::runner::{EVENTS_MAX, End, FLUSH_MAX, LATE, MOVES_PER_TURN, REQUESTS_MAX};
 use swim_driver::seeds::SeedName;
 use swim_driver::{Clock, Limits, Notice, Runner, sockets};
 use swim_proto::messaging::Messenger;
-use swim_proto::{CommandError, Node, Status, StreamId};
+use swim_proto::{CommandError, Node, Status};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
@@ -27,13 +27,8 @@ use crate::accept::accept;
 use crate::clock::Alarm;
 use crate::inputs::{INPUTS_MAX, Input, Moved};
 use crate::messaging::{Keeper, Listening, Post};
-use crate::request::{REQUESTS_MAX, Request, Wish};
+use crate::request::{Request, Wish};
 use crate::streams::Streams;
-
-/// Inputs of streams and lookups taken in one turn, at most.
-const INPUTS_PER_TURN: usize = 64;
-/// Later than this, the runtime was busy elsewhere and may not have looked at the sockets yet: it gets the chance.
-const LATE: Duration = Duration::from_millis(5);
 
 /// The node, and everything that serves it.
 pub(crate) struct Driver {
@@ -174,6 +169,7 @@ impl Driver {
         is_full |= self.take_inputs();
         self.take_requests(request);
         if self.runner.overdue().is_some_and(|late| late >= LATE) {
+            // The runtime was busy elsewhere, and may not have looked at the sockets yet.
             tokio::task::yield_now().await;
             is_full |= self.runner.take_datagrams(&mut self.net);
             is_full |= self.take_inputs();
@@ -188,9 +184,9 @@ impl Driver {
         }
     }
 
-    /// Whether the turn's budget ended before the inputs did.
+    /// Whether the turn's budget ended before the inputs did, those of lookups among them.
     fn take_inputs(&mut self) -> bool {
-        for _ in 0..INPUTS_PER_TURN {
+        for _ in 0..MOVES_PER_TURN {
             match self.inputs.try_recv() {
                 Ok(input) => self.take_input(input),
                 Err(_) => return false,
@@ -201,24 +197,12 @@ impl Driver {
 
     fn take_input(&mut self, input: Input) {
         match input {
-            Input::Stream(stream, moved) => self.take_move(stream, &moved),
+            Input::Stream(stream, moved) => self.runner.moved(&mut self.net, stream, &moved),
             Input::Accepted(Ok((tcp, from))) => self.take_connection(tcp, from),
             Input::Accepted(Err(error)) => self.runner.accept_failed(&error),
             Input::Answered(answer) => self.runner.answered(&mut self.net, answer),
             Input::Drained => self.runner.drained(&mut self.net),
         }
-    }
-
-    fn take_move(&mut self, stream: StreamId, moved: &Moved) {
-        let moved = match moved {
-            Moved::Connected => Move::Connected,
-            Moved::Unconnected(error) => Move::Unconnected(error),
-            Moved::Data(bytes) => Move::Data(bytes),
-            Moved::Written(len) => Move::Written(*len),
-            Moved::Finished => Move::Finished,
-            Moved::Failed => Move::Failed,
-        };
-        self.runner.moved(&mut self.net, stream, &moved);
     }
 
     fn take_connection(&mut self, tcp: TcpStream, from: SocketAddr) {

@@ -26,13 +26,5 @@ pub(crate) enum Input {
     Drained,
 }
 
-/// What happened to a stream: [`swim_driver::runner::Moved`] with bytes of its own.
-pub(crate) enum Moved {
-    Connected,
-    /// It could not be opened, and why: to the core, `Failed`.
-    Unconnected(io::Error),
-    Data(Bytes),
-    Written(usize),
-    Finished,
-    Failed,
-}
+/// What happened to a stream, with bytes of its own.
+pub(crate) type Moved = swim_driver::runner::Moved<Bytes>;

@@ -10,9 +10,6 @@ use tokio::sync::oneshot;
 
 use crate::notice::Events;
 
-/// Most requests that wait for the task; whoever asks one more waits for room.
-pub(crate) const REQUESTS_MAX: usize = 64;
-
 pub(crate) type Reply<T> = oneshot::Sender<T>;
 
 /// Views are answered at once; commands say whether the core took them.

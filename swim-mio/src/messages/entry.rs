@@ -7,7 +7,7 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use socket2::SockRef;
 use swim_driver::messaging::{Line, Wire};
-use swim_driver::sockets::is_in_progress;
+use swim_driver::sockets;
 use swim_proto::Instant;
 use swim_proto::messaging::LinkId;
 
@@ -81,22 +81,9 @@ impl Wired {
         if !self.is_writable {
             return Ok(false);
         }
-        if let Some(error) = self.socket.take_error()? {
-            return Err(error);
-        }
-        match self.socket.peer_addr() {
-            // On one host, a connection to a port that nobody listens on may meet itself.
-            Ok(peer) if self.socket.local_addr()? == peer => Err(io::ErrorKind::ConnectionRefused.into()),
-            Ok(_) => {
-                self.is_readable = true;
-                Ok(true)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotConnected || is_in_progress(&error) => {
-                self.is_writable = false;
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
+        let stands = sockets::is_connected(SockRef::from(&self.socket))?;
+        (self.is_readable, self.is_writable) = (stands, stands);
+        Ok(stands)
     }
 }
 

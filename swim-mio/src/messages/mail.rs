@@ -8,6 +8,7 @@ use std::sync::mpsc::SyncSender;
 use bytes::Bytes;
 use mio::Token;
 use swim_driver::messaging::{self as driver, MessageEvent, Outcome, Packets};
+use swim_driver::runner::EVENTS_MAX;
 use swim_proto::NodeId;
 use swim_proto::messaging::LinkId;
 
@@ -57,7 +58,7 @@ impl Mail {
             opens: Vec::new(),
             touched: Vec::new(),
             outcomes: VecDeque::new(),
-            ring: Ring::new(events_max.clamp(1, 1 << 20)),
+            ring: Ring::new(events_max.clamp(1, EVENTS_MAX)),
             signals: Arc::default(),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Buf as _, BytesMut};
 use mio::net::TcpStream;
 use socket2::SockRef;
-use swim_driver::sockets::is_in_progress;
+use swim_driver::sockets;
 use swim_proto::StreamId;
 
 /// More memory than this is given back once all is written.
@@ -165,22 +165,9 @@ impl Stream {
         if !self.is_writable {
             return Ok(Turn::Nothing);
         }
-        if let Some(error) = self.socket.take_error()? {
-            return Err(error);
-        }
-        match self.socket.peer_addr() {
-            // On one host, a connection to a port that nobody listens on may meet itself.
-            Ok(peer) if self.socket.local_addr()? == peer => Err(io::ErrorKind::ConnectionRefused.into()),
-            Ok(_) => {
-                (self.is_opening, self.is_readable) = (false, true);
-                Ok(Turn::Connected)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotConnected || is_in_progress(&error) => {
-                self.is_writable = false;
-                Ok(Turn::Nothing)
-            }
-            Err(error) => Err(error),
-        }
+        let stands = sockets::is_connected(SockRef::from(&self.socket))?;
+        (self.is_opening, self.is_readable, self.is_writable) = (!stands, stands, stands);
+        Ok(if stands { Turn::Connected } else { Turn::Nothing })
     }
 
     /// How much waits to be written.

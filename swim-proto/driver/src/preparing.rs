@@ -116,6 +116,9 @@ impl Prepared {
     }
 
     /// What moves messages, and where links are to be accepted; none where no messages are moved.
+    ///
+    /// # Errors
+    /// The port that was asked for, beside the one that was bound, is none ([`StartError::MessagingPort`]).
     pub fn router(&self) -> Result<Option<(Backend, SocketAddr)>, StartError> {
         let Some(messaging) = &self.options.messaging else { return Ok(None) };
         let (port, bound) = (messaging.port, self.sockets.bound);
@@ -124,6 +127,9 @@ impl Prepared {
     }
 
     /// The node, whose links are accepted at `router`.
+    ///
+    /// # Errors
+    /// A setting lies outside its bounds, or what the member says of itself is too long.
     pub fn build(self, router: Option<SocketAddr>) -> Result<Built, StartError> {
         let Prepared { options, seeds, address, sockets, .. } = self;
         let mut local =

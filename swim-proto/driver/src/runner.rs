@@ -11,6 +11,7 @@ mod joining;
 mod receiving;
 mod remarks;
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -34,7 +35,15 @@ pub const DATAGRAMS_PER_TURN: usize = 64;
 pub const DATAGRAM_MAX: usize = 64 * 1024;
 /// The longest ring of notices, whatever was asked for.
 pub const EVENTS_MAX: usize = 1 << 20;
-/// How long a shutdown waits for streams to take what was written.
+/// Requests of handles that wait, at most; whoever asks one more waits.
+pub const REQUESTS_MAX: usize = 64;
+/// Requests answered in one turn, at most.
+pub const REQUESTS_PER_TURN: usize = 16;
+/// Things that streams, or links for messages, do in one turn, at most.
+pub const MOVES_PER_TURN: usize = 64;
+/// So late or later, a driver asks all its sockets once more before the node judges anybody.
+pub const LATE: Duration = Duration::from_millis(5);
+/// How long a shutdown waits for streams, and then links, to take what was written.
 pub const FLUSH_MAX: Duration = Duration::from_millis(500);
 
 /// A node, and what serves it that is the same for every driver.
@@ -71,21 +80,35 @@ pub struct Runner {
     action: Vec<u8>,
 }
 
-/// What happened to a stream.
+/// What happened to a stream. A driver passes on where the bytes are as suits it, and the runner is given them.
 #[derive(Debug)]
-pub enum Moved<'a> {
+pub enum Moved<B> {
     /// It is open.
     Connected,
-    /// It could not be opened, and why.
-    Unconnected(&'a std::io::Error),
+    /// It could not be opened, and why: to the core, it failed.
+    Unconnected(io::Error),
     /// Bytes came.
-    Data(&'a [u8]),
+    Data(B),
     /// The socket took so many of ours.
     Written(usize),
     /// The peer sends nothing more.
     Finished,
     /// It is gone.
     Failed,
+}
+
+impl<B> Moved<B> {
+    /// The same of other bytes.
+    pub fn map<C>(self, other: impl FnOnce(B) -> C) -> Moved<C> {
+        match self {
+            Moved::Connected => Moved::Connected,
+            Moved::Unconnected(error) => Moved::Unconnected(error),
+            Moved::Data(bytes) => Moved::Data(other(bytes)),
+            Moved::Written(len) => Moved::Written(len),
+            Moved::Finished => Moved::Finished,
+            Moved::Failed => Moved::Failed,
+        }
+    }
 }
 
 impl Runner {
@@ -176,7 +199,7 @@ impl Runner {
     }
 
     /// Something happened to a stream.
-    pub fn moved(&mut self, outside: &mut impl Outside, stream: StreamId, moved: &Moved<'_>) {
+    pub fn moved(&mut self, outside: &mut impl Outside, stream: StreamId, moved: &Moved<impl AsRef<[u8]>>) {
         let foreign = self.node.stats().drops.foreign;
         self.take_move(stream, moved);
         if self.node.stats().drops.foreign > foreign {
@@ -195,7 +218,7 @@ impl Runner {
     }
 
     /// Nobody could be accepted.
-    pub fn accept_failed(&mut self, error: &std::io::Error) {
+    pub fn accept_failed(&mut self, error: &io::Error) {
         self.stats.accept_errors += 1;
         // Such errors come in rows; the log need not.
         if self.stats.accept_errors.is_power_of_two() {

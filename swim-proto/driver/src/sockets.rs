@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use swim_proto::Member;
 use swim_proto::messaging::Trust;
 
@@ -27,6 +27,9 @@ pub struct Sockets {
 
 impl Sockets {
     /// Binds TCP, and nothing else.
+    ///
+    /// # Errors
+    /// The system's: the port is taken, or the address is not of this host.
     pub fn bind_streams(address: SocketAddr) -> io::Result<Sockets> {
         let tcp = bind_tcp(address)?;
         let bound = tcp.local_addr()?;
@@ -34,6 +37,10 @@ impl Sockets {
     }
 
     /// Binds TCP, then UDP on the same port. For port 0 the system chooses for TCP, again if UDP's is taken.
+    ///
+    /// # Errors
+    /// The system's: a port is taken, or the address is not of this host; or no port that the system chose for TCP was free
+    /// for UDP.
     pub fn bind(address: SocketAddr, receive_buffer: usize, send_buffer: usize) -> io::Result<Sockets> {
         let mut attempt = 1;
         loop {
@@ -53,6 +60,9 @@ impl Sockets {
 }
 
 /// Binds one TCP port.
+///
+/// # Errors
+/// The system's: the port is taken, or the address is not of this host.
 pub fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
     // A restarted node takes its port back although streams of its past linger. (Elsewhere the option means more.)
@@ -133,6 +143,9 @@ impl Reach {
 
 /// A TCP socket to open a stream to `to` with, from the address that datagrams come from as well, and how to spell `to`
 /// for it. It does not wait, nor is it connected.
+///
+/// # Errors
+/// [`io::ErrorKind::AddrNotAvailable`]: nobody of that family is reached from there. Or the system has no socket.
 pub fn outgoing(bound: SocketAddr, to: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
     let reach = Reach::of(bound);
     if !reach.reaches(to) {
@@ -153,6 +166,9 @@ pub fn outgoing(bound: SocketAddr, to: SocketAddr) -> io::Result<(Socket, Socket
 /// The same for a link for messages. Where the node is bound to every interface, it leaves from `home`, if that is an
 /// address of this host from which one gets there: the other end may believe what comes from there and nothing else
 /// (`docs/messaging.md` 2.4), and the system would choose by the route.
+///
+/// # Errors
+/// Those of [`outgoing`].
 pub fn outgoing_link(bound: SocketAddr, home: Option<IpAddr>, to: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
     let (socket, to) = outgoing(bound, to)?;
     let leads_there = |home: &IpAddr| home.is_ipv4() == to.is_ipv4() && home.is_loopback() == to.ip().is_loopback();
@@ -173,11 +189,17 @@ pub fn home(local: &Member<'_>, trust: Trust) -> Option<IpAddr> {
 }
 
 /// Begins to open a stream, and does not wait for it: it stands, or has failed, once it is writable.
+///
+/// # Errors
+/// Those of [`outgoing`], and what the system refuses at once.
 pub fn connect(bound: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
     begin(outgoing(bound, to)?)
 }
 
 /// The same for a link for messages, as by [`outgoing_link`].
+///
+/// # Errors
+/// Those of [`outgoing`], and what the system refuses at once.
 pub fn connect_link(bound: SocketAddr, home: Option<IpAddr>, to: SocketAddr) -> io::Result<TcpStream> {
     begin(outgoing_link(bound, home, to)?)
 }
@@ -187,6 +209,29 @@ fn begin((socket, to): (Socket, SocketAddr)) -> io::Result<TcpStream> {
         Err(error) if !is_in_progress(&error) => Err(error),
         Ok(()) | Err(_) => Ok(socket.into()),
     }
+}
+
+/// Whether a stream, or a link, that was begun stands by now, whatever the system has said of it.
+///
+/// # Errors
+/// That it will never stand.
+pub fn is_connected(socket: SockRef<'_>) -> io::Result<bool> {
+    if let Some(error) = socket.take_error()? {
+        return Err(error);
+    }
+    match socket.peer_addr() {
+        Ok(peer) => meets_another(&socket.local_addr()?, &peer).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotConnected || is_in_progress(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// On one host, a connection to a port that nobody listens on may meet itself.
+///
+/// # Errors
+/// It has: nobody listens.
+pub fn meets_another<A: PartialEq>(local: &A, peer: &A) -> io::Result<()> {
+    if local == peer { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(()) }
 }
 
 /// Whether it is not an error, but an answer that takes time.

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use swim_driver::MemberInfo;
+use swim_driver::runner::REQUESTS_PER_TURN;
 use swim_proto::CommandError;
 use tokio::sync::mpsc::error::TryRecvError;
 
 use super::Driver;
 use crate::notice::Events;
 use crate::request::{Reply, Request, Wish};
-
-/// Requests answered in one turn, at most.
-const REQUESTS_PER_TURN: usize = 16;
 
 /// A copy of the members, if one was made. Those who ask in one turn share it.
 type Copied = Option<Arc<[MemberInfo]>>;
@@ -81,6 +79,7 @@ fn answer<T>(outcome: Result<T, CommandError>, reply: Reply<Result<T, CommandErr
 mod tests {
     use std::time::Duration;
 
+    use swim_driver::runner::REQUESTS_MAX;
     use swim_driver::sockets::Sockets;
     use swim_driver::{Clock, Limits};
     use swim_proto::{Config, LocalMember, Node, State};
@@ -89,7 +88,6 @@ mod tests {
 
     use super::super::Ends;
     use super::*;
-    use crate::request::REQUESTS_MAX;
 
     /// A driver that nobody runs.
     fn driver() -> (Driver, Ends) {

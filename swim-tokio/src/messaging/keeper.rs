@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use swim_driver::Clock;
 use swim_driver::messaging::{Backend, MessagingOptions, Moved, Stage, dealer_config, link_config};
+use swim_driver::runner::FLUSH_MAX;
 use swim_driver::sockets::{self, ACCEPT_PAUSE, Reach, is_about_one_connection};
 use swim_zmq::LinkConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout};
-use tracing::{Instrument, debug, error, warn};
+use tracing::{Instrument, debug, error};
 
 use super::link::Served;
 use super::mail::Open;
@@ -22,9 +23,6 @@ use super::zeromq_crate;
 use crate::clock::Alarm;
 use crate::connect::connect_link;
 use crate::inputs::{Input, Inputs};
-
-/// How long the end waits for links to write what was put on them.
-const FLUSH_MAX: Duration = Duration::from_millis(500);
 
 /// Where others' links are accepted.
 pub(crate) enum Listening {
@@ -197,15 +195,7 @@ impl Keeper {
                 self.post.served_by(from.ip(), guest, task);
             }
             Err(error) => {
-                let mut errors = 0;
-                self.post.count(|counts| {
-                    counts.accept_errors += 1;
-                    errors = counts.accept_errors;
-                });
-                // Such errors come in rows; the log need not.
-                if errors.is_power_of_two() {
-                    warn!(%error, errors, "cannot accept links for messages");
-                }
+                self.post.accept_failed(&error);
                 if !is_about_one_connection(&error) {
                     self.accepts_from = Some(TokioInstant::now() + ACCEPT_PAUSE);
                 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use swim_driver::messaging::{self as driver, MessageEvent, Outcome};
+use swim_driver::runner::EVENTS_MAX;
 use swim_proto::NodeId;
 use swim_proto::messaging::LinkId;
 use tokio::sync::{Notify, broadcast, oneshot};
@@ -33,7 +34,7 @@ pub(super) struct Open {
 
 impl Mail {
     pub(super) fn new(events_max: usize) -> Mail {
-        let events = Some(broadcast::Sender::new(events_max.clamp(1, 1 << 20)));
+        let events = Some(broadcast::Sender::new(events_max.clamp(1, EVENTS_MAX)));
         Mail { pipes: BTreeMap::new(), waiting: BTreeMap::new(), opens: Vec::new(), events }
     }
 

@@ -1,5 +1,6 @@
 //! The desk behind its lock, and those who wait at it.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -262,6 +263,10 @@ impl Post {
 
     pub(super) fn count(&self, change: impl FnOnce(&mut LinkCounts)) {
         self.lock().desk.count(change);
+    }
+
+    pub(super) fn accept_failed(&self, error: &io::Error) {
+        self.lock().desk.accept_failed(error);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use swim_proto::messaging::{
     UnknownMessage, UnknownReceipt,
 };
 use swim_proto::{Instant, NodeId};
+use tracing::warn;
 
 use super::counts::LinkCounts;
 use super::guests::{GuestId, Guests};
@@ -197,6 +199,15 @@ impl<M: Mail> Desk<M> {
     /// Counts something about links.
     pub fn count(&mut self, change: impl FnOnce(&mut LinkCounts)) {
         change(&mut self.counts);
+    }
+
+    /// Nobody could be accepted.
+    pub fn accept_failed(&mut self, error: &io::Error) {
+        self.counts.accept_errors += 1;
+        // Such errors come in rows; the log need not.
+        if self.counts.accept_errors.is_power_of_two() {
+            warn!(%error, errors = self.counts.accept_errors, "cannot accept links for messages");
+        }
     }
 }
 

@@ -183,7 +183,10 @@ impl<P> Line<P> {
         self.is_finished
     }
 
-    /// Moves what can be moved, once each way. An error: it is over. `buffer` is where bytes are read to.
+    /// Moves what can be moved, once each way. `buffer` is where bytes are read to.
+    ///
+    /// # Errors
+    /// It is over, and why: in order too.
     pub fn turn(
         &mut self,
         clock: &Clock,

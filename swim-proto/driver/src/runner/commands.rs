@@ -43,6 +43,9 @@ impl Runner {
 /// Commands.
 impl Runner {
     /// Joins by these seeds, which replace those before.
+    ///
+    /// # Errors
+    /// Those of [`Node::join`](swim_proto::Node::join).
     pub fn join(&mut self, outside: &mut impl Outside, seeds: Vec<SeedName>) -> Result<(), CommandError> {
         self.node.join(self.clock.now(), &self.seeds.next_ids(seeds.len()))?;
         self.seeds.replace(seeds);
@@ -52,6 +55,9 @@ impl Runner {
     }
 
     /// Departs.
+    ///
+    /// # Errors
+    /// Those of [`Node::leave`](swim_proto::Node::leave).
     pub fn leave(&mut self, outside: &mut impl Outside) -> Result<(), CommandError> {
         let outcome = self.node.leave(self.clock.now());
         self.act(outside);
@@ -59,6 +65,9 @@ impl Runner {
     }
 
     /// Replaces the local member's metadata.
+    ///
+    /// # Errors
+    /// Those of [`Node::set_metadata`](swim_proto::Node::set_metadata).
     pub fn set_metadata(&mut self, outside: &mut impl Outside, metadata: Bytes) -> Result<(), CommandError> {
         let outcome = self.node.set_metadata(self.clock.now(), metadata);
         self.act(outside);
@@ -66,6 +75,9 @@ impl Runner {
     }
 
     /// Declares a member departed.
+    ///
+    /// # Errors
+    /// Those of [`Node::force_leave`](swim_proto::Node::force_leave).
     pub fn force_leave(&mut self, outside: &mut impl Outside, member: NodeId) -> Result<(), CommandError> {
         let outcome = self.node.force_leave(self.clock.now(), member);
         self.act(outside);
@@ -73,6 +85,9 @@ impl Runner {
     }
 
     /// Says something to everybody.
+    ///
+    /// # Errors
+    /// Those of [`Node::broadcast`](swim_proto::Node::broadcast).
     pub fn broadcast(&mut self, outside: &mut impl Outside, payload: Bytes) -> Result<u64, CommandError> {
         let outcome = self.node.broadcast(self.clock.now(), payload);
         self.act(outside);
@@ -80,6 +95,9 @@ impl Runner {
     }
 
     /// Says something to one member.
+    ///
+    /// # Errors
+    /// Those of [`Node::send_message`](swim_proto::Node::send_message).
     pub fn send_message(
         &mut self,
         outside: &mut impl Outside,

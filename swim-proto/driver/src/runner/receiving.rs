@@ -106,7 +106,7 @@ impl Runner {
         false
     }
 
-    pub(super) fn take_move(&mut self, stream: StreamId, moved: &Moved<'_>) {
+    pub(super) fn take_move(&mut self, stream: StreamId, moved: &Moved<impl AsRef<[u8]>>) {
         let input = match moved {
             Moved::Connected => StreamInput::Connected,
             Moved::Unconnected(error) => {
@@ -114,7 +114,7 @@ impl Runner {
                 self.joining.unconnected(stream, error);
                 StreamInput::Failed
             }
-            Moved::Data(bytes) => StreamInput::Data(bytes),
+            Moved::Data(bytes) => StreamInput::Data(bytes.as_ref()),
             Moved::Written(len) => StreamInput::Written(*len),
             Moved::Finished => StreamInput::Finished,
             Moved::Failed => StreamInput::Failed,
