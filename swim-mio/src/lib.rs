@@ -37,7 +37,7 @@
 //! | requests waiting | 64; whoever asks one more waits |
 //! | notices kept for slow receivers | [`Options::events_max`], about 1 KiB each at most, and the payload of a broadcast or a message |
 //! | a turn | 64 datagrams, 16 connections, 16 requests, timers, and before and after them 64 reads or writes of streams (or one of each); 5 ms late or more, as many datagrams and moves of streams again |
-//! | reliable messages and their links | as on tokio: `docs/tokio.md` of the repository, "Messages"; a turn has 16 connections and twice 64 moves of links (or one of each), each a write, and a read of 64 KiB at most |
+//! | reliable messages and their links | as on tokio: `docs/tokio.md` of the repository, "Messages"; a turn has 16 connections, and for links 2 ms and the move that ends them, a move being a write, and a read of 64 KiB at most |
 //! | lookups of seeds at once | 8, on threads of their own; 32 with those of replaced seeds that still hang |
 //!
 //! For a datagram nothing is allocated, and no lock is taken unless it brings something to tell. One that the socket does

@@ -35,6 +35,10 @@ use crate::ring::{Listener, Ring};
 /// Outcomes that the loop's own application has not read, with messages that are under way, at most.
 const OUTCOMES_MAX: usize = 1 << 16;
 
+/// The time that a turn gives to links: what they bring may cost much, and datagrams wait for it. One move may take it
+/// all, and no more is begun then.
+const TURN_TIME: Duration = Duration::from_millis(2);
+
 /// All of it.
 #[derive(Debug)]
 pub(crate) struct Messages {
@@ -216,12 +220,15 @@ impl Messages {
         if !self.is_closed() {
             self.links.accept(&mut self.desk);
         }
-        self.links.serve(&mut self.desk, buffer);
+        let until = self.clock.now() + TURN_TIME;
+        self.links.serve(&mut self.desk, until, buffer);
         self.desk.handle_timeout(self.clock.now());
         self.is_told = true;
         self.act();
-        // What that wrote need not wait for the next turn.
-        self.links.serve(&mut self.desk, buffer);
+        // What that wrote need not wait for the next turn, if this one is not over.
+        if self.clock.now() < until {
+            self.links.serve(&mut self.desk, until, buffer);
+        }
     }
 
     fn act(&mut self) {

@@ -14,11 +14,12 @@ use swim_driver::Clock;
 use swim_driver::messaging::{
     Desk, End, GuestId, Line, Mail as _, MessagingOptions, Move, Moved, Office, Standing, dealer_config, link_config,
 };
+use swim_driver::runner::MOVES_PER_TURN;
 use swim_driver::sockets::{self, Reach};
 use swim_proto::Instant;
 use swim_proto::messaging::LinkId;
 use swim_zmq::{Link, LinkConfig, SendError};
-use tracing::{debug, trace, warn};
+use tracing::{debug, trace};
 
 use super::entry::{Entry, Stage};
 use super::mail::Mail;
@@ -27,8 +28,6 @@ use crate::tokens::Slots;
 
 /// Connections accepted in one turn, at most.
 const ACCEPTS_PER_TURN: usize = 16;
-/// Things that links do in one turn, at most: each reads and writes once.
-const MOVES_PER_TURN: usize = 64;
 
 /// All links of a node.
 #[derive(Debug)]
@@ -148,17 +147,7 @@ impl Links {
             match self.acceptor.accept(self.clock.now()) {
                 None => return,
                 Some(Ok((socket, from))) => self.admit(desk, socket, Reach::inward(from)),
-                Some(Err(error)) => {
-                    let mut errors = 0;
-                    desk.count(|counts| {
-                        counts.accept_errors += 1;
-                        errors = counts.accept_errors;
-                    });
-                    // Such errors come in rows; the log need not.
-                    if errors.is_power_of_two() {
-                        warn!(%error, errors, "cannot accept links for messages");
-                    }
-                }
+                Some(Err(error)) => desk.accept_failed(&error),
             }
         }
     }
@@ -188,8 +177,9 @@ impl Links {
         }
     }
 
-    /// Serves those that are ready, or due, each at least once.
-    pub(super) fn serve(&mut self, desk: &mut Desk<Mail>, buffer: &mut [u8]) {
+    /// Serves those that are ready, or due, each at least once if the time until `until` lasts: else who was left out is
+    /// first the next time. One is always served.
+    pub(super) fn serve(&mut self, desk: &mut Desk<Mail>, until: Instant, buffer: &mut [u8]) {
         let now = self.clock.now();
         while let Some(&(at, token)) = self.alarms.first().filter(|(at, _)| *at <= now) {
             self.alarms.remove(&(at, token));
@@ -203,6 +193,9 @@ impl Links {
             let Some(token) = self.ready.pop_front() else { return };
             self.serve_one(desk, token, buffer);
             self.heed(desk);
+            if self.clock.now() >= until {
+                return;
+            }
         }
     }
 
@@ -360,3 +353,6 @@ impl Office for AtDesk<'_> {
         self.desk.moved(moved);
     }
 }
+
+#[cfg(test)]
+mod tests;
