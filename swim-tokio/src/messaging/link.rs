@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use swim_driver::Clock;
@@ -15,6 +16,7 @@ use swim_proto::messaging::LinkId;
 use swim_zmq::{Link, LinkConfig, SendError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 use tracing::{debug, trace};
 
 use super::pipe::Pipe;
@@ -23,6 +25,9 @@ use crate::clock::Alarm;
 
 /// Reads and writes between two looks at what else there is to do in the runtime.
 const MOVES_MAX: usize = 16;
+/// And the time for them, but for the last: what they bring may cost much. While there are tasks to run, a runtime looks to
+/// its sockets, the node's among them, after every 61 alone, so this may hold up the node 61 times over.
+const MOVES_TIME: Duration = Duration::from_micros(200);
 
 thread_local! {
     /// Where bytes are read to before the link takes them. One for all links of a thread: silent ones cost none.
@@ -69,7 +74,13 @@ impl Served {
 
     /// Serves the link until it ends.
     pub(super) async fn serve(mut self) {
-        let end = poll_fn(|cx| self.turns(cx)).await;
+        let end = loop {
+            match poll_fn(|cx| self.turns(cx)).await {
+                Some(end) => break end,
+                // Others want their turn too: who yields comes after them, and after the runtime's look to its sockets.
+                None => yield_now().await,
+            }
+        };
         let peer = self.line.peer();
         match &end {
             End::Flushed => trace!(%peer, "a link is closed"),
@@ -78,14 +89,16 @@ impl Served {
         }
     }
 
-    /// Moves what can be moved. Ready: it is over.
-    fn turns(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    /// Moves what can be moved. Ready: it is over, or there may be more.
+    fn turns(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        let until = self.clock.now() + MOVES_TIME;
         for _ in 0..MOVES_MAX {
             let Served { tcp, line, post, clock, .. } = self;
             let mut wire = Polled { tcp, waker: cx.waker() };
             let mut office = AtPost { post, waker: cx.waker() };
             let moved = SCRATCH.with_borrow_mut(|scratch| line.turn(clock, &mut wire, &mut office, scratch));
             match moved {
+                Ok(Move::More) if self.clock.now() >= until => break,
                 Ok(Move::More) => {}
                 Ok(Move::Wait(deadline)) => {
                     // An alarm that rings too early costs less than one that is set anew with each packet.
@@ -94,12 +107,10 @@ impl Served {
                         return Poll::Pending;
                     }
                 }
-                Err(end) => return Poll::Ready(end),
+                Err(end) => return Poll::Ready(Some(end)),
             }
         }
-        // Others want their turn too.
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        Poll::Ready(None)
     }
 }
 
