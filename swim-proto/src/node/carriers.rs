@@ -18,7 +18,7 @@ use super::{Answered, Node, Status};
 use crate::action::StreamId;
 use crate::config::Transport;
 use crate::dissemination::exchange::{Part, Step};
-use crate::membership::NodeId;
+use crate::membership::{NodeId, Slot};
 use crate::outbox::{Body, Control, Outgoing};
 use crate::time::Instant;
 use crate::timers::Timer;
@@ -29,6 +29,9 @@ const WAITING_MAX: usize = 64;
 
 /// How many carriers are looked at to find one with nothing to carry.
 const SURPLUS_OF: usize = 16;
+
+/// How many are looked at to find some that lead to live members, four for each gossip packet of one interval.
+const LOOKED_AT: usize = 64;
 
 /// Which carriers may be displaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,6 +213,23 @@ impl Node {
             control.rotate_right(1);
         }
         true
+    }
+
+    /// Up to `count` live members to whom a carrier leads that is open, appended to `chosen`: those first for whom nothing
+    /// was put on it for longest, so each in turn.
+    pub(super) fn choose_carried(&mut self, count: usize) {
+        let mut after = Some((true, Instant::ZERO, StreamId(0)));
+        for _ in 0..LOOKED_AT {
+            let Some(place) = self.carriers.next_open(after) else { break };
+            after = Some(place);
+            let (_, _, id) = place;
+            let is_open = self.streams.get(&id).is_some_and(|stream| stream.connected);
+            let slot = self.carriers.all.get(&id).and_then(|carrier| self.table.find_address(carrier.address));
+            self.chosen.extend(slot.filter(|&slot| is_open && slot != Slot::LOCAL && self.table.at(slot).is_live()));
+            if self.chosen.len() == count {
+                break;
+            }
+        }
     }
 
     fn open_carrier(&mut self, now: Instant, to: SocketAddr) -> Option<StreamId> {

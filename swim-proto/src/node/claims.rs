@@ -17,7 +17,7 @@ use crate::membership::{NodeId, Slot, State};
 use crate::outbox::Body;
 use crate::time::Instant;
 use crate::wire::message::Grave;
-use crate::wire::{Alive, Dead, Left, Suspect, Tombstone};
+use crate::wire::{Alive, Dead, Left, Message, Messages, Suspect, Tombstone};
 
 /// By which way a claim came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,6 +263,15 @@ impl Node {
         let room = !full || lives && self.forget_nearest(may_go);
         self.stats.drops.members_full += u64::from(!room);
         room
+    }
+
+    /// Whether this is somebody unknown, who is accused in the same breath, and for whom somebody else would have to be
+    /// forgotten. Else, where there is no room for all the dead, they are forgotten by turns and taken up again as suspects
+    /// from whoever had forgotten them before, for ever.
+    pub(super) fn is_not_worth_room(&self, alive: &Alive<'_>, mut then: Messages<'_>) -> bool {
+        self.table.len() >= self.config.members_max as usize
+            && self.table.find(alive.id).is_none()
+            && matches!(then.next(), Some(Message::Suspect(suspect)) if suspect.id == alive.id && suspect.incarnation >= alive.incarnation)
     }
 
     /// Ids are derived from names: nobody is taken in under an id that is not its own.

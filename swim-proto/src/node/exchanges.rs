@@ -47,7 +47,8 @@ impl Node {
         // The opener's own Alive, until the message after it says what the stream is for.
         let mut opener: Option<Alive<'_>> = None;
         let mut said = false;
-        for message in messages {
+        let mut messages = messages;
+        while let Some(message) = messages.next() {
             said = true;
             let Some(stream) = self.streams.get(&id) else { return Ok(said) };
             let step = &stream.step;
@@ -64,6 +65,9 @@ impl Node {
                 }
                 Message::Alive(alive) => match step {
                     Step::Accepted => opener = Some(alive),
+                    _ if self.is_not_worth_room(&alive, messages.clone()) => {
+                        self.stats.drops.members_full += 1;
+                    }
                     Step::Joining | Step::Listed | Step::Answered | Step::Told => self.hear_alive(now, &alive, via),
                     Step::Redirected => self.add_candidate(alive.profile.parse().address),
                     _ => return Err(Broken),

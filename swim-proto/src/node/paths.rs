@@ -117,6 +117,29 @@ impl Node {
         route.is_stream() || self.datagrams.are_lost()
     }
 
+    /// Up to `count` live members, for a gossip packet each: random ones, but where all goes by carrier those to whom one
+    /// leads, as far as there are any. Others would need a stream opened for each packet, and most of those displaced soon.
+    pub(super) fn choose_to_tell(&mut self, count: usize) {
+        let all_by_carrier = match self.config.transport {
+            Transport::Datagram => false,
+            Transport::Stream => true,
+            Transport::Hybrid => self.datagrams.are_lost(),
+        };
+        if !all_by_carrier {
+            return self.choose_others(count, None);
+        }
+        self.chosen.clear();
+        self.choose_carried(count);
+        for _ in self.chosen.len()..count {
+            let known = self.chosen.len();
+            self.table.choose_live(&mut self.random, 1, None, &mut self.chosen);
+            let (others, one) = self.chosen.split_at(known);
+            if one.first().is_some_and(|one| others.contains(one)) {
+                self.chosen.pop();
+            }
+        }
+    }
+
     /// Whether datagrams do not reach this member.
     pub(super) fn is_only_reached_by_stream(&self, member: NodeId) -> bool {
         self.table.find(member).is_some_and(|slot| self.path_by(self.table.at(slot).route()) == Path::Stream)

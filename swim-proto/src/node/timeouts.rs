@@ -52,7 +52,7 @@ impl Node {
             self.chosen.clear();
             self.table.walk_live(fanout, &mut self.chosen);
         } else {
-            self.choose_others(fanout, None);
+            self.choose_to_tell(fanout);
         }
         for index in 0..self.chosen.len() {
             let member = self.chosen[index];

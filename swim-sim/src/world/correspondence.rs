@@ -251,10 +251,15 @@ impl World {
         for (at, &from) in up.iter().enumerate() {
             // The next one, and one at random: small clusters so try each link that was used.
             for to in [up[(at + 1) % up.len()], up[self.letters.index(up.len())]] {
+                let view = |slot: u32| self.processes[slot as usize].machine.as_ref().map(|machine| machine.view());
+                // Where nothing is compared, one may hold another's earlier life for as long as it is not probed.
                 let knows = |slot: u32, of: u32| {
-                    let id = self.processes[of as usize].id;
-                    let view = self.processes[slot as usize].machine.as_ref().map(|machine| machine.view());
-                    view.and_then(|view| view.member(id)).is_some_and(|member| member.state.is_live())
+                    let (Some(here), Some(there)) = (view(slot), view(of)) else { return false };
+                    let own = there.local();
+                    here.member(own.id).is_some_and(|held| {
+                        let is_same = (held.address, held.endpoint) == (own.address, own.endpoint);
+                        held.state.is_live() && held.incarnation.life == own.incarnation.life && is_same
+                    })
                 };
                 // Clusters that never met need not hold each other, and some members take no messages.
                 let takes = !self.processes[to as usize].withdrawn;
