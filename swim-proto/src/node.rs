@@ -107,6 +107,8 @@ pub struct Node {
     probe: Option<Probe>,
     /// Suspects that are to be probed next, since this node is among those whose confirmation is wanted.
     solicited: VecDeque<NodeId>,
+    /// Whether the last period was one of theirs: the next is that of whose turn it is.
+    was_solicited: bool,
     pings: Pings,
     joins: Joins,
     /// Who is said to have our name, while it is asked.
@@ -256,6 +258,7 @@ impl Node {
             numbers: Numbers::default(),
             probe: None,
             solicited: VecDeque::new(),
+            was_solicited: false,
             pings: Pings::default(),
             joins: Joins::default(),
             rival: None,

@@ -239,6 +239,24 @@ fn silent_links_are_pushed_out_and_timed_out_and_disturb_nobody() {
     assert_eq!(stats.drops.pushed_out + stats.drops.silent, 5_000);
 }
 
+#[test]
+fn silent_links_take_no_place_from_links_that_are_believed() {
+    let config = MessagingConfig { accepted_max: 8, ..MessagingConfig::default() };
+    let mut post = Post::new(1, 9, &config);
+    assert_eq!(accepted_from(&mut post, 1..7).len(), 6);
+    let (now, from) = (post.now, "10.9.9.9:1234".parse().unwrap());
+    for _ in 0..4 {
+        assert!(post.at(0).accept_link(now, from).is_some(), "there is room for two that say nothing");
+        post.poll_ignoring(0);
+    }
+    assert_eq!(post.at(0).stats().drops.pushed_out, 2);
+    // Though all places are taken there is one for whoever says who it is, and those who did so before keep theirs.
+    assert_eq!(accepted_from(&mut post, 7..9).len(), 2);
+    let stats = post.at(0).stats();
+    assert_eq!((stats.drops.pushed_out, stats.drops.links_full, stats.drops.displaced), (4, 0, 0));
+    assert_eq!(stats.links, 8);
+}
+
 /// Has these open links to the first, in turn, and gives those that it took.
 fn accepted_from(post: &mut Post, members: Range<usize>) -> Vec<LinkId> {
     let now = post.now;

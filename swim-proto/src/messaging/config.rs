@@ -49,8 +49,9 @@ pub struct MessagingConfig {
     /// Most links opened by us at once. For one more, the one unused for longest is closed, if one is unused; else who
     /// needs it waits. 1 to 65,535.
     pub links_max: u32,
-    /// Most links of others at once. One more is refused. A quarter may be links that have not said whose they are; for
-    /// one more of these, the oldest of them is closed. 4 to 65,535.
+    /// Most links of others at once. A quarter may be links that have not said whose they are; for one more of these, and
+    /// where all places are taken, the oldest of them is closed. Where there is none of them, one more is refused, or takes
+    /// the place of one that nobody seems to use. 4 to 65,535.
     pub accepted_max: u32,
     /// A link that we opened and have nothing to say on for this long is closed. 1 s to a year.
     pub link_idle: Duration,

@@ -143,7 +143,12 @@ impl Node {
         let standing = self.table.at(slot).standing();
         if standing.state != State::Left {
             let left = Standing::new(standing.incarnation, State::Left);
-            self.change(now, slot, left, None, None, Cause::Operator, Spread::Gossip);
+            let can_be_told = standing.incarnation.is_accusable();
+            let spread = if can_be_told { Spread::Gossip } else { Spread::Quiet };
+            self.change(now, slot, left, None, None, Cause::Operator, spread);
+            if !can_be_told {
+                self.forget_soon(now, slot);
+            }
         }
         Ok(())
     }

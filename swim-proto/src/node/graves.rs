@@ -45,6 +45,12 @@ impl Node {
         }
     }
 
+    /// A grave that nobody can be told of, its owner neither, is not kept for long (`docs/protocol.md` 2.4).
+    pub(super) fn forget_soon(&mut self, now: Instant, slot: Slot) {
+        self.set_forget_at(slot, now + ID_ONLY_RETENTION);
+        self.rearm_reaping(slot);
+    }
+
     /// The same, after its end has come nearer.
     pub(super) fn rearm_reaping(&mut self, slot: Slot) {
         if let Some(plight) = self.table.plight_mut(slot) {

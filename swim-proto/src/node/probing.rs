@@ -34,7 +34,9 @@ impl Node {
         let interval = self.period();
         self.timers.set(Chore::Probe, now + interval);
         let again = self.probed_again();
-        let solicited = if again.is_some() { None } else { self.next_solicited() };
+        // Each other period is that of the list, or one whose link is bad could keep everybody from probing the others.
+        let solicited = if again.is_some() || self.was_solicited { None } else { self.next_solicited() };
+        self.was_solicited = solicited.is_some();
         self.stats.probes_solicited += u64::from(solicited.is_some());
         let Some(slot) = again.or(solicited).or_else(|| self.table.next_target(&mut self.random)) else { return };
         let record = self.table.at(slot);

@@ -4,7 +4,6 @@ use core::time::Duration;
 
 use super::Node;
 use super::changing::Spread;
-use super::graves::ID_ONLY_RETENTION;
 use crate::detection::probe::{Purpose, Waiting};
 use crate::detection::suspicion::Accusation;
 use crate::dissemination::rumors::Topic;
@@ -80,7 +79,7 @@ impl Node {
             return;
         }
         self.solicited.push_back(id);
-        if self.probe.is_none() {
+        if self.probe.is_none() && !self.was_solicited {
             // A moment later, not now: what is heard may follow a time-out, after which nothing is due.
             self.timers.set(Chore::Probe, now + Duration::from_nanos(1));
         }
@@ -181,8 +180,7 @@ impl Node {
         } else {
             // Nobody can be told: each finds out for itself, and remembers it for as long as the others may need.
             self.change(now, slot, dead, None, Some(accuser), cause, Spread::Quiet);
-            self.set_forget_at(slot, now + ID_ONLY_RETENTION);
-            self.rearm_reaping(slot);
+            self.forget_soon(now, slot);
         }
     }
 

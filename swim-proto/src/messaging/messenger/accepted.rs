@@ -30,15 +30,17 @@ enum Spared {
 
 impl Messenger {
     pub(super) fn take_link(&mut self, from: SocketAddr) -> Option<LinkId> {
-        let is_full = self.accepted >= self.config.accepted_max;
+        let accepted_max = self.config.accepted_max;
+        // The silent make room first: they take no place from links that are believed.
+        let is_crowded = self.silent.len() >= accepted_max / 4 || self.accepted >= accepted_max;
+        if let Some(oldest) = self.silent.first().filter(|_| is_crowded && !self.closed) {
+            self.stats.drops.pushed_out += 1;
+            self.refuse_silently(oldest);
+        }
+        let is_full = self.accepted >= accepted_max;
         if self.closed || is_full && !self.displace_believed(Spared::WhatIsAwaited) {
             self.stats.drops.links_full += 1;
             return None;
-        }
-        if self.silent.len() >= self.config.accepted_max / 4 {
-            let oldest = self.silent.first().expect("it is not empty");
-            self.stats.drops.pushed_out += 1;
-            self.refuse_silently(oldest);
         }
         self.accepted += 1;
         self.stats.links_accepted += 1;
