@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use swim_proto::{Config, Path, Transport};
-use swim_sim::{Carried, Crash, Fault, Network, Options, Run, Scenario, Verdict, World};
+use swim_sim::{Carried, Crash, Fault, Network, Options, Run, Scenario, Talk, Verdict, Workload, World};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -96,4 +96,22 @@ fn pairs_that_lose_their_datagrams_are_served_by_stream_until_the_loss_ends() {
     assert_eq!(suspicions(&world), 0);
     let carriers = (0..NODES).map(|slot| world.view(slot).map_or(0, |view| view.stats().carriers)).sum::<u32>();
     assert_eq!(carriers, 0, "a carrier that nobody uses is closed");
+}
+
+#[test]
+fn where_nodes_have_fewer_carriers_than_members_gossip_goes_by_those_that_are_open() {
+    // Each has news in each interval, for four others of a hundred: 20 packets a second for which there is no carrier
+    // mostly, if those are chosen at random.
+    let config = Config { transport: Transport::Stream, carriers_max: 16, streams_max: 64, ..Config::lan() };
+    let talk = Some(Talk::per_second(20.0, 32));
+    let scenario = Scenario::new(100, seconds(60))
+        .join_over(seconds(5))
+        .config(config)
+        .network(Network::default().without_datagrams())
+        .workload(Workload { broadcasts: talk, messages: None, reliable: None });
+    let options = Options { judges: true, ..Options::default() };
+    let report = Run::new(scenario, 6, options).expect("the settings are valid").finish();
+    assert_eq!(report.verdict, Verdict::Passed, "{report}");
+    // One for each probe, mostly.
+    assert!(report.load.streams_per_node_s < 2.5, "{report}");
 }

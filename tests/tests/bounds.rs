@@ -120,3 +120,46 @@ fn a_crowd_at_one_address_hides_no_news_from_it() {
         told.filter_map(|message| if let Message::Alive(alive) = message { Some(alive.id) } else { None }).collect();
     assert_eq!(told, [id]);
 }
+
+#[test]
+fn nobody_is_forgotten_for_somebody_whom_a_sync_accuses() {
+    let room = |members_max| Config {
+        members_max,
+        gossip_to_dead: Duration::ZERO,
+        sync_interval: Duration::from_secs(1),
+        ..Config::lan()
+    };
+    let mut cluster = Cluster::new();
+    let (small, large) = (cluster.start(room(3)), cluster.start(room(100)));
+    cluster.join(large, &[small]);
+    cluster.run_for(Duration::from_secs(1));
+    // One that both know is dead: there the small table is full.
+    let (gone, accused) = (puppet(1), puppet(2));
+    let profiles = (gone.profile(), accused.profile());
+    let said = [
+        craft::alive(gone.id(), Incarnation::first(1), &profiles.0),
+        craft::dead(gone.id(), Incarnation::first(1), cluster.id(large)),
+    ];
+    for i in [small, large] {
+        cluster.inject(address(9), i, &craft::datagram("swim", &said)).expect("it is well-formed");
+    }
+    cluster.run_for(Duration::from_secs(5));
+    assert_eq!(cluster.node(small).stats().tombstones, 1);
+    // The large one holds somebody else suspect, of whom the small one hears when they compare.
+    let said = [
+        craft::alive(accused.id(), Incarnation::first(1), &profiles.1),
+        craft::suspect(accused.id(), Incarnation::first(1), gone.id()),
+    ];
+    cluster.inject(address(9), large, &craft::datagram("swim", &said)).expect("it is well-formed");
+    cluster.run_for(Duration::from_secs(2));
+    assert_eq!((cluster.node(large).live(), cluster.node(small).live()), (3, 2));
+    assert!(cluster.node(small).member(gone.id()).is_some(), "it is remembered");
+    assert!(cluster.node(small).stats().drops.members_full > 0, "{:?}", cluster.node(small).stats().drops);
+    // Who refutes is worth the place of the dead.
+    let refuted = Incarnation { life: 1, refutation: 1 };
+    let said = craft::datagram("swim", &[craft::alive(accused.id(), refuted, &profiles.1)]);
+    cluster.inject(accused.address, large, &said).expect("it is well-formed");
+    cluster.run_for(Duration::from_secs(1));
+    assert!(cluster.node(small).member(accused.id()).is_some());
+    assert!(cluster.node(small).member(gone.id()).is_none());
+}
