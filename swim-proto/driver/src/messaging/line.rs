@@ -210,6 +210,13 @@ impl<P> Line<P> {
     ) -> Result<Move, End> {
         self.fill(clock, wire, office)?;
         let has_written = self.write(clock, wire)?;
+        if let Stage::Closing(.., until) = self.stage
+            && until <= clock.now()
+        {
+            // Whatever else could be moved. What was written just now may have been the last.
+            self.fill(clock, wire, office)?;
+            return Err(if self.has_said_all { End::Flushed } else { End::Unread });
+        }
         let has_read = self.read(clock, wire, buffer)?;
         self.heed(clock, office)?;
         if has_written || has_read {
@@ -217,9 +224,7 @@ impl<P> Line<P> {
         }
         let now = clock.now();
         let deadline = match &self.stage {
-            Stage::Closing(.., until) if *until <= now && self.has_said_all => return Err(End::Flushed),
-            Stage::Closing(.., until) if *until <= now => return Err(End::Unread),
-            Stage::Closing(.., until) => Some(*until),
+            Stage::Closing(.., until) => return Ok(Move::Wait(Some(*until))),
             _ => self.link.deadline(),
         };
         if deadline.is_some_and(|deadline| deadline <= now) {

@@ -302,6 +302,25 @@ fn a_closed_link_whose_peer_never_finishes_ends_in_time_and_in_order() {
 }
 
 #[test]
+fn a_closed_link_whose_peer_goes_on_sending_ends_in_time() {
+    let mut pair = Pair::opened(&[65_536], 4096);
+    let packets = pair.ends[0].2.pipes.get_mut(&LinkId(1)).unwrap();
+    packets.push(&[0; 1_000], None);
+    packets.close();
+    let began = pair.clock.now();
+    let end = loop {
+        // There is always something to read.
+        pair.ends[0].1.into.borrow_mut().bytes.extend([0; 64]);
+        match pair.turn(0) {
+            Ok(_) => assert!(pair.clock.now() < began + 10 * LINGER, "it never ended"),
+            Err(end) => break end,
+        }
+    };
+    assert!(pair.clock.now() >= began + LINGER, "what it wrote might still be read");
+    assert!(matches!(end, End::Flushed) && pair.ends[0].0.is_finished(), "all is written: {end}");
+}
+
+#[test]
 fn a_reset_is_told_as_such_once() {
     let mut pair = Pair::opened(&[100], 4096);
     pair.ends[0].1.into.borrow_mut().is_reset = true;
