@@ -1,5 +1,6 @@
 //! Connections of others that have not finished ZeroMQ's handshake: so far they have cost them nothing.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -62,7 +63,11 @@ impl<G> Guests<G> {
     }
 
     fn push_out(&mut self) -> Option<G> {
-        let (&host, guests) = self.by_host.iter_mut().max_by_key(|(_, guests)| guests.len())?;
+        // Of hosts that have as many, whose oldest is the oldest: no address is better than another.
+        let (&host, guests) = self
+            .by_host
+            .iter_mut()
+            .max_by_key(|(_, guests)| (guests.len(), guests.first_key_value().map(|(&oldest, _)| Reverse(oldest))))?;
         let (&id, _) = guests.first_key_value()?;
         let server = guests.get_mut(&id)?.take();
         self.remove(host, id);
@@ -92,5 +97,24 @@ mod tests {
         assert!(!guests.remove(loud, ids[6]) && guests.remove(loud, ids[7]));
         assert!(guests.remove(quiet, first));
         assert_eq!(guests.len(), 2);
+    }
+
+    #[test]
+    fn of_hosts_that_have_as_many_the_oldest_guest_goes() {
+        let mut guests = Guests::default();
+        // The last byte of the address, in no order that could be mistaken for the guests'.
+        for host in [3, 9, 1, 5] {
+            let host = IpAddr::from([10, 0, 0, host]);
+            let (id, _) = guests.admit(host, 4);
+            guests.served_by(host, id, host);
+        }
+        let pushed_out = [7, 2, 8, 4].map(|host| {
+            let host = IpAddr::from([10, 0, 0, host]);
+            let (id, pushed_out) = guests.admit(host, 4);
+            guests.served_by(host, id, host);
+            pushed_out
+        });
+        assert_eq!(pushed_out, [3, 9, 1, 5].map(|host| Some(IpAddr::from([10, 0, 0, host]))));
+        assert_eq!(guests.len(), 4);
     }
 }
