@@ -61,7 +61,8 @@ pub(crate) struct Shared {
 /// How many links there may be, with those that are opening and those that nobody knows yet.
 pub(crate) fn width(options: &MessagingOptions) -> usize {
     let config = &options.config;
-    // As many again of each may be writing what they have after they were closed.
+    // A quarter as many of those that are accepted may wait for their end after they were closed, and others that were
+    // have not had their turn.
     2 * (config.links_max as usize + config.accepted_max as usize) + options.handshakes_max.max(1) + 1
 }
 

@@ -340,6 +340,10 @@ impl Office for AtDesk<'_> {
         self.desk.mail.is_closed(id)
     }
 
+    fn closes(&mut self) -> bool {
+        self.desk.closes()
+    }
+
     fn goes(&mut self, from: SocketAddr, guest: GuestId) {
         self.desk.goes(from, guest);
     }
@@ -350,7 +354,7 @@ impl Office for AtDesk<'_> {
 
     fn done(&mut self, link: LinkId, moved: Moved) {
         self.desk.mail.is_done(link);
-        self.desk.moved(moved);
+        self.desk.done(moved);
     }
 }
 

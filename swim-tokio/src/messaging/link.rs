@@ -188,6 +188,10 @@ impl Office for AtPost<'_> {
         pipe.watch(self.waker)
     }
 
+    fn closes(&mut self) -> bool {
+        self.post.closes()
+    }
+
     fn goes(&mut self, from: SocketAddr, guest: GuestId) {
         self.post.goes(from, guest);
     }
@@ -197,6 +201,6 @@ impl Office for AtPost<'_> {
     }
 
     fn done(&mut self, _: LinkId, moved: Moved) {
-        self.post.moved(moved);
+        self.post.done(moved);
     }
 }

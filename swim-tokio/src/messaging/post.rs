@@ -316,9 +316,14 @@ impl Post {
         self.work(|desk, now| desk.writable(now, link));
     }
 
-    /// What a link moved that the machine has closed.
-    pub(super) fn moved(&self, moved: Moved) {
-        self.lock().desk.moved(moved);
+    /// A link that the machine has closed is about to wait until all is written and read. `false`: too many do.
+    pub(super) fn closes(&self) -> bool {
+        self.lock().desk.closes()
+    }
+
+    /// One of them is done; what it moved.
+    pub(super) fn done(&self, moved: Moved) {
+        self.lock().desk.done(moved);
     }
 
     /// A link is gone, that was up or was to be.

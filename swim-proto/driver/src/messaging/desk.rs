@@ -82,6 +82,8 @@ pub struct Desk<M: Mail> {
     is_unfinished: bool,
     stage: Stage,
     guests: Guests<M::Guest>,
+    /// Links that were closed and are not done.
+    closing: usize,
     counts: LinkCounts,
 }
 
@@ -111,6 +113,7 @@ impl<M: Mail> Desk<M> {
             is_unfinished: false,
             stage: Stage::Open,
             guests: Guests::default(),
+            closing: 0,
             counts: LinkCounts::default(),
         }
     }
@@ -277,8 +280,22 @@ impl<M: Mail> Desk<M> {
         self.moved(moved);
     }
 
-    /// What a link moved that is done.
-    pub fn moved(&mut self, moved: Moved) {
+    /// A link that the messenger has closed is about to wait until all is written and read. `false`: as many do as may,
+    /// a quarter of [`MessagingConfig::accepted_max`](swim_proto::messaging::MessagingConfig::accepted_max): so many may
+    /// strangers hold as well. [`Desk::done`] is to be told in either case.
+    pub fn closes(&mut self) -> bool {
+        self.closing += 1;
+        // At the end nobody comes any more, and all are closed at once.
+        self.stage == Stage::Closed || self.closing <= (self.messenger.config().accepted_max / 4) as usize
+    }
+
+    /// One of them is done; what it moved.
+    pub fn done(&mut self, moved: Moved) {
+        self.closing -= 1;
+        self.moved(moved);
+    }
+
+    fn moved(&mut self, moved: Moved) {
         self.counts.bytes_in += moved.bytes_in;
         self.counts.bytes_out += moved.bytes_out;
     }

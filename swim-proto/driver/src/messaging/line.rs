@@ -16,7 +16,8 @@ use crate::clock::Clock;
 
 /// Bytes read at once, at most.
 pub const READ_MAX: usize = 64 * 1024;
-/// How long a closed link may take to write what was put on it, and its peer to answer the end.
+/// How long a closed link may take to write what was put on it, and its peer to answer the end. None is given to a link
+/// on which nothing was put, nor to more links at once than [`Office::closes`] has room for.
 const LINGER: Duration = Duration::from_secs(1);
 /// Pieces written at once, at most.
 const SLICES: usize = 64;
@@ -60,6 +61,10 @@ pub trait Office {
     /// Whether no more packets come.
     fn is_closed(&mut self, id: LinkId, pipe: &Self::Pipe) -> bool;
 
+    /// A link that the messenger has closed is about to wait until all is written and its peer has read it. `false`: too
+    /// many do already. [`Office::done`] tells of its end in either case.
+    fn closes(&mut self) -> bool;
+
     /// A guest is gone.
     fn goes(&mut self, from: SocketAddr, guest: GuestId);
 
@@ -101,8 +106,9 @@ enum Stage<P> {
     /// Somebody connected.
     Guest(GuestId),
     Up(LinkId, P),
-    /// What was put on it is written, and what comes is dropped until the peer finishes, until then at most. To close over
-    /// unread bytes would reset the connection, and take along what the peer has not read.
+    /// What was put on it is written, and what comes is dropped until the peer finishes, until then at most, though what
+    /// the socket takes at once still goes out. To close over unread bytes would reset the connection, and take along what
+    /// the peer has not read.
     Closing(LinkId, P, Instant),
     /// The desk has heard of the end, or needs not.
     Ended,
@@ -253,7 +259,9 @@ impl<P> Line<P> {
             } else if standing.is_closed
                 && let Stage::Up(id, pipe) = std::mem::replace(stage, Stage::Ended)
             {
-                *stage = Stage::Closing(id, pipe, clock.now() + LINGER);
+                // Who was told nothing, as one that was never believed, has nothing to read.
+                let waits = office.closes() && link.stats().messages_out > 0;
+                *stage = Stage::Closing(id, pipe, clock.now() + if waits { LINGER } else { Duration::ZERO });
             }
         }
         if standing.is_closed && standing.is_empty && link.pending() == 0 {

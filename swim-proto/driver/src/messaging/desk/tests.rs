@@ -138,3 +138,24 @@ fn what_was_told_as_sent_is_seen_to_before_all_is_drained() {
     exchange(&mut desk, link, &mut other, there);
     assert!(desk.is_drained(now) && other.take(now).is_some());
 }
+
+#[test]
+fn so_many_closed_links_may_wait_and_no_more_until_one_is_done() {
+    let now = Instant::ZERO;
+    let mut desk = Desk::new(messenger("own", "other"), Letterbox::default());
+    let max = MessagingConfig::default().accepted_max as usize / 4;
+    for _ in 0..max {
+        assert!(desk.closes());
+    }
+    // Who was told that there is no room is done soon, and counts until then.
+    assert!(!desk.closes());
+    desk.done(Moved { bytes_in: 3, bytes_out: 4 });
+    assert!(!desk.closes());
+    desk.done(Moved::default());
+    desk.done(Moved::default());
+    assert!(desk.closes());
+    // At the end all are closed at once, and what was put on them is still to go out.
+    desk.close(now);
+    assert!(desk.closes());
+    assert_eq!((desk.stats().1.bytes_in, desk.stats().1.bytes_out), (3, 4));
+}

@@ -80,6 +80,8 @@ struct Book {
     down: Vec<(LinkId, bool)>,
     done: Vec<(LinkId, Moved)>,
     gone: usize,
+    closing: usize,
+    is_crowded: bool,
     has_room: bool,
     is_full: bool,
 }
@@ -111,6 +113,11 @@ impl Office for Book {
 
     fn is_closed(&mut self, id: LinkId, (): &()) -> bool {
         self.pipes[&id].is_closed()
+    }
+
+    fn closes(&mut self) -> bool {
+        self.closing += 1;
+        !self.is_crowded
     }
 
     fn goes(&mut self, _: SocketAddr, _: GuestId) {
@@ -318,6 +325,38 @@ fn a_closed_link_whose_peer_goes_on_sending_ends_in_time() {
     };
     assert!(pair.clock.now() >= began + LINGER, "what it wrote might still be read");
     assert!(matches!(end, End::Flushed) && pair.ends[0].0.is_finished(), "all is written: {end}");
+}
+
+#[test]
+fn a_closed_link_on_which_nothing_was_put_waits_for_nobody() {
+    let mut pair = Pair::opened(&[65_536], 4096);
+    pair.ends[1].2.pipes.get_mut(&LinkId(2)).unwrap().close();
+    let end = pair.turn(1).unwrap_err();
+    assert!(matches!(end, End::Flushed) && pair.ends[1].0.is_finished(), "{end}");
+    let (line, _, book) = &mut pair.ends[1];
+    line.end(book);
+    assert_eq!((book.closing, book.down.len(), book.done.len()), (1, 0, 1));
+}
+
+#[test]
+fn a_closed_link_for_which_there_is_no_room_to_wait_writes_what_goes_at_once() {
+    // All that the socket takes now, or a part of it.
+    for (room, is_all) in [(4096, true), (512, false)] {
+        let mut pair = Pair::opened(&[65_536], room);
+        let (.., book) = &mut pair.ends[0];
+        book.is_crowded = true;
+        let packets = book.pipes.get_mut(&LinkId(1)).unwrap();
+        packets.push(&[7; 1_000], None);
+        packets.close();
+        let end = pair.turn(0).unwrap_err();
+        assert_eq!(matches!(end, End::Flushed), is_all, "{end}");
+        assert_eq!(matches!(end, End::Unread), !is_all, "{end}");
+        assert_eq!(pair.ends[0].0.is_finished(), is_all);
+        let (line, wire, book) = &mut pair.ends[0];
+        assert_eq!(wire.out.borrow().bytes.len(), if is_all { 1_000 + 9 } else { room }, "with the frame's header");
+        line.end(book);
+        assert_eq!((book.closing, book.down.len(), book.done.len()), (1, 0, 1));
+    }
 }
 
 #[test]
