@@ -19,6 +19,10 @@ pub const READ_MAX: usize = 64 * 1024;
 /// How long a closed link may take to write what was put on it, and its peer to answer the end. None is given to a link
 /// on which nothing was put, nor to more links at once than [`Office::closes`] has room for.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long a link may take none of our bytes while some wait. A peer that is gone is found out before, by its silence; this
+/// is for one that talks and does not read, behind whose link messages would wait and expire for ever. The system says
+/// that there is room again once a good part of what it holds has been read, which on a slow path takes its time.
+const UNREAD_MAX: Duration = Duration::from_secs(30);
 /// Pieces written at once, at most.
 const SLICES: usize = 64;
 /// Packets handed over at once, at most.
@@ -92,6 +96,9 @@ pub struct Line<P> {
     stage: Stage<P>,
     /// Messages on their way to the desk.
     batch: Vec<Vec<Bytes>>,
+    /// Since when the socket has taken nothing of what waits to be written.
+    unread_since: Option<Instant>,
+    unread_max: Duration,
     is_finished: bool,
     /// Closed, all is written and our side is shut down.
     has_said_all: bool,
@@ -120,7 +127,7 @@ pub enum End {
     /// It was closed, in order.
     #[error("all is written")]
     Flushed,
-    /// It was closed, and its peer did not read.
+    /// Its peer did not read.
     #[error("what was to be written was not taken in time")]
     Unread,
     /// The messenger has no room for it.
@@ -162,8 +169,17 @@ impl<P> Line<P> {
 
     fn new(clock: &Clock, peer: SocketAddr, stage: Stage<P>, config: LinkConfig) -> Line<P> {
         let link = Link::new(clock.now(), config).expect("the limits were checked when the node was started");
-        let (has_said_all, has_heard_all) = (false, false);
-        Line { peer, link, stage, batch: Vec::new(), is_finished: false, has_said_all, has_heard_all }
+        Line {
+            peer,
+            link,
+            stage,
+            batch: Vec::new(),
+            unread_since: None,
+            unread_max: UNREAD_MAX,
+            is_finished: false,
+            has_said_all: false,
+            has_heard_all: false,
+        }
     }
 
     /// Who is at the other end.
@@ -225,10 +241,14 @@ impl<P> Line<P> {
         }
         let has_read = self.read(clock, wire, buffer)?;
         self.heed(clock, office)?;
+        let now = clock.now();
+        let unread_until = self.unread_since.map(|since| since + self.unread_max);
+        if unread_until.is_some_and(|until| until <= now) {
+            return Err(End::Unread);
+        }
         if has_written || has_read {
             return Ok(Move::More);
         }
-        let now = clock.now();
         let deadline = match &self.stage {
             Stage::Closing(.., until) => return Ok(Move::Wait(Some(*until))),
             _ => self.link.deadline(),
@@ -239,7 +259,7 @@ impl<P> Line<P> {
             // What it wants written is written in the next turn.
             return Ok(Move::More);
         }
-        Ok(Move::Wait(deadline))
+        Ok(Move::Wait([deadline, unread_until].into_iter().flatten().min()))
     }
 
     /// Takes what is to be sent.
@@ -285,9 +305,13 @@ impl<P> Line<P> {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => {
                 self.link.transmitted(clock.now(), written);
+                self.unread_since = None;
                 Ok(true)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.unread_since.get_or_insert_with(|| clock.now());
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }

@@ -271,6 +271,41 @@ fn what_was_put_on_a_link_that_is_closed_still_goes_out() {
 }
 
 #[test]
+fn a_link_whose_peer_talks_and_never_reads_ends_in_time() {
+    let mut pair = Pair::opened(&[65_536], 256);
+    let unread_max = Duration::from_millis(100);
+    pair.ends[0].0.unread_max = unread_max;
+    // As long as nothing is to be written, it may talk as long as it likes.
+    let packets = pair.ends[1].2.pipes.get_mut(&LinkId(2)).unwrap();
+    (0..100).for_each(|_| _ = packets.push(b"news", None));
+    pair.until(|pair| pair.ends[0].2.packets.len() == 100);
+    std::thread::sleep(2 * unread_max);
+    while pair.turn(0).unwrap() == Move::More {}
+
+    pair.ends[0].2.pipes.get_mut(&LinkId(1)).unwrap().push(&[0; 1_000], None);
+    let mut began = pair.clock.now();
+    let mut said: usize = 0;
+    let end = loop {
+        // It reads a little at first, late each time, and then no more.
+        if said < 3 && pair.clock.now() >= began + unread_max / 2 {
+            pair.ends[0].1.out.borrow_mut().bytes.drain(..100);
+            (began, said) = (pair.clock.now(), said + 1);
+        }
+        // A frame, so that there is always something to read.
+        pair.ends[0].1.into.borrow_mut().bytes.extend(b"\x00\x04news");
+        match pair.turn(0) {
+            Ok(_) => assert!(pair.clock.now() < began + 100 * unread_max, "it never ended"),
+            Err(end) => break end,
+        }
+    };
+    assert!(pair.clock.now() >= began + unread_max && said == 3, "it had its time");
+    assert!(matches!(end, End::Unread) && !pair.ends[0].0.is_finished(), "{end}");
+    let (line, _, book) = &mut pair.ends[0];
+    line.end(book);
+    assert_eq!(book.down, [(LinkId(1), true)]);
+}
+
+#[test]
 fn a_closed_link_whose_peer_does_not_read_ends_in_time() {
     let mut pair = Pair::opened(&[65_536], 256);
     let packets = pair.ends[0].2.pipes.get_mut(&LinkId(1)).unwrap();
