@@ -25,7 +25,7 @@ impl Noise {
     }
 }
 
-async fn watch(nodes: &[Handle]) -> Vec<Events> {
+pub(crate) async fn watch(nodes: &[Handle]) -> Vec<Events> {
     let mut watched = Vec::new();
     for node in nodes {
         watched.push(node.events());
@@ -34,7 +34,7 @@ async fn watch(nodes: &[Handle]) -> Vec<Events> {
 }
 
 /// Nobody died or left, nobody new came, and all are still alive to each other.
-async fn undisturbed(nodes: &[Handle], watched: &mut [Events]) {
+pub(crate) async fn undisturbed(nodes: &[Handle], watched: &mut [Events]) {
     for (node, events) in nodes.iter().zip(watched) {
         all_alive(node, nodes.len()).await;
         for event in told(events) {

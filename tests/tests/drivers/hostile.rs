@@ -35,12 +35,12 @@ impl Noise {
     }
 }
 
-fn watch(nodes: &[Node]) -> Vec<Events> {
+pub(crate) fn watch(nodes: &[Node]) -> Vec<Events> {
     nodes.iter().map(Node::events).collect()
 }
 
 /// Nobody died or left, nobody new came, and all are still alive to each other.
-fn undisturbed(nodes: &[Node], watched: &mut [Events]) {
+pub(crate) fn undisturbed(nodes: &[Node], watched: &mut [Events]) {
     for (node, events) in nodes.iter().zip(watched) {
         all_alive(node, nodes.len());
         for event in events.told() {
