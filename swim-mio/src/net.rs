@@ -159,3 +159,68 @@ impl Outside for Net {
         self.messages.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant as SystemInstant;
+
+    use mio::Poll;
+
+    use super::*;
+
+    fn net(poll: &Poll) -> (Net, SocketAddr) {
+        let sockets = Sockets::bind("127.0.0.1:0".parse().unwrap(), 1 << 16, 1 << 16).unwrap();
+        let bound = sockets.bound;
+        let fixed = Fixed { udp: Token(0), listener: Token(1), links: Token(2) };
+        let registry = poll.registry().try_clone().unwrap();
+        let streams = Streams::new(registry, (3..1000, 16), bound, Duration::from_secs(1)).unwrap();
+        let told = (Ring::new(1), Arc::new(Standing::new(Status::Alone)), Clock::start());
+        (Net::new(sockets, poll.registry(), fixed, (streams, None), told).unwrap(), bound)
+    }
+
+    fn would_block(received: io::Result<(usize, SocketAddr)>) -> bool {
+        received.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    #[test]
+    fn readiness_of_datagrams_that_lies_is_asked_once_and_believed_no_longer() {
+        let poll = Poll::new().unwrap();
+        let (mut net, at) = net(&poll);
+        let mut buffer = [0; 64];
+        // At first, for what may have come before; then whenever somebody says so.
+        for _ in 0..3 {
+            assert!(net.has_datagrams() && would_block(net.receive(&mut buffer)) && !net.has_datagrams());
+            net.may_have_datagrams();
+        }
+        assert!(would_block(net.receive(&mut buffer)));
+        // What was not said to be ready is not asked.
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for datagram in [&b"one"[..], b"two"] {
+            peer.send_to(datagram, at).unwrap();
+        }
+        assert!(would_block(net.receive(&mut buffer)) && !net.has_datagrams());
+        net.may_have_datagrams();
+        let until = SystemInstant::now() + Duration::from_secs(10);
+        let mut received = Vec::new();
+        while received.len() < 2 {
+            assert!(SystemInstant::now() < until, "they never came");
+            match net.receive(&mut buffer) {
+                Ok((len, from)) => {
+                    assert_eq!(from, peer.local_addr().unwrap());
+                    received.push(buffer[..len].to_vec());
+                    assert!(net.has_datagrams(), "it is ready until it says otherwise");
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                    net.may_have_datagrams();
+                }
+            }
+        }
+        assert_eq!(received, [b"one", b"two"]);
+        assert!(would_block(net.receive(&mut buffer)) && !net.has_datagrams());
+        // After the end there is nothing to ask.
+        net.close();
+        net.may_have_datagrams();
+        assert!(!net.has_datagrams() && would_block(net.receive(&mut buffer)));
+    }
+}
