@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 use swim_driver::StartError;
 use swim_driver::messaging::{Ending, MessagingConfig, MessagingOptions, Port, SendOptions, Trust};
+use swim_proto::messaging::packet::{Hello, Packet, VERSION};
+use swim_proto::{ClusterHash, NodeId};
 
 use crate::hostile::{undisturbed, watch};
 use crate::messages::{number, reader, send_numbered};
-use crate::node::{Events, Mix, Node, PATIENCE, Wanted, all_alive, eventually, loopback};
+use crate::node::{Events, Mix, Node, PATIENCE, Wanted, all_alive, eventually, loopback, quick};
 
 crate::on_every_mix!(
     links_that_are_killed_lose_nothing_and_repeat_nothing,
@@ -20,6 +22,7 @@ crate::on_every_mix!(
     garbage_ends_its_own_connection_and_nothing_else,
     a_peer_that_says_nothing_is_cut_off_and_others_go_on,
     a_peer_that_asks_and_never_reads_is_cut_off_and_others_go_on,
+    a_peer_that_is_refused_and_goes_on_sending_is_cut_off_and_others_go_on,
 );
 
 /// Stands before an endpoint, and cuts whatever goes through it when told to.
@@ -271,6 +274,20 @@ fn a_peer_that_says_nothing_is_cut_off_and_others_go_on(mix: Mix) {
     assert!(stats.drops.silent + stats.drops.pushed_out >= 50, "{:?}", stats.drops);
 }
 
+/// Says this over and over, until it is hung up on; how many bytes.
+fn says_for_ever(stranger: &mut TcpStream, what: &[u8]) -> usize {
+    let (until, mut said) = (Instant::now() + PATIENCE, 0);
+    stranger.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+    loop {
+        assert!(Instant::now() < until, "it was never cut off, after {said} bytes");
+        match stranger.write(&what[said % what.len()..]) {
+            Ok(len) => said += len,
+            Err(error) if [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind()) => {}
+            Err(_) => return said,
+        }
+    }
+}
+
 fn a_peer_that_asks_and_never_reads_is_cut_off_and_others_go_on(mix: Mix) {
     let config = MessagingConfig { link_timeout: Duration::from_secs(2), ..MessagingConfig::default() };
     let nodes = two_with(mix, config);
@@ -289,17 +306,8 @@ fn a_peer_that_asks_and_never_reads_is_cut_off_and_others_go_on(mix: Mix) {
                 stranger.set_recv_buffer_size(4096).unwrap();
                 stranger.connect(&target.into()).unwrap();
                 let mut stranger = TcpStream::from(stranger);
-                stranger.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
                 stranger.write_all(&handshake()).unwrap();
-                let (until, mut said) = (Instant::now() + PATIENCE, 0);
-                loop {
-                    assert!(Instant::now() < until, "it was never cut off, after {said} bytes");
-                    match stranger.write(&pings[said % pings.len()..]) {
-                        Ok(len) => said += len,
-                        Err(error) if [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind()) => {}
-                        Err(_) => return said,
-                    }
-                }
+                says_for_ever(&mut stranger, &pings)
             })
         })
         .collect();
@@ -311,4 +319,43 @@ fn a_peer_that_asks_and_never_reads_is_cut_off_and_others_go_on(mix: Mix) {
     eventually("nothing of them is left", || nodes[1].post().1.handshakes == 0 && nodes[1].post().1.links <= 2);
     let (stats, _) = nodes[1].post();
     assert!(stats.drops.silent + stats.drops.pushed_out >= 4, "{:?}", stats.drops);
+}
+
+fn a_peer_that_is_refused_and_goes_on_sending_is_cut_off_and_others_go_on(mix: Mix) {
+    const STRANGERS: u64 = 4;
+    let nodes = two_with(mix, MessagingConfig::default());
+    let mut watched = watch(&nodes);
+    let target = nodes[1].local().endpoint.unwrap();
+    // Of the same cluster, from nobody whom the node knows: it is told so, and the link is closed.
+    let cluster = quick().cluster;
+    let hello = Packet::Hello(Hello {
+        cluster: ClusterHash::of(&cluster),
+        version_min: VERSION,
+        version_max: VERSION,
+        source: NodeId::of(&cluster, "nobody"),
+        target: nodes[1].id(),
+        life: 1,
+        session: 7,
+    });
+    let mut packet = Vec::new();
+    hello.encode(&mut packet);
+    let hello = [handshake(), vec![0, packet.len() as u8], packet].concat();
+    let strangers: Vec<_> = (0..STRANGERS)
+        .map(|_| {
+            let hello = hello.clone();
+            std::thread::spawn(move || {
+                let mut stranger = TcpStream::connect(target).unwrap();
+                stranger.write_all(&hello).unwrap();
+                // There is always something to read.
+                says_for_ever(&mut stranger, &[0; 65_536])
+            })
+        })
+        .collect();
+    all_is_well(&nodes, &mut watched);
+    for stranger in strangers {
+        assert!(stranger.join().unwrap() > 0);
+    }
+    all_is_well(&nodes, &mut watched);
+    let (stats, counts) = nodes[1].post();
+    assert_eq!((stats.drops.strangers, counts.handshakes), (STRANGERS, 0), "{:?}", stats.drops);
 }
