@@ -134,7 +134,7 @@ fn room_for(files: u64) {
 }
 
 #[tokio::test]
-async fn two_thousand_silent_connections_cost_little_and_disturb_nobody() {
+async fn two_thousand_silent_connections_disturb_nobody() {
     room_for(5_000);
     let nodes = cluster(2).await;
     let mut watched = watch(&nodes).await;

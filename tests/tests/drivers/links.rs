@@ -18,7 +18,7 @@ use crate::node::{Events, Mix, Node, PATIENCE, Wanted, all_alive, eventually, lo
 
 crate::on_every_mix!(
     links_that_are_killed_lose_nothing_and_repeat_nothing,
-    hundreds_of_silent_connections_cost_little_and_disturb_nobody,
+    hundreds_of_silent_connections_disturb_nobody,
     garbage_ends_its_own_connection_and_nothing_else,
     a_peer_that_says_nothing_is_cut_off_and_others_go_on,
     a_peer_that_asks_and_never_reads_is_cut_off_and_others_go_on,
@@ -134,7 +134,7 @@ fn all_is_well(nodes: &[Node], watched: &mut [Events]) {
     undisturbed(nodes, watched);
 }
 
-fn hundreds_of_silent_connections_cost_little_and_disturb_nobody(mix: Mix) {
+fn hundreds_of_silent_connections_disturb_nobody(mix: Mix) {
     const SILENT: u64 = 300;
     const HANDSHAKES: u64 = 64;
     let mut messaging = MessagingOptions::default();
