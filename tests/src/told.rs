@@ -74,7 +74,8 @@ pub enum What {
 }
 
 impl Told {
-    pub(crate) fn new(at: Instant, event: Event<'_>) -> Told {
+    /// What this event tells.
+    pub fn new(at: Instant, event: Event<'_>) -> Told {
         let (what, member) = match event {
             Event::Joined(member) => (What::Joined, Some(member)),
             Event::Updated(member) => (What::Updated, Some(member)),

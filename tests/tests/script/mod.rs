@@ -13,7 +13,9 @@ use swim_proto::{
     Action, Config, Event, Incarnation, Instant, LocalMember, Node, NodeId, STREAM_CREDIT, SeedId, StreamId,
     StreamInput, Way,
 };
+use swim_tests::Told;
 use swim_tests::craft::{self, Puppet};
+use swim_tests::told::Content;
 
 use std::time::Duration;
 
@@ -227,6 +229,8 @@ pub(crate) struct Run {
     now: Instant,
     puppets: Vec<Puppet>,
     trace: Vec<String>,
+    /// The same without any time in it.
+    said: Vec<String>,
     /// Pings that puppets have not answered.
     asked: Vec<(SocketAddr, u32)>,
     /// Bytes written and not yet reported, of all streams that are.
@@ -249,6 +253,7 @@ impl Run {
             now: Instant::from_nanos(77),
             puppets,
             trace: Vec::new(),
+            said: Vec::new(),
             asked: Vec::new(),
             streams: BTreeMap::new(),
             gone: Vec::new(),
@@ -271,11 +276,32 @@ impl Run {
         &self.trace
     }
 
+    /// What was done, whenever it was.
+    pub(crate) fn said(&self) -> &[String] {
+        &self.said
+    }
+
     /// All that the node shows of itself, its counters aside.
     pub(crate) fn views(&self) -> String {
         let members: Vec<_> = self.node.members().collect();
         let node = &self.node;
         format!("{:?} {:x} {:?} {} {members:?}", node.status(), node.digest(), node.deadline(), node.health())
+    }
+
+    /// The same without any time in it.
+    pub(crate) fn timeless_views(&self) -> String {
+        let members: Vec<_> = self
+            .node
+            .members()
+            .map(|member| {
+                let accusers = member.suspicion.map(|suspicion| suspicion.accusers);
+                (member.name, member.state, member.incarnation, Content::of(&member), member.path, accusers)
+            })
+            .collect();
+        let node = &self.node;
+        let mut stats = node.stats();
+        stats.lag = Duration::ZERO;
+        format!("{:?} {:x} {members:?} {stats:?}", node.status(), node.digest())
     }
 
     pub(crate) fn poll_again_gives_nothing(&mut self) -> bool {
@@ -290,6 +316,11 @@ impl Run {
 
     pub(crate) fn sleep(&mut self, ms: u64) {
         self.now += Duration::from_millis(ms);
+    }
+
+    /// The least time that there is.
+    pub(crate) fn tick(&mut self) {
+        self.now += Duration::from_nanos(1);
     }
 
     pub(crate) fn perform(&mut self, step: &Step) -> Outcome {
@@ -495,6 +526,12 @@ impl Run {
             count += 1;
             assert!(count < 10_000, "the node never runs out of actions");
             self.trace.push(format!("{:?} {action:?}", self.now));
+            self.said.push(match action {
+                Action::Event(event) => format!("{:?}", Told { cause: None, ..Told::new(Instant::ZERO, event) }),
+                // Tombstones tell on streams how many seconds they have left.
+                Action::Write { stream, bytes } => format!("Write {{ {stream:?}, {} bytes }}", bytes.len()),
+                action => format!("{action:?}"),
+            });
             match action {
                 Action::Transmit { to, datagram } => {
                     assert!(datagram.len() <= 1400, "a datagram of {} bytes", datagram.len());
