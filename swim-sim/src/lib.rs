@@ -64,7 +64,7 @@ pub use machine::{Driven, Machine, Maker};
 pub use measure::{Counters, CrashSeen, Delivery, LettersSeen, Measure, Percentiles, Said};
 pub use messaging::{DrivenMessenger, LinkCut, LinkSettings, Lossy, MessengerMaker, MessengerView};
 pub use network::{Bursts, Carried, Latency, LinkFault, Network, Partition, Passing, Traffic, Zones};
-pub use run::{Difference, LettersReport, Load, Options, Report, Run, Verdict, check_determinism};
+pub use run::{Difference, LettersReport, Load, Options, Report, Run, Verdict, check_determinism, compare};
 pub use scenario::Scenario;
 pub use seeds::{Chance, Draw, Purpose, Seeds};
 pub use streams::StreamSettings;

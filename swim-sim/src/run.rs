@@ -4,6 +4,7 @@
 //! loses nothing, all views are the same), and no rule was broken on the way. It is given until a bound that follows
 //! from its settings ([`Scenario::liveness_bound`], or the judges' own), and ends as soon as it has converged.
 
+use std::fmt;
 use std::time::{Duration, Instant as Wall};
 
 use swim_proto::ConfigError;
@@ -474,8 +475,13 @@ pub fn check_determinism(
     seed: u64,
     options: Options,
 ) -> Result<Result<Report, Difference>, ConfigError> {
-    let mut first = Run::new(scenario.clone(), seed, options)?;
-    let mut second = Run::new(scenario.clone(), seed, Options::default())?;
+    let first = Run::new(scenario.clone(), seed, options)?;
+    let second = Run::new(scenario.clone(), seed, Options::default())?;
+    Ok(compare(first, second))
+}
+
+/// Runs these two, which have not begun, step by step. Gives the first's report, or where they part.
+pub fn compare(mut first: Run, mut second: Run) -> Result<Report, Difference> {
     first.world.keep_steps();
     second.world.keep_steps();
     let mut step = 0;
@@ -488,10 +494,21 @@ pub fn check_determinism(
             let at = (0..a.len().max(b.len())).find(|&at| a.get(at) != b.get(at)).unwrap_or(0);
             let told =
                 |items: &[crate::Item]| items.get(at).map_or_else(|| "nothing more".into(), |item| format!("{item:?}"));
-            return Ok(Err(Difference { step, first: told(a), second: told(b) }));
+            return Err(Difference { step, first: told(a), second: told(b) });
         }
     }
-    Ok(Ok(first.report()))
+    Ok(first.report())
+}
+
+impl Difference {
+    /// The command's exit code for it.
+    pub const EXIT_CODE: u8 = 4;
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at step {}\n  first run:  {}\n  second run: {}", self.step, self.first, self.second)
+    }
 }
 
 impl Run {

@@ -114,6 +114,36 @@ fn a_cluster_that_does_not_converge_is_exit_code_3() {
 }
 
 #[test]
+fn a_rule_that_is_broken_is_exit_code_2() {
+    // Nodes that bury half a second after a lost answer, and a network that loses more than half of all.
+    let lossy = ["run", "--nodes", "12", "--for", "60s", "--loss", "60%", "--set", "verify_burial=false"];
+    let rash = ["--set", "suspicion_alpha=0.5", "--set", "lha_suspicion=false", "--set", "stream_probe=false"];
+    let demanding = [&lossy[..], &rash, &["--false-deaths-max", "0"]].concat();
+    let output = swim_sim(&demanding);
+    assert_eq!(code(&output), 2, "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("VIOLATED false death at "), "{said}");
+    assert!(said.contains(&format!("again: swim-sim {}", demanding.join(" "))), "{said}");
+    let output = swim_sim(&[&demanding[..], &["--json"]].concat());
+    assert_eq!(code(&output), 2, "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert_eq!(
+        (&report["verdict"], &report["violation"]["rule"]),
+        (&"safety".into(), &"false death".into()),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_swarm_runs_its_seeds_and_says_that_all_passed() {
+    let output = swim_sim(&["swarm", "--seeds", "1..3"]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.starts_with("2 seeds passed: 1..3\n"), "{said}");
+    assert!(said.contains("recovered once faults had stopped in"), "{said}");
+}
+
+#[test]
 fn a_trace_has_a_line_for_each_change_of_state() {
     let path = std::env::temp_dir().join(format!("swim-sim-trace-{}", std::process::id()));
     let path = path.to_str().expect("a path in UTF-8");

@@ -7,8 +7,8 @@ use swim_sim::broken::{Broken, Flaw};
 use swim_sim::judges::{Fingerprint, Judges, Rule, Settings, Violation};
 use swim_sim::observe::Slot;
 use swim_sim::{
-    Chance, Crash, Fault, LinkFault, Machine, Network, Options, Partition, Report, Run, Scenario, Talk, Verdict,
-    Workload, World,
+    Chance, Crash, Difference, Fault, LinkFault, Machine, Network, Options, Partition, Report, Run, Scenario, Talk,
+    Verdict, Workload, World, compare,
 };
 
 /// Where the broken node is.
@@ -241,6 +241,24 @@ fn two_runs_of_a_node_that_draws_lots_from_outside_differ() {
     sound().compare(&sound()).expect("the same seed is the same run");
     let violation = improvised().compare(&improvised()).expect_err("it drew other lots");
     assert_eq!(violation.rule, Flaw::Improvises.rule());
+}
+
+#[test]
+fn where_two_runs_part_is_said() {
+    let run = |flaw: Option<Flaw>| {
+        let mut run = Run::new(peace(), 1, Options::default()).expect("the settings are valid");
+        if let Some(flaw) = flaw {
+            run.world_mut().set_maker(Box::new(move |_, node| Machine::from(Broken::new(node, flaw))));
+        }
+        run
+    };
+    compare(run(None), run(None)).expect("the same seed is the same run");
+    let parted = compare(run(Some(Flaw::Improvises)), run(Some(Flaw::Improvises))).expect_err("it drew other lots");
+    assert!(parted.step > 0 && parted.first != parted.second, "{parted}");
+    for part in [format!("step {}", parted.step), parted.first.clone(), parted.second.clone()] {
+        assert!(parted.to_string().contains(&part), "{parted}");
+    }
+    assert_eq!(Difference::EXIT_CODE, 4, "what docs/simulator.md promises");
 }
 
 fn fingerprint(flaw: Option<Flaw>) -> Fingerprint {

@@ -205,14 +205,14 @@ impl Bench {
         }
     }
 
-    /// An input is one event, with all the actions that are polled after it.
-    fn count(&mut self, event: &'static str, allocations: u64) {
-        self.counts.entry(event).or_default().allocations += allocations;
-    }
-
+    /// An input is one event; so is all that is polled after it.
     fn input(&mut self, event: &'static str, allocations: u64) {
         self.counts.entry(event).or_default().events += 1;
         self.count(event, allocations);
+    }
+
+    fn count(&mut self, event: &'static str, allocations: u64) {
+        self.counts.entry(event).or_default().allocations += allocations;
     }
 
     fn calls(&self, event: &'static str) -> u64 {

@@ -6,14 +6,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use swim_sim::judges::Rule;
-use swim_sim::{Options, Run, check_determinism};
+use swim_sim::{Difference, Options, Run, check_determinism};
 
 use super::quantity::rule;
 use super::say::{remark, say};
 use super::stage::Stage;
-
-/// Exit code of a run that was not the same twice.
-const NOT_DETERMINISTIC: u8 = 4;
 
 #[derive(Args, Debug)]
 pub(crate) struct Flags {
@@ -53,9 +50,8 @@ pub(crate) fn run(flags: &Flags) -> Result<u8, String> {
         match check_determinism(&scenario, flags.seed, options).map_err(refused)? {
             Ok(report) => report,
             Err(parted) => {
-                remark(format_args!("NOT DETERMINISTIC: seed {}, step {}", flags.seed, parted.step));
-                remark(format_args!("  first run:  {}\n  second run: {}", parted.first, parted.second));
-                return Ok(NOT_DETERMINISTIC);
+                remark(format_args!("NOT DETERMINISTIC: seed {} {parted}", flags.seed));
+                return Ok(Difference::EXIT_CODE);
             }
         }
     } else {

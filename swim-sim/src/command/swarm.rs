@@ -81,7 +81,7 @@ pub(crate) fn swarm(flags: &Flags) -> Result<u8, String> {
     say(told(*seed, outcome));
     Ok(match outcome {
         Outcome::Ran(report) => report.verdict.exit_code(),
-        Outcome::Parted(_) => 4,
+        Outcome::Parted(_) => Difference::EXIT_CODE,
     })
 }
 
@@ -157,9 +157,8 @@ fn told(seed: u64, outcome: &Outcome) -> String {
     let again = format!("swim-sim swarm --seeds {seed}..{}", seed + 1);
     match outcome {
         Outcome::Ran(report) => format!("seed {seed} FAILED\n{report}\nagain: {again}"),
-        Outcome::Parted(parted) => format!(
-            "seed {seed} NOT DETERMINISTIC at step {}\n  first run:  {}\n  second run: {}\nagain: {again} --check-determinism",
-            parted.step, parted.first, parted.second
-        ),
+        Outcome::Parted(parted) => {
+            format!("seed {seed} NOT DETERMINISTIC {parted}\nagain: {again} --check-determinism")
+        }
     }
 }
