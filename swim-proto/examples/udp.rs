@@ -5,9 +5,9 @@
 //! cargo run --example udp -- 127.0.0.1:6001 127.0.0.1:6000
 //! ```
 //!
-//! The first argument is this member's address, the others are seeds. It waits for a datagram until the node's next
-//! deadline, but looks after its streams, of which a small cluster has few, every 10 ms. What a driver for production
-//! adds is readiness instead of looking, and opening streams without waiting: see `swim-tokio`.
+//! The first argument is this member's address (port 0: any that is free), the others are seeds. It waits for a datagram
+//! until the node's next deadline, but looks after its streams, of which a small cluster has few, every 10 ms. What a
+//! driver for production adds is readiness instead of looking, and opening streams without waiting: see `swim-tokio`.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -28,7 +28,8 @@ struct Driver {
     seeds: Vec<String>,
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+// Called by `tests/udp.rs`, too.
+pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let Some(address) = args.next().and_then(|address| address.parse::<SocketAddr>().ok()) else {
         eprintln!("{USAGE}");
@@ -36,8 +37,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let seeds: Vec<String> = args.collect();
     let ids: Vec<SeedId> = (0..seeds.len() as u32).map(SeedId).collect();
-    let (udp, listener) = (UdpSocket::bind(address)?, TcpListener::bind(address)?);
+    let listener = TcpListener::bind(address)?;
+    let address = listener.local_addr()?;
+    let udp = UdpSocket::bind(address)?;
     listener.set_nonblocking(true)?;
+    println!("listening at {address}");
 
     let life = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as u64;
     let node = Node::new(Instant::ZERO, LocalMember::new(address, life), Config::lan(), life)?;
@@ -151,7 +155,7 @@ impl Stream {
                     self.unwritten.drain(..len);
                     return Some(StreamInput::Written(len));
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) if is_nothing_yet(&error) => {}
                 Err(_) => return Some(StreamInput::Failed),
             }
         } else if self.is_finishing {
@@ -166,11 +170,16 @@ impl Stream {
                 Some(StreamInput::Finished)
             }
             Ok(len) => Some(StreamInput::Data(&buffer[..len])),
-            Err(error) => (error.kind() != ErrorKind::WouldBlock).then_some(StreamInput::Failed),
+            Err(error) => (!is_nothing_yet(&error)).then_some(StreamInput::Failed),
         }
     }
 
     fn is_over(&self) -> bool {
         self.is_finishing && self.unwritten.is_empty() && self.is_peer_finished
     }
+}
+
+/// Whether it is to be tried again: the socket is not ready, or a signal came.
+fn is_nothing_yet(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
