@@ -10,7 +10,7 @@ use swim_tokio::{Ending, Handle, Options, Pending, SendOptions};
 
 /// Messages sent and not waited for, at most.
 const UNDER_WAY: usize = 8192;
-/// How often a paced sender sends.
+/// How often a paced sender sends what is due: a message waits for up to so long for its batch, and that counts.
 const BEAT: Duration = Duration::from_micros(200);
 
 fn runtime(threads: usize) -> tokio::runtime::Runtime {
@@ -97,8 +97,6 @@ async fn paced(node: &Handle, payload: &Bytes, limit: Duration, rate: u64) -> se
             while sent < due {
                 sent += 1;
                 let scheduled = begun + Duration::from_secs_f64(sent as f64 / rate as f64);
-                // Those of one beat are late by their place in it, not by anything that is measured here.
-                let scheduled = scheduled + BEAT.min(scheduled.elapsed());
                 let pending = node.try_send(to, payload.clone(), how).expect("it is accepted");
                 give.send((scheduled, pending)).expect("it is collected");
             }
