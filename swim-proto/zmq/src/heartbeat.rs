@@ -1,8 +1,9 @@
 //! Whether the peer is still there.
 //!
 //! As libzmq does it: a PING every interval; if after one *nothing at all* is heard for the time-out, the peer is
-//! gone. What is heard need not be the PONG. A peer's PING may say how long it will not be silent; if it then is, it
-//! is gone too, whether or not we send PINGs of our own.
+//! gone. What is heard need not be the PONG. A peer's PING may say how long it will not be silent; if it is, from
+//! whatever was heard last, it is gone too, whether or not we send PINGs of our own. (With libzmq that ends with whatever
+//! follows the PING: who falls silent after a message is not noticed.)
 //!
 //! Three things are kinder than libzmq, none later than it with a peer that has really gone:
 //! - any byte counts as heard, not only a whole frame, so that a long frame on a slow path does not end its link;
@@ -62,12 +63,12 @@ impl Heartbeat {
     }
 
     /// Something was received.
-    pub(crate) fn heard(&mut self) {
+    pub(crate) fn heard(&mut self, now: Instant) {
         self.awaiting = None;
-        self.promised = None;
+        self.promised = self.promised.map(|(ttl, _)| (ttl, now));
     }
 
-    /// A PING was the last that was received.
+    /// What the peer's last PING promises; zero is nothing, from then on.
     pub(crate) fn promised(&mut self, now: Instant, ttl: Duration) {
         self.promised = (!ttl.is_zero()).then_some((ttl, now));
     }
@@ -154,7 +155,7 @@ mod tests {
     fn anything_heard_will_do() {
         let mut beat = beating();
         assert_eq!(beat.due(at(100)), Due::Ping);
-        beat.heard();
+        beat.heard(at(110));
         assert_eq!(beat.due(at(200)), Due::Ping);
         assert_eq!(beat.due(at(350)), Due::Ping);
         assert_eq!(beat.due(at(450)), Due::Gone(LinkError::Silent { after: Duration::from_millis(250) }));
@@ -167,7 +168,9 @@ mod tests {
         assert_eq!(beat.deadline(), None);
         beat.promised(at(0), Duration::from_millis(300));
         assert_eq!(beat.deadline(), Some(at(300)));
-        beat.heard();
+        beat.heard(at(200));
+        assert_eq!((beat.deadline(), beat.due(at(499))), (Some(at(500)), Due::Nothing));
+        beat.promised(at(499), Duration::ZERO);
         assert_eq!(beat.deadline(), None);
         beat.promised(at(500), Duration::from_millis(300));
         assert_eq!(beat.due(at(800)), Due::Gone(LinkError::PeerTtl { ttl: Duration::from_millis(300) }));
@@ -197,7 +200,7 @@ mod tests {
         assert_eq!(beat.due(at(310)), Due::Ping);
         beat.ping_moves(at(320), true);
         assert_eq!(beat.silent_at(), Some(at(550)));
-        beat.heard();
+        beat.heard(at(325));
         beat.ping_moves(at(330), true);
         assert_eq!(beat.silent_at(), None);
     }

@@ -90,7 +90,7 @@ pub struct Link {
     paused: bool,
     received: VecDeque<Vec<Bytes>>,
     received_bytes: usize,
-    /// What the peer's PING promises, if nothing has followed it yet.
+    /// What the peer's last PING promises, until the heartbeat has been told.
     promise: Option<Duration>,
     /// The peer's minor version, from READY until the heartbeat has begun.
     opened: Option<u8>,
@@ -157,7 +157,7 @@ impl Link {
             return;
         }
         self.stats.bytes_in += bytes.len() as u64;
-        self.heartbeat.heard();
+        self.heartbeat.heard(now);
         if self.rest.is_empty() {
             let taken = self.take(bytes);
             self.rest.extend_from_slice(&bytes[taken..]);
@@ -340,7 +340,7 @@ impl Link {
         if let Some(minor) = self.opened.take() {
             self.heartbeat.begin(now, minor >= 1);
         }
-        if let Some(ttl) = self.promise.take().filter(|_| self.rest.is_empty()) {
+        if let Some(ttl) = self.promise.take() {
             self.heartbeat.promised(now, ttl);
         }
         self.heartbeat.listening(now, self.wants_input());

@@ -207,9 +207,13 @@ fn a_promise_counts_from_the_last_thing_heard_and_not_while_we_do_not_read() {
     link.handle_input(at(0), &ping(5, b""));
     assert_eq!(link.deadline(), Some(at(500)));
     link.handle_input(at(100), &wire::message(&[b"x"])[..1]);
-    assert_eq!(link.deadline(), None, "half a header is a sign of life");
+    assert_eq!(link.deadline(), Some(at(600)), "half a header is a sign of life");
     link.handle_input(at(200), &wire::message(&[b"x"])[1..]);
     assert_eq!((link.wants_input(), link.deadline()), (false, None));
+    assert!(link.poll_message(at(300)).is_some());
+    assert_eq!(link.deadline(), Some(at(800)), "a message does not end the promise");
+    link.handle_input(at(400), &ping(0, b""));
+    assert_eq!(link.deadline(), None, "a PING that promises nothing does");
 
     let mut link = open();
     link.handle_input(at(0), &[wire::message(&[b"x"]), ping(5, b"")].concat());

@@ -56,7 +56,6 @@ impl Link {
 
     /// Takes some of `bytes`, of which there are any; says how much.
     fn step(&mut self, bytes: &[u8]) -> Result<usize, LinkError> {
-        self.promise = None;
         if let Some(greeting) = self.greeting.take() {
             return self.greet(greeting, bytes);
         }
@@ -174,7 +173,7 @@ impl Link {
             (_, b"PING") => {
                 self.stats.pings_in += 1;
                 self.feed(bytes.clone())?;
-                self.promise = self.codec.peer_heartbeat_ttl();
+                self.promise = Some(self.codec.peer_heartbeat_ttl().unwrap_or_default());
                 Ok(())
             }
             (_, b"PONG") => {
