@@ -1,99 +1,26 @@
 //! Our links and libzmq, either way round.
-//!
-//! libzmq comes with pyzmq, in an environment that `pyzmq-venv.sh` makes; SWIM_PYZMQ says where its Python is. Without
-//! it these tests say that they did not run: `cargo test` must need nothing but Rust. `.ci/run` sets it.
 
 mod foreign;
+mod libzmq;
 mod sockets;
 
-use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::SocketAddr;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use foreign::{Foreign, exchange_with_dealer, exchange_with_router};
-use sockets::{Caller, Driven, PATIENCE, accept, listen};
+use libzmq::{Libzmq, python};
+use sockets::{Caller, Driven, accept, listen};
 use swim_zmq::{HeartbeatConfig, LinkConfig, LinkError, Peer, Socket};
-
-/// A socket of libzmq in a process of its own, which ends with this.
-struct Libzmq {
-    child: Child,
-    commands: ChildStdin,
-    received: Receiver<String>,
-    address: SocketAddr,
-}
-
-/// The Python that has libzmq; `None`, and it is said so, where nobody asked for these tests.
-fn python(test: &str) -> Option<OsString> {
-    let python = std::env::var_os("SWIM_PYZMQ");
-    if python.is_none() {
-        // Not by print, which the test harness would keep to itself.
-        let said = format!(
-            "interop_libzmq::{test} did not run: SWIM_PYZMQ is not set, see swim-proto/zmq/tests/pyzmq-venv.sh\n"
-        );
-        let _ = std::io::stderr().write_all(said.as_bytes());
-    }
-    python
-}
-
-impl Libzmq {
-    fn start(python: &OsString, kind: &str, way: &str, at: &str, options: &[&str]) -> Libzmq {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/libzmq_peer.py");
-        let mut command = Command::new(python);
-        command.args([script, kind, way, &format!("tcp://{at}")]).args(options);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("SWIM_PYZMQ is a Python");
-        let commands = child.stdin.take().expect("it is piped");
-        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        let first = lines.next().expect("it says where it is").expect("it prints text");
-        let address = first.strip_prefix("at tcp://").expect("an address").parse().expect("an address");
-        let (sender, received) = channel();
-        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Libzmq { child, commands, received, address }
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it ends");
-    }
-
-    #[cfg(unix)]
-    fn signal(&self, signal: &str) {
-        let done = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
-        assert!(done.expect("there is kill").success());
-    }
-}
-
-impl Drop for Libzmq {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 impl Foreign for Libzmq {
     fn send(&mut self, parts: &[Bytes]) {
-        let hex = |part: &Bytes| part.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(digit).collect::<String>();
-        let line = parts.iter().map(hex).collect::<Vec<_>>().join(",");
-        writeln!(self.commands, "send {line}").expect("it reads");
+        Libzmq::send(self, parts);
     }
 
     fn receive(&mut self) -> Vec<Bytes> {
-        let line = self.received.recv_timeout(PATIENCE).expect("a message");
-        let parts = line.strip_prefix("got ").expect("a message");
-        parts.split(',').map(|part| part.as_bytes().chunks(2).map(byte).collect()).collect()
+        Libzmq::receive(self)
     }
-}
-
-fn digit(value: u8) -> char {
-    char::from_digit(u32::from(value), 16).expect("it is below 16")
-}
-
-fn byte(hex: &[u8]) -> u8 {
-    let text = std::str::from_utf8(hex).expect("hex is text");
-    u8::from_str_radix(text, 16).expect("it is hex")
 }
 
 fn millis(millis: u64) -> Duration {
@@ -108,7 +35,7 @@ fn quick_beats(config: LinkConfig) -> LinkConfig {
 }
 
 /// Their DEALER and our end of it.
-fn meet(python: &OsString, config: LinkConfig, options: &[&str]) -> (Driven, Libzmq) {
+fn meet(python: &OsStr, config: LinkConfig, options: &[&str]) -> (Driven, Libzmq) {
     let listener = listen();
     let address = listener.local_addr().expect("it is bound").to_string();
     let theirs = Libzmq::start(python, "dealer", "connect", &address, options);
@@ -119,7 +46,7 @@ fn meet(python: &OsString, config: LinkConfig, options: &[&str]) -> (Driven, Lib
 
 #[test]
 fn its_dealer_talks_with_our_router() {
-    let Some(python) = python("its_dealer_talks_with_our_router") else { return };
+    let Some(python) = python() else { return };
     let (mut ours, mut theirs) = meet(&python, LinkConfig::router("us"), &["IDENTITY=their dealer"]);
     assert_eq!(ours.peer, Some(Peer { socket: Socket::Dealer, identity: "their dealer".into(), minor: 1 }));
     exchange_with_dealer(&mut ours, &mut theirs);
@@ -127,7 +54,7 @@ fn its_dealer_talks_with_our_router() {
 
 #[test]
 fn its_dealer_need_not_have_an_identity_and_may_have_the_longest() {
-    let Some(python) = python("its_dealer_need_not_have_an_identity_and_may_have_the_longest") else { return };
+    let Some(python) = python() else { return };
     let (ours, _theirs) = meet(&python, LinkConfig::router("us"), &[]);
     assert_eq!(ours.peer.expect("it is ready").identity, "");
     let longest = "x".repeat(255);
@@ -137,7 +64,7 @@ fn its_dealer_need_not_have_an_identity_and_may_have_the_longest() {
 
 #[test]
 fn our_dealer_talks_with_its_router() {
-    let Some(python) = python("our_dealer_talks_with_its_router") else { return };
+    let Some(python) = python() else { return };
     let mut theirs = Libzmq::start(&python, "router", "bind", "127.0.0.1:*", &[]);
     let mut caller = Caller::new(theirs.address, LinkConfig::dealer("our dealer"));
     let ours = caller.ready();
@@ -148,7 +75,7 @@ fn our_dealer_talks_with_its_router() {
 
 #[test]
 fn it_answers_our_heartbeats_and_its_silence_is_noticed() {
-    let Some(python) = python("it_answers_our_heartbeats_and_its_silence_is_noticed") else { return };
+    let Some(python) = python() else { return };
     let (mut ours, theirs) = meet(&python, quick_beats(LinkConfig::router("us")), &[]);
     ours.until("three PONGs", |ours| {
         assert_eq!(ours.link.closed(), None);
@@ -165,7 +92,7 @@ fn it_answers_our_heartbeats_and_its_silence_is_noticed() {
 
 #[test]
 fn we_answer_its_heartbeats_and_hold_it_to_its_promise() {
-    let Some(python) = python("we_answer_its_heartbeats_and_hold_it_to_its_promise") else { return };
+    let Some(python) = python() else { return };
     let config = LinkConfig { heartbeat: HeartbeatConfig::OFF, ..LinkConfig::router("us") };
     // It would close the link if it heard nothing for the time-out.
     let beats = ["HEARTBEAT_IVL=50", "HEARTBEAT_TIMEOUT=2000", "HEARTBEAT_TTL=1000"];
@@ -183,9 +110,89 @@ fn we_answer_its_heartbeats_and_hold_it_to_its_promise() {
     drop(theirs);
 }
 
+/// Our DEALER, connected to their ROUTER.
+fn call(python: &OsStr, config: LinkConfig, options: &[&str]) -> (Driven, Libzmq) {
+    let theirs = Libzmq::start(python, "router", "bind", "127.0.0.1:*", options);
+    let mut caller = Caller::new(theirs.address, config);
+    caller.ready();
+    (caller.driven.expect("it is ready"), theirs)
+}
+
+#[test]
+fn its_router_answers_our_heartbeats_and_its_silence_is_noticed() {
+    let Some(python) = python() else { return };
+    let (mut ours, theirs) = call(&python, quick_beats(LinkConfig::dealer("us")), &[]);
+    ours.until("three PONGs", |ours| {
+        assert_eq!(ours.link.closed(), None);
+        (ours.link.stats().pongs_in >= 3).then_some(())
+    });
+    assert_eq!(ours.link.stats().pings_in, 0);
+    #[cfg(unix)]
+    {
+        theirs.signal("-STOP");
+        assert_eq!(ours.end(), LinkError::Silent { after: millis(400) });
+    }
+    drop(theirs);
+}
+
+#[test]
+fn our_dealer_answers_its_routers_heartbeats_and_holds_it_to_its_promise() {
+    let Some(python) = python() else { return };
+    let config = LinkConfig { heartbeat: HeartbeatConfig::OFF, ..LinkConfig::dealer("us") };
+    // It would close the link if it heard nothing for the time-out.
+    let beats = ["HEARTBEAT_IVL=50", "HEARTBEAT_TIMEOUT=2000", "HEARTBEAT_TTL=1000"];
+    let (mut ours, mut theirs) = call(&python, config, &beats);
+    ours.until("PINGs for longer than its time-out", |ours| {
+        assert!(ours.link.closed().is_none() && !ours.hung_up, "{:?}", ours.link.closed());
+        (ours.link.stats().pings_in >= 60).then_some(())
+    });
+    assert_eq!(ours.link.stats().pings_out, 0);
+    theirs.send(&["us", "and messages"].map(Bytes::from));
+    assert_eq!(ours.receive(), ["and messages"]);
+    #[cfg(unix)]
+    {
+        theirs.signal("-STOP");
+        assert_eq!(ours.end(), LinkError::PeerTtl { ttl: millis(1000) });
+    }
+    drop(theirs);
+}
+
+#[test]
+fn its_router_gives_our_dealer_up_when_it_falls_silent_and_takes_the_next() {
+    let Some(python) = python() else { return };
+    // By the time that it has hung up it need not have forgotten the identity.
+    let options = ["ROUTER_HANDOVER=1", "HEARTBEAT_IVL=50", "HEARTBEAT_TIMEOUT=1000"];
+    let (mut silent, mut theirs) = call(&python, LinkConfig::dealer("d"), &options);
+    silent.read_and_say_nothing();
+    let mut caller = Caller::new(theirs.address, LinkConfig::dealer("d"));
+    caller.ready().send(&[Bytes::from_static(b"again")]);
+    assert_eq!(theirs.receive(), ["d", "again"]);
+}
+
+#[test]
+fn heartbeats_of_both_at_once_end_nothing() {
+    let Some(python) = python() else { return };
+    let beats = ["HEARTBEAT_IVL=50", "HEARTBEAT_TIMEOUT=2000", "HEARTBEAT_TTL=2000"];
+    let config = |config: LinkConfig| LinkConfig {
+        heartbeat: HeartbeatConfig { interval: millis(50), timeout: millis(2000), ttl: millis(2000) },
+        ..config
+    };
+    let last = |mut ours: Driven| {
+        ours.until("PINGs and PONGs for longer than the time-outs", |ours| {
+            assert!(ours.link.closed().is_none() && !ours.hung_up, "{:?}", ours.link.closed());
+            let stats = ours.link.stats();
+            (stats.pings_in >= 60 && stats.pongs_in >= 60).then_some(())
+        });
+    };
+    let (dealer, _theirs) = call(&python, config(LinkConfig::dealer("us")), &beats);
+    last(dealer);
+    let (router, _theirs) = meet(&python, config(LinkConfig::router("us")), &beats);
+    last(router);
+}
+
 #[test]
 fn its_dealer_gives_us_up_when_we_fall_silent_and_comes_back() {
-    let Some(python) = python("its_dealer_gives_us_up_when_we_fall_silent_and_comes_back") else { return };
+    let Some(python) = python() else { return };
     let listener = listen();
     let address = listener.local_addr().expect("it is bound").to_string();
     let options = ["HEARTBEAT_IVL=50", "HEARTBEAT_TIMEOUT=300", "RECONNECT_IVL=20"];
@@ -202,7 +209,7 @@ fn its_dealer_gives_us_up_when_we_fall_silent_and_comes_back() {
 
 #[test]
 fn our_dealer_comes_back_to_its_router_that_was_killed() {
-    let Some(python) = python("our_dealer_comes_back_to_its_router_that_was_killed") else { return };
+    let Some(python) = python() else { return };
     let mut theirs = Libzmq::start(&python, "router", "bind", "127.0.0.1:*", &[]);
     let address = theirs.address;
     let mut caller = Caller::new(address, LinkConfig::dealer("d"));
@@ -218,7 +225,7 @@ fn our_dealer_comes_back_to_its_router_that_was_killed() {
 
 #[test]
 fn its_router_takes_our_dealer_back_that_was_killed() {
-    let Some(python) = python("its_router_takes_our_dealer_back_that_was_killed") else { return };
+    let Some(python) = python() else { return };
     let mut theirs = Libzmq::start(&python, "router", "bind", "127.0.0.1:*", &["ROUTER_HANDOVER=1"]);
     for round in [Bytes::from_static(b"1"), Bytes::from_static(b"2")] {
         let mut caller = Caller::new(theirs.address, LinkConfig::dealer("d"));
@@ -228,8 +235,47 @@ fn its_router_takes_our_dealer_back_that_was_killed() {
 }
 
 #[test]
+fn its_dealer_that_was_killed_leaves_whole_messages_and_another_process_goes_on() {
+    let Some(python) = python() else { return };
+    let listener = listen();
+    let address = listener.local_addr().expect("it is bound").to_string();
+    let config = || {
+        let mut config = LinkConfig::router("us");
+        config.limits.received_messages_max = 2;
+        config
+    };
+    let mut theirs = Libzmq::start(&python, "dealer", "connect", &address, &["IDENTITY=d", "SNDHWM=0"]);
+    let mut ours = Driven::new(accept(&listener), config());
+    ours.ready();
+    let message = |number: u8| [Bytes::from(vec![number]), Bytes::from(vec![number; 1_000_000])];
+    for number in 0..100 {
+        theirs.send(&message(number));
+    }
+    let took = 3;
+    for number in 0..took {
+        assert!(ours.receive() == message(number), "{number}");
+    }
+    // In the middle of the others: of what it had sent until then, whole messages are received, and then no more.
+    theirs.kill();
+    let mut expected = took;
+    ours.until("the end of the link", |ours| {
+        while let Some(received) = ours.link.poll_message(sockets::now()) {
+            assert!(received == message(expected), "{expected}");
+            expected += 1;
+        }
+        ours.hung_up.then_some(())
+    });
+    assert!((took..100).contains(&expected), "{expected} messages came");
+
+    let mut theirs = Libzmq::start(&python, "dealer", "connect", &address, &["IDENTITY=d"]);
+    let mut ours = Driven::new(accept(&listener), config());
+    assert_eq!(ours.ready().identity, "d");
+    exchange_with_dealer(&mut ours, &mut theirs);
+}
+
+#[test]
 fn its_dealer_comes_back_to_our_router_that_was_killed() {
-    let Some(python) = python("its_dealer_comes_back_to_our_router_that_was_killed") else { return };
+    let Some(python) = python() else { return };
     let listener = listen();
     let address = listener.local_addr().expect("it is bound");
     let mut theirs = Libzmq::start(&python, "dealer", "connect", &address.to_string(), &["RECONNECT_IVL=20"]);
@@ -245,7 +291,7 @@ fn its_dealer_comes_back_to_our_router_that_was_killed() {
 
 #[test]
 fn a_slow_reader_makes_it_wait_and_loses_nothing() {
-    let Some(python) = python("a_slow_reader_makes_it_wait_and_loses_nothing") else { return };
+    let Some(python) = python() else { return };
     let mut config = LinkConfig::router("us");
     config.limits.received_messages_max = 2;
     let (mut ours, mut theirs) = meet(&python, config, &["SNDHWM=0"]);

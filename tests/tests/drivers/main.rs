@@ -7,6 +7,10 @@ mod addresses;
 mod ends;
 mod events;
 mod hostile;
+mod interop;
+// One way to run libzmq, for the tests of links and for these.
+#[path = "../../../swim-proto/zmq/tests/libzmq/mod.rs"]
+mod libzmq;
 mod links;
 mod membership;
 mod messages;

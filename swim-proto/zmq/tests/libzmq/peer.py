@@ -1,6 +1,6 @@
-"""A DEALER or ROUTER of libzmq, for interop_libzmq.rs.
+"""A DEALER or ROUTER of libzmq, for mod.rs beside it.
 
-    libzmq_peer.py dealer|router connect|bind ADDRESS [OPTION=VALUE ...]
+    peer.py dealer|router connect|bind ADDRESS [OPTION=VALUE ...]
 
 It says `at ADDRESS`, then reads commands and prints what it receives, messages as parts in hex with commas between:
 

@@ -157,6 +157,18 @@ impl Driven {
         })
     }
 
+    /// Reads what comes, past the link, and answers nothing, until the peer hangs up.
+    #[track_caller]
+    pub fn read_and_say_nothing(&mut self) {
+        self.stream.set_nonblocking(false).expect("it can be set");
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("it can be set");
+        match std::io::copy(&mut self.stream, &mut std::io::sink()) {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+        }
+        self.hung_up = true;
+    }
+
     /// Why the link ended.
     #[track_caller]
     pub fn end(&mut self) -> LinkError {
