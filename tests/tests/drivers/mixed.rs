@@ -1,9 +1,32 @@
 //! Ten nodes, five on each driver, through everything that happens to a cluster.
 
 use swim_driver::Event;
+use swim_driver::messaging::{Ending, FailReason, SendOptions};
 use swim_proto::{State, Way};
 
 use crate::node::{Mix, Node, all_alive, cluster, holds, restart, start};
+use crate::post::Incoming;
+
+/// Each delivers a message to the next one, who is on the other driver, and hears that it was processed.
+fn all_deliver_to_a_neighbour_on_the_other_driver(nodes: &[&Node], what: &str) {
+    let (tokio, mio): (Vec<&Node>, Vec<&Node>) = nodes.iter().partition(|node| matches!(node, Node::Tokio(_)));
+    assert_eq!(tokio.len(), mio.len());
+    let ring: Vec<&Node> = tokio.into_iter().zip(mio).flat_map(|(one, other)| [one, other]).collect();
+    let mut neighbours = ring.clone();
+    neighbours.rotate_left(1);
+    let incoming: Vec<Incoming> = neighbours.iter().map(|node| node.incoming()).collect();
+    let how = SendOptions::default().until_processed();
+    let text = |from: &Node| format!("{what}, says {}", from.name());
+    let send = |(from, to): (&&Node, &&Node)| from.send(to.id(), text(from), how).unwrap();
+    let pending: Vec<_> = ring.iter().zip(&neighbours).map(send).collect();
+    for (from, mut incoming) in ring.iter().zip(incoming) {
+        let message = incoming.next();
+        assert_eq!((message.from, &message.payload[..]), (from.id(), text(from).as_bytes()));
+    }
+    for sent in pending {
+        assert_eq!(sent.wait().ending, Ending::Processed);
+    }
+}
 
 #[test]
 fn ten_nodes_of_both_drivers_join_crash_restart_leave_and_talk() {
@@ -29,6 +52,8 @@ fn ten_nodes_of_both_drivers_join_crash_restart_leave_and_talk() {
         });
     }
 
+    all_deliver_to_a_neighbour_on_the_other_driver(&nodes.iter().collect::<Vec<_>>(), "before");
+
     // One of each driver crashes; the others notice, and nobody else is missed.
     let crashed = [3, 6];
     for index in crashed {
@@ -44,19 +69,18 @@ fn ten_nodes_of_both_drivers_join_crash_restart_leave_and_talk() {
         assert_eq!(told.iter().filter(died).count(), 2, "{told:?}");
     }
 
+    let rest: Vec<&Node> =
+        nodes.iter().enumerate().filter(|(index, _)| !crashed.contains(index)).map(|(_, node)| node).collect();
+    all_deliver_to_a_neighbour_on_the_other_driver(&rest, "meanwhile");
+
     // Each comes back on the other driver.
     let again =
         crashed.map(|index| restart(Mix::Both, index + 1, nodes[index].name(), nodes[index].address(), &nodes[0]));
-    let running: Vec<&Node> = nodes
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| !crashed.contains(index))
-        .map(|(_, node)| node)
-        .chain(&again)
-        .collect();
+    let running: Vec<&Node> = rest.into_iter().chain(&again).collect();
     for node in &running {
         all_alive(node, 10);
     }
+    all_deliver_to_a_neighbour_on_the_other_driver(&running, "after");
 
     // One of each leaves, by a shutdown and by a departure, and one of each stays away.
     nodes[1].shutdown();
@@ -89,7 +113,21 @@ fn a_partition_of_ten_nodes_of_both_drivers_heals_by_itself() {
     for node in &nodes {
         all_alive(node, 10);
     }
+    // To one's own side and to the other one, on either driver: from there on links stand, of which the cut ends four.
+    let both_sides = [(0, 1), (5, 6), (0, 5), (5, 0), (1, 6), (6, 1)];
+    let how = SendOptions::default().until_processed();
+    let deliver = |from: usize, to: usize, what: &'static str| {
+        let (mut incoming, sent) = (nodes[to].incoming(), nodes[from].send(nodes[to].id(), what, how).unwrap());
+        let message = incoming.next();
+        assert_eq!((message.from, &message.payload[..]), (nodes[from].id(), what.as_bytes()));
+        assert_eq!(sent.wait().ending, Ending::Processed);
+    };
+    for (from, to) in both_sides {
+        deliver(from, to, "before");
+    }
     switch.cut();
+    let lost = both_sides[2..].iter().map(|&(from, to)| nodes[from].send(nodes[to].id(), "lost", how).unwrap());
+    let lost: Vec<_> = lost.collect();
     for (index, node) in nodes.iter().enumerate() {
         for other in nodes.iter().enumerate().filter(|(other, _)| (*other < 5) != (index < 5)).map(|(_, other)| other) {
             holds(node, other.name(), State::Dead);
@@ -97,14 +135,25 @@ fn a_partition_of_ten_nodes_of_both_drivers_heals_by_itself() {
         all_alive(node, 5);
     }
     assert!(switch.dropped() > 0);
+    // What was to cross is told to have failed, and links end with the line.
+    for sent in lost {
+        assert_eq!(sent.wait().ending, Ending::Failed(FailReason::Died));
+    }
+    for index in [0, 1, 5, 6] {
+        assert!(nodes[index].post().1.broken > 0, "{:?}", nodes[index].post().1);
+    }
     // Both sides talk on among themselves.
     for (from, to) in [(0, 1), (5, 6)] {
         let mut events = nodes[to].events();
         nodes[from].send_message(nodes[to].id(), "still here", Way::Auto).unwrap();
         events.wait("a message", |event| matches!(event, Event::Message { payload, .. } if payload == "still here"));
+        deliver(from, to, "meanwhile");
     }
     switch.mend();
     for node in &nodes {
         all_alive(node, 10);
+    }
+    for (from, to) in both_sides {
+        deliver(from, to, "after");
     }
 }

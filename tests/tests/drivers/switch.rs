@@ -1,8 +1,9 @@
 //! Lies between nodes and passes on what they say to each other, or does not: a partition that can be mended.
 //!
-//! Each node tells others an address of the switch. What arrives there is passed to the node from the address that the
-//! sender has here, so that to everybody the addresses are what they are told. Nodes are told apart by their hosts, which
-//! are loopback addresses of their own (so this is for Linux, where there are many).
+//! Each node tells others an address of the switch, and an endpoint there for the links of its messages. What arrives there
+//! is passed to the node from the address that the sender has here, so that to everybody the addresses are what they are
+//! told. Nodes are told apart by their hosts, which are loopback addresses of their own (so this is for Linux, where there
+//! are many).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
+use swim_driver::messaging::{self, MessagingOptions};
 
 use crate::node::{Wanted, loopback};
 
@@ -48,11 +50,13 @@ impl Switch {
         Switch { shared: Arc::default() }
     }
 
-    /// A node-to-be on that side, behind the switch.
+    /// A node-to-be on that side, behind the switch, with its messages.
     pub(crate) fn behind(&self, side: bool, name: &str) -> Wanted {
-        let inside = free_port();
-        let listener = TcpListener::bind(loopback()).expect("loopback has a free port");
+        let [inside, links_inside] = two_free_ports();
+        let listener = listen(loopback());
         let at = listener.local_addr().expect("it is bound");
+        let links = listen(SocketAddr::new(at.ip(), 0));
+        let endpoint = links.local_addr().expect("it is bound");
         let outside = Arc::new(UdpSocket::bind(at).expect("a host of its own has this port free for both"));
         outside.set_read_timeout(Some(LOOK)).expect("it is more than nothing");
         let port = Port { outside, at, inside, side };
@@ -60,8 +64,13 @@ impl Switch {
         let (shared, to) = (self.shared.clone(), port.clone());
         std::thread::spawn(move || shared.carry_datagrams(&to));
         let shared = self.shared.clone();
-        std::thread::spawn(move || shared.carry_streams(&port, &listener));
-        Wanted { bind: inside, advertise: Some(at), ..Wanted::named(name) }
+        let to = port.clone();
+        std::thread::spawn(move || shared.carry_streams(&to, &listener, inside));
+        let shared = self.shared.clone();
+        std::thread::spawn(move || shared.carry_streams(&port, &links, links_inside));
+        let messaging = MessagingOptions::default().with_port(messaging::Port::At(links_inside.port()));
+        let (advertise, endpoint, messaging) = (Some(at), Some(endpoint), Some(messaging));
+        Wanted { bind: inside, advertise, endpoint, messaging, ..Wanted::named(name) }
     }
 
     /// From now on the sides do not hear each other.
@@ -89,9 +98,16 @@ impl Drop for Switch {
     }
 }
 
-/// A port of a host that nobody else here has.
-fn free_port() -> SocketAddr {
-    TcpListener::bind(loopback()).and_then(|listener| listener.local_addr()).expect("loopback has a free port")
+fn listen(at: SocketAddr) -> TcpListener {
+    TcpListener::bind(at).expect("loopback has a free port")
+}
+
+/// Two ports of a host that nobody else here has, and that stay free.
+fn two_free_ports() -> [SocketAddr; 2] {
+    let first = listen(loopback());
+    let at = first.local_addr().expect("it is bound");
+    let second = listen(SocketAddr::new(at.ip(), 0));
+    [at, second.local_addr().expect("it is bound")]
 }
 
 impl Shared {
@@ -114,7 +130,8 @@ impl Shared {
         }
     }
 
-    fn carry_streams(self: &Arc<Self>, to: &Port, listener: &TcpListener) {
+    /// Those that `listener` accepts, to where the node accepts them.
+    fn carry_streams(self: &Arc<Self>, to: &Port, listener: &TcpListener, inside: SocketAddr) {
         listener.set_nonblocking(true).expect("it may not wait");
         while !self.is_over.load(Ordering::SeqCst) {
             let Ok((near, from)) = listener.accept() else {
@@ -123,19 +140,24 @@ impl Shared {
             };
             let Some(sender) = self.sender(from.ip(), to) else { continue };
             let (shared, to) = (self.clone(), to.clone());
-            std::thread::spawn(move || drop(shared.join(near, &sender, &to)));
+            std::thread::spawn(move || drop(shared.join(near, &sender, &to, inside)));
         }
     }
 
     /// Carries bytes both ways until both sides have finished, or one is gone.
-    fn join(&self, near: TcpStream, sender: &Port, to: &Port) -> io::Result<()> {
+    fn join(&self, near: TcpStream, sender: &Port, to: &Port, inside: SocketAddr) -> io::Result<()> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.bind(&SocketAddr::new(sender.at.ip(), 0).into())?;
-        socket.connect(&to.inside.into())?;
+        socket.connect(&inside.into())?;
         let far: TcpStream = socket.into();
         near.set_nonblocking(false)?;
         if sender.side != to.side {
             self.across.lock().unwrap().extend([near.try_clone()?, far.try_clone()?]);
+            // Cut between the look and this.
+            if self.is_cut.load(Ordering::SeqCst) {
+                near.shutdown(Shutdown::Both)?;
+                return far.shutdown(Shutdown::Both);
+            }
         }
         let (mut from, mut into) = (near.try_clone()?, far.try_clone()?);
         let forth = std::thread::spawn(move || {
