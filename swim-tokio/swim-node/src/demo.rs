@@ -154,8 +154,7 @@ impl Plot {
                 suspecting = cluster.count(|view| view.suspected(&victim));
                 holding = cluster.count(|view| view.declared_dead(&victim));
                 if sight.is_death() {
-                    summary.first_detection.get_or_insert(after);
-                    summary.last_detection = Some(after);
+                    summary.noticed(after);
                 }
             }
         }

@@ -36,6 +36,12 @@ impl Summary {
         }
     }
 
+    /// So long after the kill a survivor held the killed node dead. What the survivors saw need not be told in its order.
+    pub(crate) fn noticed(&mut self, after: Duration) {
+        self.first_detection = Some(self.first_detection.map_or(after, |first| first.min(after)));
+        self.last_detection = self.last_detection.max(Some(after));
+    }
+
     /// As one line of JSON.
     pub(crate) fn json(&self) -> String {
         #[derive(Serialize)]
@@ -61,5 +67,20 @@ impl Summary {
             false_deaths: self.false_deaths,
             missing: self.missing.as_deref(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_and_the_last_are_so_in_whatever_order_they_are_told() {
+        let mut summary = Summary::new(5);
+        for millis in [4_685, 4_684, 4_690, 4_687] {
+            summary.noticed(Duration::from_millis(millis));
+        }
+        let found = [summary.first_detection, summary.last_detection];
+        assert_eq!(found, [4_684, 4_690].map(|millis| Some(Duration::from_millis(millis))));
     }
 }
