@@ -115,3 +115,15 @@ fn where_nodes_have_fewer_carriers_than_members_gossip_goes_by_those_that_are_op
     // One for each probe, mostly.
     assert!(report.load.streams_per_node_s < 2.5, "{report}");
 }
+
+#[test]
+fn gossip_by_carriers_ends_where_there_are_fewer_members_than_it_goes_to() {
+    let config = Config { transport: Transport::Stream, reach_all: false, gossip_fanout: 16, ..Config::lan() };
+    let scenario = Scenario::new(7, seconds(20))
+        .config(config)
+        .network(Network::default().without_datagrams())
+        .workload(Workload { broadcasts: Some(Talk::per_second(5.0, 32)), messages: None, reliable: None });
+    let options = Options { judges: true, ..Options::default() };
+    let report = Run::new(scenario, 7, options).expect("the settings are valid").finish();
+    assert_eq!(report.verdict, Verdict::Passed, "{report}");
+}

@@ -130,7 +130,8 @@ impl Node {
         }
         self.chosen.clear();
         self.choose_carried(count);
-        for _ in self.chosen.len()..count {
+        // Of so few that a carrier leads to each, there is nobody else.
+        for _ in self.chosen.len()..count.min(self.table.others().len()) {
             let known = self.chosen.len();
             self.table.choose_live(&mut self.random, 1, None, &mut self.chosen);
             let (others, one) = self.chosen.split_at(known);
