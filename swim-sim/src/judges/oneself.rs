@@ -13,7 +13,7 @@ use swim_proto::{Incarnation, Member, NodeId, State, Status};
 
 use super::Rule;
 use super::fault::{Verdict, fault};
-use crate::observe::Command;
+use crate::observe::{Command, View};
 
 /// Whether a node in this status takes part: it is to be found alive by all, and to find all.
 pub(super) fn takes_part(status: Status) -> bool {
@@ -97,17 +97,17 @@ impl Course {
     }
 
     /// A message of the input.
-    pub(super) fn hear(&mut self, message: &Message<'_>, local: &Member<'_>) {
+    pub(super) fn hear(&mut self, message: &Message<'_>, own: NodeId, view: &dyn View) {
         if !self.ran {
             return;
         }
         match *message {
-            Message::Alive(alive) if alive.id == local.id => self.hear_alive(&alive, local),
+            Message::Alive(alive) if alive.id == own => self.hear_alive(&alive, &view.local()),
             Message::Ack(m) => self.answered = self.answered.max(Some(m.incarnation)),
-            Message::Suspect(m) if m.id == local.id => self.accused(m.incarnation),
-            Message::Dead(m) if m.id == local.id => self.accused(m.incarnation),
-            Message::Left(m) if m.id == local.id => self.accused(m.incarnation),
-            Message::Tombstone(m) if m.id == local.id => self.accused(m.incarnation),
+            Message::Suspect(m) if m.id == own => self.accused(m.incarnation),
+            Message::Dead(m) if m.id == own => self.accused(m.incarnation),
+            Message::Left(m) if m.id == own => self.accused(m.incarnation),
+            Message::Tombstone(m) if m.id == own => self.accused(m.incarnation),
             _ => {}
         }
     }

@@ -284,7 +284,7 @@ impl Process {
         self.turn.messages += 1;
         self.turn.asks +=
             u64::from(matches!(message, Message::Ping(_) | Message::PingReq(_) | Message::Ack(_) | Message::Ask(_)));
-        self.turn.course.hear(message, &at.view.local());
+        self.turn.course.hear(message, self.id, at.view);
         self.evidence.heard(message);
         self.turn.accusations.extend(causes::accusation(message));
         if let Message::PingReq(_) = message {

@@ -212,7 +212,8 @@ impl UserData {
     /// A process sends a datagram, or a packet by carrier.
     fn told_on(&mut self, now: Instant, slot: Slot, bytes: &[u8], truth: &dyn Truth) -> Verdict {
         let Some(view) = truth.view(slot) else { return Ok(()) };
-        let (config, own, live) = (view.config(), view.local().id, view.live());
+        let (config, live) = (view.config(), view.live());
+        let own = || view.local().id;
         // What cannot be taken apart is another judge's.
         let Ok(messages) = decode(bytes, ClusterHash::of(&config.cluster), config.datagram_max.into()) else {
             return Ok(());
@@ -225,13 +226,13 @@ impl UserData {
                 Message::Announce(m) if m.len == 0 => continue,
                 Message::Announce(m) => (m.origin, m.life, m.sequence),
                 // Above the rate, what one says of oneself goes alone (14.8).
-                Message::Alive(alive) if alive.id == own && config.rate_out > 0 => continue,
+                Message::Alive(alive) if config.rate_out > 0 && alive.id == own() => continue,
                 Message::Alive(_) | Message::Suspect(_) | Message::Dead(_) | Message::Left(_) => {
                     claims = true;
                     continue;
                 }
                 Message::UserMessage(m) => {
-                    let key = (own, m.target, Bytes::copy_from_slice(m.payload));
+                    let key = (own(), m.target, Bytes::copy_from_slice(m.payload));
                     match self.messages.get_mut(&key) {
                         Some((said, sent)) if *sent < *said => *sent += 1,
                         _ => {

@@ -1,5 +1,8 @@
 //! What a process says: datagram by datagram, frame by frame.
 
+use swim_proto::wire::Messages;
+
+use super::super::fault::Fault;
 use super::super::load::Purpose;
 use super::*;
 
@@ -26,27 +29,27 @@ impl Process {
         }
         // What came by a carrier that can no longer be written to is answered by datagram (protocol 13.4).
         oneself::speaks(at.view.status(), self.turn.answers_packets())?;
+        let messages = self.taken_apart(at, bytes)?;
         if self.turn.kind != Kind::Datagram {
-            self.pings(at, bytes);
+            self.pings(at, messages.clone());
         }
         self.turn.tells = false;
-        let accord = self.packet(at, to, bytes)?;
+        let accord = self.packet(at, to, messages.clone())?;
         self.rates.sent((at.clock, at.view.config()), bytes.len(), self.turn.tells)?;
         wire::version(bytes, to, at.view, at.oracle.ids_at(to))?;
         if !self.turn.answers_packets() && accord == Accord::Own {
-            let messages = decode(bytes, self.cluster, DATAGRAM_MAX);
-            self.load.initiated(messages.map_or(Purpose::News, Purpose::of));
+            self.load.initiated(Purpose::of(messages));
         }
         Ok(())
     }
 
+    fn taken_apart<'a>(&mut self, at: Moment<'_>, packet: &'a [u8]) -> Result<Messages<'a>, Fault> {
+        wire::datagram(packet, self.cluster, at.view.config().datagram_max.into(), &mut self.scratch)
+    }
+
     /// The node sends a packet, in a datagram or on a carrier.
-    fn packet(&mut self, at: Moment<'_>, to: SocketAddr, bytes: &[u8]) -> Result<Accord, super::super::fault::Fault> {
+    fn packet(&mut self, at: Moment<'_>, to: SocketAddr, messages: Messages<'_>) -> Result<Accord, Fault> {
         let config = at.view.config();
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let messages = wire::datagram(bytes, self.cluster, config.datagram_max.into(), &mut scratch);
-        self.scratch = scratch;
-        let messages = messages?;
         self.turn.targets.clear();
         self.turn.targets.extend(messages.clone().filter_map(|message| target(&message)));
         let acks = messages.clone().any(|message| matches!(message, Message::Ack(_)));
@@ -69,7 +72,7 @@ impl Process {
                 let live_max = self.live_max.max(at.view.live());
                 self.load.rumor(at.clock, config, claim, id, live_max).map_err(|fault| {
                     let what = format!("{} ({})", fault.what, told(&message));
-                    super::super::fault::Fault { what, ..fault }
+                    Fault { what, ..fault }
                 })?;
             }
         }
@@ -78,8 +81,7 @@ impl Process {
     }
 
     /// It pings of its own accord, not on behalf of another.
-    fn pings(&mut self, at: Moment<'_>, packet: &[u8]) {
-        let Ok(messages) = decode(packet, self.cluster, FRAME_MAX.max(DATAGRAM_MAX)) else { return };
+    fn pings(&mut self, at: Moment<'_>, messages: Messages<'_>) {
         for message in messages {
             if let Message::Ping(ping) = message
                 && let Some(mirror) = self.mirrors.get_mut(&ping.target)
@@ -140,7 +142,7 @@ impl Process {
 
     fn write_frames(&mut self, at: Moment<'_>, stream: StreamId, writer: &mut FrameReader) -> Verdict {
         loop {
-            let packet = writer.next().map_err(|error| super::super::fault::Fault {
+            let packet = writer.next().map_err(|error| Fault {
                 rule: Rule::S7,
                 about: None,
                 what: format!("wrote to a stream what is no frame: {error}"),
@@ -149,8 +151,9 @@ impl Process {
             if let Some(to) = self.carriers.peer(stream) {
                 oneself::speaks(at.view.status(), true)?;
                 // It may have waited since another turn: for whom it pings is not seen.
-                self.pings(at, packet);
-                let accord = self.packet(at, to, packet)?;
+                let messages = self.taken_apart(at, packet)?;
+                self.pings(at, messages.clone());
+                let accord = self.packet(at, to, messages)?;
                 if !self.turn.answers_packets() && accord == Accord::Own {
                     self.load.carried();
                 }
