@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use swim_proto::wire::{Carry, FrameReader, Message, Ping, PingReq};
+use swim_proto::wire::{Ack, Carry, FrameReader, Message, Ping, PingReq};
 use swim_proto::{
-    Action, Config, Incarnation, Instant, LocalMember, Node, NodeId, Path, STREAM_CREDIT, Status, StreamId,
+    Action, Config, Event, Incarnation, Instant, LocalMember, Node, NodeId, Path, STREAM_CREDIT, Status, StreamId,
     StreamInput, Transport,
 };
 use swim_tests::craft::{self, Puppet};
@@ -90,6 +90,7 @@ struct Done {
     connects: Vec<(StreamId, SocketAddr)>,
     writes: Vec<(StreamId, Vec<u8>)>,
     resets: Vec<StreamId>,
+    deaths: usize,
     datagrams: usize,
     datagrams_to: BTreeSet<SocketAddr>,
 }
@@ -118,6 +119,7 @@ fn drain(node: &mut Node) -> Done {
                 done.datagrams += 1;
                 done.datagrams_to.insert(to);
             }
+            Action::Event(Event::Died(_)) => done.deaths += 1,
             Action::Finish { .. } | Action::Resolve { .. } | Action::Event(_) => {}
         }
     }
@@ -291,6 +293,81 @@ fn a_carrier_that_nobody_uses_makes_room_and_one_that_is_used_does_not() {
     assert_eq!(drain(&mut node).resets, unused, "in turn, and of what carries only");
     assert_eq!(node.accept_stream(later, ephemeral(40)), None);
     assert_eq!(node.stats().carriers_displaced, unused.len() as u64);
+}
+
+/// The pings that were written, each with its carrier, and whether anybody was asked about another.
+fn questions(done: &Done) -> (Vec<(StreamId, u32)>, bool) {
+    let (mut pings, mut asks) = (Vec::new(), false);
+    for (stream, bytes) in &done.writes {
+        let mut reader = FrameReader::new();
+        reader.push(bytes);
+        while let Some(packet) = reader.next().expect("whole frames are written") {
+            for message in craft::messages("swim", packet) {
+                match message {
+                    Message::Ping(ping) => pings.push((*stream, ping.seq)),
+                    Message::Ask(_) => asks = true,
+                    _ => {}
+                }
+            }
+        }
+    }
+    (pings, asks)
+}
+
+/// The node runs until `now`, and all that it writes is taken.
+fn run_until(node: &mut Node, now: Instant) -> Done {
+    node.handle_timeout(now);
+    let done = drain(node);
+    done.writes.iter().for_each(|(stream, bytes)| node.handle_stream(now, *stream, StreamInput::Written(bytes.len())));
+    done
+}
+
+fn answer(node: &mut Node, now: Instant, pings: &[(StreamId, u32)]) {
+    for &(stream, seq) in pings {
+        let ack = craft::frame("swim", &[Message::Ack(Ack { seq, incarnation: FIRST })]);
+        node.handle_stream(now, stream, StreamInput::Data(&ack));
+    }
+}
+
+#[test]
+fn before_a_burial_the_second_question_goes_by_another_carrier_where_the_first_was_swallowed() {
+    let mut node = node(Transport::Stream);
+    let carriers: Vec<StreamId> = (0..3).map(|i| carrier(&mut node, i, ephemeral(i))).collect();
+    let (accused, suspicion) = (at(700), craft::suspect(puppet(0).id(), FIRST, puppet(1).id()));
+    run_until(&mut node, accused);
+    let suspicion = craft::frame("swim", &[suspicion]);
+    node.handle_stream(accused, carriers[1], StreamInput::Data(&suspicion));
+    let mut ticks = (71..6_000).map(|tick| at(10 * tick));
+
+    // The suspect answers and speaks, and refutes nothing; until it is asked for the last time, and others with it.
+    let first = ticks.find(|&now| {
+        let (pings, asks) = questions(&run_until(&mut node, now));
+        if !asks {
+            answer(&mut node, now, &pings);
+            node.handle_stream(now, carriers[0], StreamInput::Data(&known(1)));
+        }
+        asks
+    });
+    let first = first.expect("it is asked before it is buried");
+
+    // From then on nothing comes from its carrier: of what is written to it each segment is lost. The second question
+    // comes before any probe could find that out.
+    let period = Config::lan().probe_interval;
+    let by_another = ticks.by_ref().take_while(|&now| now <= first + period / 2).find_map(|now| {
+        let done = run_until(&mut node, now);
+        let (pings, _) = questions(&done);
+        let others = pings.into_iter().filter(|(stream, _)| *stream != carriers[0]).collect::<Vec<_>>();
+        answer(&mut node, now, &others);
+        done.connects.into_iter().find(|&(_, to)| to == address(0)).map(|(stream, _)| (now, stream))
+    });
+    let (opened, stream) = by_another.expect("the second question goes by a carrier of its own");
+    node.handle_stream(opened, stream, StreamInput::Connected);
+    let (pings, _) = questions(&run_until(&mut node, opened));
+    assert!(!pings.is_empty() && pings.iter().all(|&(by, _)| by == stream), "{pings:?}");
+    answer(&mut node, opened, &pings);
+    let deaths: usize =
+        ticks.take_while(|&now| now < first + 2 * period).map(|now| run_until(&mut node, now).deaths).sum();
+    assert_eq!((deaths, node.stats().burials_averted), (0, 1), "it was heard in time");
 }
 
 #[test]

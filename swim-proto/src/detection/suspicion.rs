@@ -125,6 +125,11 @@ impl Case {
         self.verified += 1;
     }
 
+    /// For how long the accused is being asked once more, if it is.
+    pub(crate) fn asked_for(&self, suspicion_now: Instant) -> Option<Duration> {
+        self.verified_at.map(|first| suspicion_now - first)
+    }
+
     /// The accused answered a ping that told it of the accusation.
     pub(crate) fn answered(&mut self) {
         self.contradicted = true;

@@ -136,7 +136,11 @@ impl Node {
         let behind = self.is_behind();
         let case = self.cases.at_mut(case_index);
         if self.config.verify_burial && case.verified < VERIFICATIONS {
+            let asked_for = case.asked_for(suspicion_now);
             case.verify(suspicion_now);
+            if let (Some(asked_for), Some(to)) = (asked_for, self.table.at(slot).address()) {
+                self.doubt_carrier(now, to, now - asked_for);
+            }
             self.verify(now, slot);
         } else if self.config.verify_burial && case.reprieve(suspicion_now) {
             self.stats.burials_averted += 1;
