@@ -6,7 +6,7 @@ use swim_sim::judges::Rule;
 use swim_sim::observe::{Input, Observation, Slot};
 
 use crate::stage::{Held, Stage, address, alive, at, id, packet, profile, told};
-use crate::{ping, suspected};
+use crate::{dead, ping, suspected};
 
 #[test]
 fn whoever_is_said_to_live_is_known_afterwards_unless_there_was_no_room() {
@@ -35,6 +35,29 @@ fn an_accusation_of_somebody_unknown_counts_when_it_comes_into_view() {
         stage.holds(held.clone());
         stage.sound(Observation::Event { slot: Slot(0), event: Event::Joined(told(&held, Cause::Itself)) });
         if right { stage.settles() } else { stage.settles_wrongly(Rule::S3) }
+    }
+}
+
+#[test]
+fn of_whom_word_may_have_been_remembered_earlier_may_be_forgotten_earlier() {
+    // An id alone is remembered for ten minutes. Two deaths are told of at first, one of them passed over: nobody sees which.
+    for (told_before, right) in [(false, false), (true, true)] {
+        let mut stage = Stage::new(4);
+        if told_before {
+            stage.hears(2, &[dead(1, 0, 2), dead(3, 0, 2)]);
+            stage.puppets[0].stats.drops.newcomers += 1;
+            stage.settles();
+        }
+        stage.pass(400.0);
+        stage.hears(2, &[dead(1, 0, 2)]);
+        stage.settles();
+        stage.pass(400.0);
+        let known = profile(1);
+        stage.hears(2, &[alive(1, 0, &known)]);
+        let held = Held::new(1, State::Alive, 0);
+        stage.holds(held.clone());
+        stage.sound(Observation::Event { slot: Slot(0), event: Event::Joined(told(&held, Cause::Itself)) });
+        if right { stage.settles() } else { stage.settles_wrongly(Rule::S4) }
     }
 }
 

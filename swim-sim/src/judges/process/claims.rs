@@ -73,7 +73,8 @@ impl Process {
                 let what = format!("does not know member {id} after the claim that it is alive at {incarnation}");
                 return fault_about(Rule::S3, id, what);
             }
-            _ if !remembers => {}
+            // If it was this one that was taken, it is forgotten when this one is, whoever tells of it again.
+            _ if !remembers => self.evidence.remembered_until(id, until),
             State::Suspect => self.evidence.suspected(id, incarnation, until, pushed_out),
             State::Dead | State::Left => self.evidence.buried(id, incarnation, until, pushed_out),
         }
