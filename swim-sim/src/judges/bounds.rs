@@ -93,6 +93,14 @@ impl Standstill {
         self.deadline.map(|(deadline, since)| deadline.max(since))
     }
 
+    /// How late the input is that is handled now, by the deadline that was shown before it: so late it is for being behind
+    /// (protocol 14.2). A deadline that came to light in the past belongs to a timer that an earlier one hid, and that was
+    /// due all the while, or to one that was set into the past: nothing shows which, so that here, where being late
+    /// excuses, it counts as the first, and for [`Standstill::due`], where it would accuse, as the second.
+    pub(super) fn lag(&self, clock: Instant) -> Duration {
+        self.deadline.map_or(Duration::ZERO, |(deadline, _)| clock.saturating_since(deadline))
+    }
+
     /// Whatever came, came at this time and found this deadline.
     pub(super) fn late(&mut self, deadline: Instant, clock: Instant, stall_min: Duration) {
         let stall = clock.saturating_since(deadline.max(self.stalled_until));

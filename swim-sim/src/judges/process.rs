@@ -390,8 +390,8 @@ impl Process {
         self.judge_claims(at, status)?;
         self.judge_spoken()?;
         self.judge_answers(at)?;
-        let late = self.turn.deadline.map_or(Duration::ZERO, |deadline| at.clock.saturating_since(deadline));
-        self.probing.settled(at.clock, self.standstill.all_late(), (late, self.turn.is_loss), at.view)?;
+        let behind = (self.standstill.lag(at.clock), self.turn.is_loss);
+        self.probing.settled(at.clock, self.standstill.all_late(), behind, at.view)?;
         let leaving = matches!(status, Status::Leaving | Status::Left);
         self.load.settled(at.clock, config, self.cases.len() as u64, self.live_max, leaving)
     }

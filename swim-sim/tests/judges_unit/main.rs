@@ -1,6 +1,7 @@
 //! The judges alone: what they see, and what they let pass, with observations made by hand.
 
 mod oneself;
+mod probing;
 mod promises;
 mod stage;
 mod table;
@@ -506,41 +507,6 @@ fn a_crash_is_noticed_within_the_bound_by_whoever_can() {
             Ok(()) => assert!(right),
             Err(violation) => assert!(!right && violation.rule == Rule::L2, "{violation}"),
         }
-    }
-}
-
-#[test]
-fn whoever_is_down_is_suspected_within_a_round_of_probes_however_short() {
-    let mut stage = Stage::new(2);
-    stage.meets(1);
-    stage.crashes(1);
-    stage.inspect().expect("it has just crashed");
-    for period in 1..=9 {
-        stage.pass(1.0);
-        stage.wakes();
-        stage.sends(1, &[ping(1)]).expect("it is in order");
-        // 2n + 1, and the one under way, the one that finds it, and one that just began.
-        if period > 8 { stage.settles_wrongly(Rule::L2) } else { stage.settles() }
-    }
-}
-
-#[test]
-fn a_node_probes_without_pause_and_everyone_in_turn() {
-    let mut stage = Stage::new(2);
-    stage.meets(1);
-    stage.pass(1.0);
-    stage.wakes();
-    stage.settles();
-    // Its health was 0 when it began its last probe.
-    stage.now += seconds(1.1);
-    stage.wakes();
-    stage.settles_wrongly(Rule::L2);
-
-    let mut stage = Stage::new(2);
-    stage.meets(1);
-    for period in 1..=6 {
-        stage.pass(1.0);
-        assert_eq!(stage.inspect().is_err(), period > 5, "{period}");
     }
 }
 
