@@ -17,7 +17,8 @@
 //! **U6, starvation.** Claims and broadcasts share what a datagram has left (12.5). One side starves if so many
 //! datagrams in a row ([`STARVED`]) carry news of the other side alone, while it has some of its own: claims, as long as
 //! [`Stats::rumors`](swim_proto::Stats) says so after each input; broadcasts, as long as there is one that this process was told and never
-//! told on (with `count_heard` that is no sign: others may have told it often enough).
+//! told on (with `count_heard` that is no sign: others may have told it often enough; and of what the only other member
+//! said there is nobody to tell).
 
 mod carried;
 
@@ -214,6 +215,9 @@ impl UserData {
         let Some(view) = truth.view(slot) else { return Ok(()) };
         let (config, live) = (view.config(), view.live());
         let own = || view.local().id;
+        if live == 2 {
+            self.process(slot).owes_nothing_to_origin(view);
+        }
         // What cannot be taken apart is another judge's.
         let Ok(messages) = decode(bytes, ClusterHash::of(&config.cluster), config.datagram_max.into()) else {
             return Ok(());
@@ -301,6 +305,22 @@ impl Process {
         if !others_count && !self.sends.contains_key(&id) {
             self.untold.insert(id);
         }
+    }
+
+    /// It knows one other member, and speaks: a broadcast of that one's own, of which nobody is left to be told, it drops
+    /// (protocol 12.3), whoever comes to be known later. Who is the origin goes by addresses, as it does there.
+    fn owes_nothing_to_origin(&mut self, view: &dyn View) {
+        if self.untold.is_empty() {
+            return;
+        }
+        let (own, mut other) = (view.local().id, None);
+        view.members(&mut |member| {
+            if member.id != own && member.state.is_live() {
+                other = Some(member.address);
+            }
+        });
+        let is_there = |origin| view.member(origin).is_some_and(|member| Some(member.address) == other);
+        self.untold.retain(|&(origin, _, _)| origin == own || !is_there(origin));
     }
 
     /// A datagram carried news of these sides.

@@ -5,6 +5,7 @@ mod probing;
 mod promises;
 mod stage;
 mod table;
+mod userdata;
 
 use std::time::Duration;
 
