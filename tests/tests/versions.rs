@@ -19,7 +19,8 @@ use frozen_v1::membership::ClusterHash;
 use frozen_v1::wire::{FrameReader, decode};
 use swim_proto::wire::{Message, Ping};
 use swim_proto::{
-    Config, ConfigError, DatagramError, Incarnation, Instant, LocalMember, Node, StreamInput, VERSIONS, Versions, Way,
+    Config, ConfigError, DatagramError, Incarnation, Instant, LocalMember, Node, State, StreamInput, VERSIONS,
+    Versions, Way,
 };
 use swim_tests::craft::{self, Puppet};
 use swim_tests::network::Fate;
@@ -113,6 +114,36 @@ fn a_message_is_said_in_a_version_that_both_speak() {
         assert_eq!(cluster.told(1).iter().filter(|told| told.what == What::Message).count(), 1);
         assert!(seen.borrow().iter().all(|&(_, _, version)| version == spoken), "{ours:?} {theirs:?}: {seen:?}");
     }
+}
+
+#[test]
+fn a_newcomer_that_speaks_an_older_version_as_well_is_let_in_where_only_the_newer_is_spoken() {
+    let mut cluster = Cluster::new();
+    for versions in [SECOND_ONLY, SECOND_ONLY, SECOND_ONLY, VERSIONS] {
+        cluster.start(speaking(versions));
+    }
+    (1..4).for_each(|i| cluster.join(i, &[0]));
+    // The second attempt comes after `join_retry_min`, a quarter more at most, and is in the next version.
+    let limit = Config::lan().join_retry_min * 5 / 4 + SECOND;
+    assert!(cluster.run_until(limit, Cluster::is_full).is_some(), "{}", cluster.views());
+    assert!(cluster.node(0).stats().drops.version > 0, "the first attempt was in the lowest version");
+}
+
+#[test]
+fn a_seed_that_nobody_knows_and_that_speaks_only_the_newer_version_is_met_by_healing() {
+    let mut cluster = Cluster::new();
+    for versions in [SECOND_ONLY, VERSIONS, VERSIONS] {
+        cluster.start(speaking(versions));
+    }
+    // It could not be reached when others met, and asks nobody itself.
+    cluster.cut(&[0], &[1, 2]);
+    (1..3).for_each(|i| cluster.join(i, &[0, 3 - i]));
+    cluster.run_for(20 * SECOND);
+    assert_eq!(cluster.state(1, 2), Some(State::Alive));
+    cluster.network.heal();
+    // Each tries one of its two seeds at each `heal_interval`, an eighth more at most, and this one in either version.
+    let limit = Config::lan().heal_interval * 40;
+    assert!(cluster.run_until(limit, Cluster::is_full).is_some(), "{}", cluster.views());
 }
 
 #[test]

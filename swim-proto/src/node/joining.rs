@@ -32,12 +32,14 @@ pub(super) struct Joins {
     /// Until some seed lets us in.
     active: bool,
     attempts: u32,
+    /// How often seeds were turned to, to be let in or to heal: each time in the next of our versions.
+    turn: u8,
     candidates: Vec<SocketAddr>,
     /// Asked since the seeds were last looked up.
     asked: Vec<SocketAddr>,
     in_flight: Vec<StreamId>,
     /// A seed that is looked up only to see whether a part of the cluster is cut off.
-    pub(super) healing: Option<SeedId>,
+    healing: Option<SeedId>,
     /// When state was last compared with somebody we did not know.
     met: Option<Instant>,
     /// Who is to be asked next whether it is where its ping came from, and when somebody last was.
@@ -53,9 +55,9 @@ impl Node {
         for stream in mem::take(&mut self.joins.in_flight) {
             self.reset_stream(stream);
         }
-        let Joins { met, stranger, stranger_asked, .. } = self.joins;
+        let Joins { turn, met, stranger, stranger_asked, .. } = self.joins;
         let seeds = seeds.to_vec();
-        self.joins = Joins { seeds, active: true, met, stranger, stranger_asked, ..Joins::default() };
+        self.joins = Joins { seeds, active: true, turn, met, stranger, stranger_asked, ..Joins::default() };
         self.resolve_seeds(now);
     }
 
@@ -74,6 +76,7 @@ impl Node {
     /// Looks all seeds up, anew each time, and sets the time of the next attempt: doubling, with jitter.
     fn resolve_seeds(&mut self, now: Instant) {
         self.joins.asked.clear();
+        self.joins.turn = self.joins.turn.wrapping_add(1);
         for index in 0..self.joins.seeds.len() {
             let seed = self.joins.seeds[index];
             self.outbox.control.push_back(Control::Resolve { seed });
@@ -83,6 +86,13 @@ impl Node {
         self.joins.attempts += 1;
         let jittered = wait - wait / 4 + self.random.duration_up_to(wait / 2);
         self.timers.set(Chore::Join, now + jittered);
+    }
+
+    /// Looks a seed up to see whether a part of the cluster is cut off from ours.
+    pub(super) fn heal_by_seed(&mut self, seed: SeedId) {
+        self.joins.turn = self.joins.turn.wrapping_add(1);
+        self.joins.healing = Some(seed);
+        self.outbox.control.push_back(Control::Resolve { seed });
     }
 
     /// A seed was looked up; no addresses: it could not be. The answer for a seed that was replaced is ignored.
@@ -104,9 +114,18 @@ impl Node {
                 addresses.iter().copied().map(canonical).filter(|&a| self.is_stranger(a)).collect();
             if !strangers.is_empty() {
                 let address = strangers[self.random.below(strangers.len())];
-                self.open_stream(now, address, Opening::Sync);
+                self.open_to_seed(now, address, Opening::Sync);
             }
         }
+    }
+
+    /// Opens a stream to a seed's address. Who does not know in which version to speak there takes the next one each
+    /// time: a version that is not spoken there is refused without a word (`docs/protocol.md` 15.2).
+    fn open_to_seed(&mut self, now: Instant, address: SocketAddr, opening: Opening) -> Option<StreamId> {
+        let version = self.version_in_turn(address, self.joins.turn.wrapping_sub(1));
+        let id = self.open_stream(now, address, opening)?;
+        self.with_stream(id, |stream| stream.version = version);
+        Some(id)
     }
 
     /// Whoever turned us away says when we may come back: the next attempt, or the next comparison, waits as long,
@@ -138,7 +157,7 @@ impl Node {
             let index = self.random.below(self.joins.candidates.len());
             let address = self.joins.candidates.swap_remove(index);
             self.joins.asked.push(address);
-            let Some(stream) = self.open_stream(now, address, Opening::Join) else { return };
+            let Some(stream) = self.open_to_seed(now, address, Opening::Join) else { return };
             self.joins.in_flight.push(stream);
         }
     }

@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::Node;
-use crate::membership::{NodeId, Slot};
+use crate::membership::{NodeId, Slot, Versions};
 use crate::time::Instant;
 use crate::wire::ProfileBytes;
 
@@ -102,6 +102,14 @@ impl Node {
         let content = self.table.find_address(to).and_then(|slot| self.table.at(slot).content());
         let theirs = content.map(|content| ProfileBytes::from_validated(content.profile).versions());
         theirs.and_then(|theirs| ours.highest_common(theirs)).unwrap_or(ours.min)
+    }
+
+    /// The version in which to speak to whoever is there, the `turn`-th time that it is tried: at first as to anybody, and
+    /// then by turns in each of ours.
+    pub(super) fn version_in_turn(&self, to: SocketAddr, turn: u8) -> u8 {
+        let Versions { min, max } = self.config.versions;
+        let spoken = max - min + 1;
+        min + (self.version_for(to) - min + turn % spoken) % spoken
     }
 
     pub(super) fn count_version(&mut self, version: u8) {

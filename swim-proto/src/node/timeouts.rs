@@ -3,7 +3,7 @@
 use super::{Node, Status};
 use crate::detection::silence::Finding;
 use crate::membership::Slot;
-use crate::outbox::{Body, Control, Notice};
+use crate::outbox::{Body, Notice};
 use crate::time::Instant;
 use crate::timers::{Chore, Fired, Timer};
 
@@ -101,8 +101,7 @@ impl Node {
         let try_seed = seeds > 0 && (dead == 0 || self.random.below(4) == 0);
         if try_seed {
             let seed = self.joins.seeds[self.random.below(seeds)];
-            self.joins.healing = Some(seed);
-            self.outbox.control.push_back(Control::Resolve { seed });
+            self.heal_by_seed(seed);
         } else if dead > 0 {
             let slot = self.table.dead()[self.random.below(dead)];
             self.send_obituary(now, slot);
