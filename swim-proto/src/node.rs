@@ -121,6 +121,8 @@ pub struct Node {
     carriers: Carriers,
     /// From where the packet being handled came, and by which carrier; `None` there: by datagram.
     came_by: Option<(SocketAddr, Option<StreamId>)>,
+    /// From where the datagram being handled came, and in which version: whoever is not known there is answered in it.
+    heard_in: Option<(SocketAddr, u8)>,
     datagrams: Datagrams,
     /// The next sync follows a join, after this doubling wait; `None`: all is agreed upon.
     catching_up: Option<Duration>,
@@ -267,6 +269,7 @@ impl Node {
             guests: Guests::default(),
             carriers: Carriers::default(),
             came_by: None,
+            heard_in: None,
             datagrams: Datagrams::default(),
             catching_up: None,
             echoes: EchoAllowance { left: EchoAllowance::MAX, filled: now },
@@ -326,7 +329,8 @@ impl Node {
     /// Begins an input: nothing has changed yet, and time has come to `now`.
     fn begin(&mut self, now: Instant) -> Instant {
         self.changed.clear();
-        (self.answered, self.unproven_left, self.came_by) = (Answered::No, 0, None);
+        (self.answered, self.unproven_left) = (Answered::No, 0);
+        (self.came_by, self.heard_in) = (None, None);
         // A large exchange may have named thousands; that memory is not kept for the next ping.
         if self.changed.capacity() > 256 {
             self.changed.shrink_to(64);

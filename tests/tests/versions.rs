@@ -147,6 +147,29 @@ fn a_seed_that_nobody_knows_and_that_speaks_only_the_newer_version_is_met_by_hea
 }
 
 #[test]
+fn a_stranger_that_pings_is_answered_and_asked_in_the_version_of_its_ping() {
+    for version in [1, 2] {
+        let mut cluster = Cluster::settled(3, &Config::lan());
+        let stranger = Puppet::new("stranger", "10.77.0.99:7000".parse().unwrap());
+        cluster.catch(stranger.address);
+        let ping = Message::Ping(Ping { seq: 1, target: cluster.id(0), source: stranger.id() });
+        let mut packet = craft::datagram("swim", &[ping]);
+        packet[1] = version;
+        craft::recheck(&mut packet);
+        cluster.inject(stranger.address, 0, &packet).expect("it is well-formed");
+        // The question comes from a timer (protocol.md 7.3).
+        cluster.run_for(SECOND);
+        let caught = cluster.caught(stranger.address);
+        let has = |of: fn(&Message<'_>) -> bool| {
+            caught.iter().any(|datagram| craft::messages("swim", datagram).any(|message| of(&message)))
+        };
+        assert!(has(|message| matches!(message, Message::Ack(_))), "{caught:?}");
+        assert!(has(|message| matches!(message, Message::Ping(_))), "{caught:?}");
+        assert!(caught.iter().all(|datagram| datagram[1] == version), "{version}: {caught:?}");
+    }
+}
+
+#[test]
 fn on_a_stream_the_first_release_is_answered_in_its_own_version() {
     let mut cluster = Cluster::settled(3, &Config::lan());
     let from: SocketAddr = "10.77.0.1:7000".parse().unwrap();
@@ -204,7 +227,7 @@ fn node(versions: Versions) -> Result<Node, ConfigError> {
 fn a_node_speaks_no_version_but_those_it_was_given() {
     let from = "10.77.0.1:7000".parse().unwrap();
     let ping = Message::Ping(Ping { seq: 1, target: id("a"), source: id("b") });
-    for (versions, spoken) in [(FIRST, 1), (SECOND_ONLY, 2), (VERSIONS, 1), (VERSIONS, 2)] {
+    for versions in [FIRST, SECOND_ONLY, VERSIONS] {
         let mut node = node(versions).unwrap();
         assert_eq!(node.local().versions, versions);
         for version in [1, 2, 3] {
@@ -216,13 +239,15 @@ fn a_node_speaks_no_version_but_those_it_was_given() {
                 false => Err(DatagramError::Version(version)),
             };
             assert_eq!(node.handle_datagram(Instant::ZERO, from, &packet), expected, "{versions:?} {version}");
-        }
-        // A stranger is answered in the lowest version, which it is the likeliest to know.
-        let mut buf = Vec::new();
-        while let Some(action) = node.poll_action(&mut buf) {
-            if let swim_proto::Action::Transmit { datagram, .. } = action {
-                assert_eq!(datagram[1], versions.min, "{versions:?} {spoken}");
+            // A stranger is answered in the version in which it asked.
+            let (mut answers, mut buf) = (0, Vec::new());
+            while let Some(action) = node.poll_action(&mut buf) {
+                if let swim_proto::Action::Transmit { datagram, .. } = action {
+                    assert_eq!(datagram[1], version, "{versions:?}");
+                    answers += 1;
+                }
             }
+            assert_eq!(answers, u32::from(expected.is_ok()), "{versions:?} {version}");
         }
     }
     for (min, max) in [(0, 1), (2, 1), (1, 3), (3, 3)] {

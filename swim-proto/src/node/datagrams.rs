@@ -59,6 +59,7 @@ impl Node {
         }
         self.unproven_left = datagram.len();
         self.came_by = Some((from, None));
+        self.heard_in = version_of(datagram).map(|version| (from, version));
         self.heard(now);
         let hearing = if takes_news { Hearing::All } else { Hearing::Due };
         self.hear_messages(now, messages, from, datagram.len(), hearing);

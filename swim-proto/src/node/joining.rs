@@ -42,8 +42,8 @@ pub(super) struct Joins {
     healing: Option<SeedId>,
     /// When state was last compared with somebody we did not know.
     met: Option<Instant>,
-    /// Who is to be asked next whether it is where its ping came from, and when somebody last was.
-    stranger: Option<(NodeId, SocketAddr)>,
+    /// Who is to be asked next whether it is where its ping came from, in the ping's version, and when somebody last was.
+    stranger: Option<(NodeId, SocketAddr, u8)>,
     stranger_asked: Option<Instant>,
     /// How many members in a row held what we hold, since we joined.
     pub(super) agreements: u32,
@@ -238,7 +238,7 @@ impl Node {
     /// account: one such question in half a probe interval, for whoever came first.
     pub(super) fn hear_stranger(&mut self, now: Instant, id: NodeId, from: SocketAddr) {
         if self.status == Status::Joined && self.timers.at(Chore::Stranger).is_none() {
-            self.joins.stranger = Some((id, from));
+            self.joins.stranger = Some((id, from, self.version_for(from)));
             let soon = now + Duration::from_nanos(1);
             let next = self.joins.stranger_asked.map_or(soon, |asked| asked + self.config.probe_interval / 2);
             self.timers.set(Chore::Stranger, next.max(soon));
@@ -246,7 +246,7 @@ impl Node {
     }
 
     pub(super) fn ask_stranger(&mut self, now: Instant) {
-        let Some((target, address)) = self.joins.stranger.take() else { return };
+        let Some((target, address, version)) = self.joins.stranger.take() else { return };
         if self.status != Status::Joined || !self.is_unmet(target, address) {
             return;
         }
@@ -254,6 +254,7 @@ impl Node {
         let gives_up = now + self.config.probe_interval;
         let seq = self.draw_seq();
         self.pings.push(now, Waiting { seq, target, purpose: Purpose::Stranger { address }, gives_up });
+        self.heard_in = Some((address, version));
         self.send_question(address, Body::Ping { seq, target, tell: false });
     }
 

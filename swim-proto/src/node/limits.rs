@@ -93,7 +93,7 @@ impl Node {
     }
 
     /// The version in which to speak to whoever is there: the highest that both know; to whom we do not know, and to
-    /// whom we have none in common with, the lowest of ours.
+    /// whom we have none in common with, that of the datagram from there that is answered, or else the lowest of ours.
     pub(super) fn version_for(&self, to: SocketAddr) -> u8 {
         let ours = self.config.versions;
         if ours.min == ours.max {
@@ -101,7 +101,8 @@ impl Node {
         }
         let content = self.table.find_address(to).and_then(|slot| self.table.at(slot).content());
         let theirs = content.map(|content| ProfileBytes::from_validated(content.profile).versions());
-        theirs.and_then(|theirs| ours.highest_common(theirs)).unwrap_or(ours.min)
+        let heard = || self.heard_in.filter(|&(from, _)| from == to).map(|(_, version)| version);
+        theirs.and_then(|theirs| ours.highest_common(theirs)).or_else(heard).unwrap_or(ours.min)
     }
 
     /// The version in which to speak to whoever is there, the `turn`-th time that it is tried: at first as to anybody, and

@@ -91,6 +91,8 @@ struct Turn {
     peer: Option<SocketAddr>,
     /// Of a datagram: where it came from. Its bytes, or those of the carrier's packets, and its messages.
     from: Option<SocketAddr>,
+    /// The same, and its version, if it could be read.
+    heard_in: Option<(SocketAddr, u8)>,
     bytes: usize,
     messages: u64,
     /// Messages that each want a datagram sent: pings, ping-reqs, acks to be handed on, questions.
@@ -226,6 +228,7 @@ impl Process {
                     && speaks_its_version(bytes, at.view.config())
                 {
                     self.turn.is_read = true;
+                    self.turn.heard_in = bytes.get(1).map(|&version| (from, version));
                     messages.for_each(|message| self.hear(at, &message));
                 }
             }

@@ -74,23 +74,35 @@ pub(super) fn in_own_name(message: &Message<'_>, own: NodeId) -> Verdict {
 }
 
 /// A datagram to a known member's address is in the highest version that both speak, one to anybody else, or to a member
-/// with whom there is none in common, in the lowest of its sender's own (protocol 15.2). `ids`: who is or was at that
+/// with whom there is none in common, in that of the datagram from there that it answers, or else in the lowest of its
+/// sender's own (protocol 15.2). A timer's question to a stranger, a Ping alone, is in the version of a ping that came from
+/// there at some time (7.3): in any of its sender's own. `heard`: from where, and in which version, the datagram came that
+/// is being taken in. `ids`: who is or was at that
 /// address, of whom several may be known there; or had been when it was decided to write, before somebody changed.
-pub(super) fn version(bytes: &[u8], to: SocketAddr, view: &dyn View, ids: &[NodeId]) -> Verdict {
+pub(super) fn version(
+    (bytes, to): (&[u8], SocketAddr),
+    view: &dyn View,
+    ids: &[NodeId],
+    heard: Option<(SocketAddr, u8)>,
+    is_timers_question: bool,
+) -> Verdict {
     let (spoken, own) = (bytes[1], view.config().versions);
     let known = ids.iter().filter_map(|&id| view.member(id)).filter(|member| member.address == to);
-    let mut due = known.map(|member| highest(own, member.versions));
+    let heard = heard.filter(|&(from, _)| from == to).map(|(_, version)| version);
+    let unknown = heard.unwrap_or(own.min);
+    let mut due = known.map(|member| highest(own, member.versions).unwrap_or(unknown));
     let first = due.next();
     let was_known = first.is_none() && ids.iter().any(|id| view.changed().contains(id));
-    if first.unwrap_or(own.min) == spoken || was_known || due.any(|due| due == spoken) {
+    let asks = is_timers_question && first.is_none() && own.contain(spoken);
+    if first.unwrap_or(unknown) == spoken || asks || was_known || due.any(|due| due == spoken) {
         return Ok(());
     }
     fault(Rule::S7, format!("sent {to} a datagram in version {spoken}, of {own:?}; {first:?} is due"))
 }
 
-fn highest(own: Versions, theirs: Versions) -> u8 {
+fn highest(own: Versions, theirs: Versions) -> Option<u8> {
     let highest = own.max.min(theirs.max);
-    if highest < own.min.max(theirs.min) { own.min } else { highest }
+    (highest >= own.min.max(theirs.min)).then_some(highest)
 }
 
 /// To addresses that are nobody's it knows, a datagram is answered with no more bytes than it brought (protocol 1.8).

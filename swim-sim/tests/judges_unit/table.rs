@@ -172,6 +172,41 @@ fn a_datagram_is_in_the_highest_version_that_both_speak() {
 }
 
 #[test]
+fn a_stranger_is_answered_in_the_version_in_which_it_spoke_and_asked_later_in_any() {
+    let spoken_in = |version| {
+        let mut bytes = Vec::new();
+        let mut writer = PacketWriter::datagram(&mut bytes, ClusterHash::of("swim"), 1400).speak(version);
+        assert!(writer.push(&ping(1)));
+        writer.finish();
+        bytes
+    };
+    for (came, from, later, version, right) in [
+        (2, 1, false, 2, true),
+        (2, 1, false, 1, false),
+        (1, 1, false, 1, true),
+        (1, 1, false, 2, false),
+        // It is another that is spoken to.
+        (2, 2, false, 1, true),
+        (2, 2, false, 2, false),
+        (2, 1, true, 2, true),
+        (2, 1, true, 1, true),
+    ] {
+        let mut stage = Stage::new(3);
+        stage.puppets[0].config.versions = Versions { min: 1, max: 2 };
+        let bytes = spoken_in(came);
+        stage.puppets[0].changed.clear();
+        stage
+            .sound(Observation::Input { slot: Slot(0), input: Input::Datagram { from: address(from), bytes: &bytes } });
+        if later {
+            stage.settles();
+            stage.wakes();
+        }
+        let observation = Observation::Transmit { slot: Slot(0), to: address(1), bytes: &spoken_in(version) };
+        if right { stage.sound(observation) } else { stage.broken(Rule::S7, observation) }
+    }
+}
+
+#[test]
 fn of_what_comes_above_the_rate_as_much_is_passed_over_as_must_be() {
     // The first datagram uses the burst up; the second comes at once.
     for (passed_over, right) in [([0, 1], true), ([0, 0], false), ([1, 1], false)] {

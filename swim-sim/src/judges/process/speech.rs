@@ -1,6 +1,6 @@
 //! What a process says: datagram by datagram, frame by frame.
 
-use swim_proto::wire::Messages;
+use swim_proto::wire::{Message, Messages};
 
 use super::super::fault::Fault;
 use super::super::load::Purpose;
@@ -36,7 +36,8 @@ impl Process {
         self.turn.tells = false;
         let accord = self.packet(at, to, messages.clone())?;
         self.rates.sent((at.clock, at.view.config()), bytes.len(), self.turn.tells)?;
-        wire::version(bytes, to, at.view, at.oracle.ids_at(to))?;
+        let asks = self.turn.kind == Kind::Timeout && is_question(messages.clone());
+        wire::version((bytes, to), at.view, at.oracle.ids_at(to), self.turn.heard_in, asks)?;
         if !self.turn.answers_packets() && accord == Accord::Own {
             self.load.initiated(Purpose::of(messages));
         }
@@ -211,4 +212,9 @@ fn told(message: &Message<'_>) -> String {
         Message::Alive(m) => format!("Alive {} at {}", m.id, m.incarnation),
         other => format!("{other:?}"),
     }
+}
+
+/// Whether it is a Ping and nothing else.
+fn is_question(mut messages: Messages<'_>) -> bool {
+    matches!((messages.next(), messages.next()), (Some(Message::Ping(_)), None))
 }
