@@ -75,8 +75,7 @@ pub(super) fn in_own_name(message: &Message<'_>, own: NodeId) -> Verdict {
 
 /// A datagram to a known member's address is in the highest version that both speak, one to anybody else, or to a member
 /// with whom there is none in common, in that of the datagram from there that it answers, or else in the lowest of its
-/// sender's own (protocol 15.2). A timer's question to a stranger, a Ping alone, is in the version of a ping that came from
-/// there at some time (7.3): in any of its sender's own. `heard`: from where, and in which version, the datagram came that
+/// sender's own (protocol 15.2). `heard`: from where, and in which version, the datagram came that
 /// is being taken in. `ids`: who is or was at that
 /// address, of whom several may be known there; or had been when it was decided to write, before somebody changed.
 pub(super) fn version(
@@ -84,7 +83,6 @@ pub(super) fn version(
     view: &dyn View,
     ids: &[NodeId],
     heard: Option<(SocketAddr, u8)>,
-    is_timers_question: bool,
 ) -> Verdict {
     let (spoken, own) = (bytes[1], view.config().versions);
     let known = ids.iter().filter_map(|&id| view.member(id)).filter(|member| member.address == to);
@@ -93,8 +91,7 @@ pub(super) fn version(
     let mut due = known.map(|member| highest(own, member.versions).unwrap_or(unknown));
     let first = due.next();
     let was_known = first.is_none() && ids.iter().any(|id| view.changed().contains(id));
-    let asks = is_timers_question && first.is_none() && own.contain(spoken);
-    if first.unwrap_or(unknown) == spoken || asks || was_known || due.any(|due| due == spoken) {
+    if first.unwrap_or(unknown) == spoken || was_known || due.any(|due| due == spoken) {
         return Ok(());
     }
     fault(Rule::S7, format!("sent {to} a datagram in version {spoken}, of {own:?}; {first:?} is due"))

@@ -36,8 +36,11 @@ impl Process {
         self.turn.tells = false;
         let accord = self.packet(at, to, messages.clone())?;
         self.rates.sent((at.clock, at.view.config()), bytes.len(), self.turn.tells)?;
-        let asks = self.turn.kind == Kind::Timeout && is_question(messages.clone());
-        wire::version((bytes, to), at.view, at.oracle.ids_at(to), self.turn.heard_in, asks)?;
+        // A timer's question to a stranger is in the version of a ping that came from there at some time (7.3): in any.
+        let asks = self.turn.kind == Kind::Timeout && is_question(messages.clone()) && !knows_address(at, to);
+        if !asks || !speaks_its_version(bytes, at.view.config()) {
+            wire::version((bytes, to), at.view, at.oracle.ids_at(to), self.turn.heard_in)?;
+        }
         if !self.turn.answers_packets() && accord == Accord::Own {
             self.load.initiated(Purpose::of(messages));
         }
