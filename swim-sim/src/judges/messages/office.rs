@@ -248,8 +248,9 @@ impl Office {
         if id == self.id {
             return;
         }
-        if self.members.insert(id, held) != Some(held) {
-            self.waits.changes(at, id);
+        let before = self.members.insert(id, held);
+        if before != Some(held) {
+            self.waits.changes(at, id, before, held);
         }
         self.turn.peer = Some(id);
         let reachable = matches!(held, Held::Live { endpoint: Some(_), .. });
@@ -316,7 +317,7 @@ impl Office {
             }
             (Packet::Welcome(welcome), Some(peer)) if entry.welcome.is_none() && entry.greeted => {
                 entry.welcome = Some(welcome);
-                self.waits.is_welcomed(peer, &welcome);
+                self.waits.is_welcomed(peer, self.members.get(&peer), &welcome);
                 let outbox = self.outboxes.entry(peer).or_default();
                 if outbox.name.is_some_and(|name| name != (welcome.session, welcome.inbox)) {
                     self.turn.rebound = Some((link, peer));

@@ -40,14 +40,35 @@ pub(super) struct Waits {
 struct Wait {
     /// Before this no link need be opened to it.
     back_off: Instant,
-    /// The longest message it takes, as it said in its last Welcome of the life and endpoint that are held of it.
-    message_max: Option<u32>,
+    /// What it said in its last Welcome, of the endpoint that is held of it.
+    told: Option<Told>,
     /// Since when its breaker has been open by failures.
     barred: Option<Instant>,
     /// Before this something stood in the way of what is for it, or some of it was sent or delivered.
     moved: Instant,
     /// When its link was closed here.
     shut: Instant,
+}
+
+/// The longest message that a member takes in a life, as it told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    life: u64,
+    message_max: u32,
+}
+
+impl Told {
+    /// Whether it still holds of a member that is held otherwise than before: live all the while, at the same endpoint, and
+    /// in no greater life than it was told of (4.1). A link may tell of a life before gossip does; what it told then holds
+    /// when gossip has told of it too, whether the link is still there or not.
+    fn outlasts(self, before: Option<Held>, held: Held) -> bool {
+        match (before, held) {
+            (Some(Held::Live { endpoint: was, .. }), Held::Live { life, endpoint: Some(is) }) => {
+                was == Some(is) && life <= self.life
+            }
+            _ => false,
+        }
+    }
 }
 
 /// When what happened to a link, by the world's clock.
@@ -94,13 +115,19 @@ impl Waits {
     }
 
     /// A member is held otherwise than before.
-    pub(super) fn changes(&mut self, at: At<'_>, peer: NodeId) {
-        self.of(peer).message_max = None;
+    pub(super) fn changes(&mut self, at: At<'_>, peer: NodeId, before: Option<Held>, held: Held) {
+        let wait = self.of(peer);
+        wait.told = wait.told.filter(|told| told.outlasts(before, held));
         self.moved(at, Some(peer));
     }
 
-    pub(super) fn is_welcomed(&mut self, peer: NodeId, welcome: &Welcome) {
-        self.of(peer).message_max = Some(welcome.message_max);
+    /// A member that is held so welcomed a link: it is believed if it is that one, in no lesser life (2.6).
+    pub(super) fn is_welcomed(&mut self, peer: NodeId, held: Option<&Held>, welcome: &Welcome) {
+        let believed = matches!(held, Some(&Held::Live { life, .. }) if welcome.life >= life);
+        if believed && welcome.source == peer {
+            let Welcome { life, message_max, .. } = *welcome;
+            self.of(peer).told = Some(Told { life, message_max });
+        }
     }
 
     pub(super) fn is_refused(&mut self, at: At<'_>, peer: NodeId, refuse: &Refuse) {
@@ -149,11 +176,9 @@ impl Office {
         let (to, len) = (message.to, message.payload.len());
         let due = match error {
             SendError::TooLong { .. } => {
-                // A link may have told of the life that is held now before gossip did.
-                let welcomes = self.links.values().filter(|link| link.peer == Some(to)).filter_map(|link| link.welcome);
-                let told = self.waits.peers.get(&to).and_then(|wait| wait.message_max);
-                let mut told = told.into_iter().chain(welcomes.map(|welcome| welcome.message_max));
-                len > at.messenger.config().message_max as usize || told.any(|max| len > max as usize)
+                let told = self.waits.peers.get(&to).and_then(|wait| wait.told);
+                let max = at.messenger.config().message_max;
+                len > told.map_or(max, |told| told.message_max.min(max)) as usize
             }
             SendError::BreakerOpen { .. } => {
                 let barred = self.waits.peers.get(&to).and_then(|wait| wait.barred);
@@ -351,5 +376,30 @@ impl Messages {
         }
         let id = letter.id;
         wrong(Rule::M12, format!("let message {id:?} expire unsent; nothing has stood in its way since {since:?}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    fn at(life: u64, host: u8) -> Held {
+        Held::Live { life, endpoint: Some(SocketAddr::from(([10, 0, 0, host], 8946))) }
+    }
+
+    /// What a Welcome of a second life told, heard while the first was held.
+    #[test]
+    fn what_was_told_of_a_life_holds_until_a_greater_one_or_another_endpoint_or_an_end() {
+        let told = Told { life: 2, message_max: 500 };
+        assert!(told.outlasts(Some(at(1, 1)), at(2, 1)), "gossip tells of what the link told of");
+        assert!(!told.outlasts(Some(at(1, 1)), at(3, 1)), "a greater life");
+        assert!(!told.outlasts(Some(at(2, 1)), at(2, 9)), "another endpoint");
+        assert!(!told.outlasts(Some(at(2, 1)), Held::Live { life: 2, endpoint: None }), "no endpoint");
+        for end in [Held::Dead, Held::Left, Held::Forgotten] {
+            assert!(!told.outlasts(Some(at(2, 1)), end), "{end:?}");
+            assert!(!told.outlasts(Some(end), at(2, 1)), "back from {end:?}");
+        }
     }
 }
