@@ -89,6 +89,8 @@ struct Turn {
     carried: bool,
     /// Whose packet is being heard, if it came by carrier.
     peer: Option<SocketAddr>,
+    /// The stream that was read from: if it breaks in this turn, what it told need not have been heard.
+    carrier: Option<StreamId>,
     /// Of a datagram: where it came from. Its bytes, or those of the carrier's packets, and its messages.
     from: Option<SocketAddr>,
     /// The same, and its version, if it could be read.
@@ -270,6 +272,7 @@ impl Process {
                 break;
             }
             self.turn.peer = self.carriers.peer(stream);
+            self.turn.carrier = Some(stream);
             if self.turn.peer.is_some() {
                 self.turn.carried = true;
                 self.turn.bytes += packet.len();
@@ -351,6 +354,9 @@ impl Process {
         self.writing.remove(&stream);
         // It may have broken at any message: what the rest says need not have been heard.
         self.turn.exchanged.retain(|&(of, _)| of != stream);
+        if self.turn.carrier == Some(stream) {
+            self.turn.claims.clear();
+        }
         let Some(to) = self.carriers.closed((at.clock, self.standstill.ended()), stream) else { return };
         let turn = self.probing.turn(at.view);
         for id in at.oracle.ids_at(to) {
