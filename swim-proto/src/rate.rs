@@ -43,6 +43,13 @@ impl Bucket {
         }
     }
 
+    /// What was taken and not used.
+    pub(crate) fn give_back(&mut self, bytes: u64) {
+        if !self.is_off() {
+            self.tokens = self.tokens.saturating_add(bytes.min(u32::MAX.into()) as i64).min(self.burst);
+        }
+    }
+
     /// How many bytes may be taken without going into debt; all there are, without a limit.
     pub(crate) fn available(&mut self, now: Instant) -> u64 {
         self.fill(now);

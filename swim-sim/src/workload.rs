@@ -60,6 +60,9 @@ impl Letters {
     /// The least length: each message is unlike every other.
     pub const LEN_MIN: u32 = 8;
 
+    /// How long those are that everybody sends after faults have stopped.
+    pub(crate) const LAST_WORD_LEN: u32 = 64;
+
     /// So many, in two streams each, now and then up to sixteen at once.
     pub fn of(talk: Talk) -> Letters {
         Letters { talk, streams: 2, burst: 16, extremes: false }

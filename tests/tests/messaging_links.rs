@@ -364,6 +364,46 @@ fn rates_hold_in_both_directions() {
 }
 
 #[test]
+fn who_says_little_has_its_turn_soon_where_many_wait_for_a_rate() {
+    let config = MessagingConfig { rate_in: 100_000, ..MessagingConfig::default() };
+    let mut post = Post::new(1, 41, &config);
+    // These want all that the rate gives, and would for a long time: a base (7.5) for all takes 210 s.
+    for from in 1..21 {
+        for _ in 0..10 {
+            post.send(from, 0, 100_000, |_| {}).unwrap();
+        }
+    }
+    post.run_for(secs(1));
+    for from in 21..41 {
+        post.send(from, 0, 8, |_| {}).unwrap();
+    }
+    // Forty turns of an eighth of a second, of which the last twenty are theirs; and until the sender has asked.
+    post.run_for(secs(8));
+    let said = (21..41).filter(|&from| post.at(from).stats().done_delivered == 1).count();
+    assert_eq!(said, 20);
+}
+
+#[test]
+fn credit_that_was_not_used_is_not_charged_to_a_rate() {
+    let receiver = MessagingConfig { rate_in: 10_000, ..MessagingConfig::default() };
+    let mut post = Post::new(1, 2, &receiver);
+    for _ in 0..20 {
+        post.send(1, 0, 8, |_| {}).unwrap();
+        // Each link is promised a base, half of the burst, and says little.
+        post.run_for(millis(100));
+        post.cut_all();
+        post.run_for(secs(1));
+    }
+    assert_eq!(delivered(&post), 20);
+    // Whoever comes now finds almost all of the burst.
+    for _ in 0..4 {
+        post.send(1, 0, 100_000, |_| {}).unwrap();
+    }
+    post.run_for(secs(1));
+    assert_eq!(delivered(&post), 24);
+}
+
+#[test]
 fn what_all_senders_together_may_leave_here_is_bounded() {
     let config = MessagingConfig {
         message_max: 936,

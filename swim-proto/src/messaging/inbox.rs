@@ -280,12 +280,14 @@ impl Inbox {
     }
 
     /// The link is gone, and with it what was promised: what was on its way will be sent again, and can wait. But what
-    /// is missing, while later numbers came, has its place in what was promised, and keeps it.
-    pub(super) fn unlink(&mut self) {
+    /// is missing, while later numbers came, has its place in what was promised, and keeps it. How much is taken back.
+    pub(super) fn unlink(&mut self) -> u64 {
+        let before = self.credit_bytes;
         if self.missing == 0 {
             self.credit_bytes = self.received;
         }
         (self.echo, self.dirty) = (0, false);
+        before - self.credit_bytes
     }
 
     /// The whole state of things is to be told, in answer to this question.

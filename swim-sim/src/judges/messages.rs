@@ -66,6 +66,9 @@ use super::{Rule, Violation};
 use crate::observe::{Condition, Observation, Post, Slot, Truth};
 use office::Office;
 
+/// How long a message is that must be processed by then.
+const LAST_WORD_LEN: u32 = crate::workload::Letters::LAST_WORD_LEN;
+
 /// Names an inbox: the receiver's session, and its number there.
 type InboxName = (u64, u64);
 
@@ -298,7 +301,8 @@ impl Messages {
     /// From now on what is sent must be processed, in the time that this gives.
     pub(super) fn demand(&mut self, now: Instant, truth: &dyn Truth) -> Instant {
         let messengers = (0..truth.slots() as u32).filter_map(|slot| truth.messenger(Slot(slot)));
-        let within = messengers.map(|messenger| answered_within(messenger.config())).max().unwrap_or_default();
+        let within =
+            messengers.map(|messenger| answered_within(messenger.config(), truth.slots())).max().unwrap_or_default();
         let slowest = (0..truth.slots() as u32).map(|slot| truth.clock_rate(Slot(slot))).fold(1.0, f64::min);
         let due = now + within.mul_f64(1.0 / slowest);
         self.answers = Some(Answers { due, awaited: BTreeMap::new() });
@@ -323,13 +327,32 @@ impl Messages {
     }
 }
 
-/// How long a message may take at most where nothing stands in its way, whatever stood there before.
-fn answered_within(config: &MessagingConfig) -> Duration {
+/// How long a short message may take at most where nothing stands in its way, whatever stood there before, and so many
+/// members send.
+fn answered_within(config: &MessagingConfig, members: usize) -> Duration {
     let left_over = Duration::from_secs(60).max(config.expiry_default.min(Duration::from_secs(60)));
     let breaker = config.breaker_open_max.mul_f64(1.25);
     let probes = config.rto_max.mul_f64(1.25) * 6;
     let links = config.link_retry_max + config.link_timeout * 4;
-    left_over + breaker + probes + links
+    left_over + breaker + probes + links + paced_within(config, members)
+}
+
+/// How long rates may hold a short message (8.2): at its sender for what the last one took on credit, at its receiver for
+/// turns of all senders. With one link its sender waits with it for another receiver before that.
+fn paced_within(config: &MessagingConfig, members: usize) -> Duration {
+    let at = |rate: u32, bytes: f64| if rate == 0 { 0.0 } else { bytes / f64::from(rate) };
+    let cost = |len: u32| f64::from(len) + OVERHEAD as f64;
+    let longest = cost(config.message_max);
+    let sent = at(config.rate_out, longest) + at(config.rate_out_peer, longest);
+    let rates = [config.rate_in, config.rate_in_peer].into_iter().filter(|&rate| rate > 0);
+    let received = rates.clone().min().map_or(0.0, |rate| {
+        let step = f64::from(rate / 8).max(1024.0).min(f64::from(config.rate_burst) / 8.0);
+        let reserve = longest.min(f64::from(rate) / 4.0) / 4.0;
+        let turns = ((cost(LAST_WORD_LEN) + reserve) / step).ceil() + 1.0;
+        turns * members as f64 * rates.map(|rate| at(rate, step)).fold(0.0, f64::max)
+    });
+    let receivers = if config.links_max == 1 { 2.0 } else { 1.0 };
+    Duration::from_secs_f64((sent + received) * receivers)
 }
 
 /// The number at the head of a payload.

@@ -279,7 +279,7 @@ impl World {
     /// Tries those that were refused once more.
     pub(crate) fn last_words_again(&mut self) {
         for (from, to) in std::mem::take(&mut self.last) {
-            let payload = self.payload(64);
+            let payload = self.payload(Letters::LAST_WORD_LEN as usize);
             let to_id = self.processes[to as usize].id;
             let expiry = self.expiry_max().min(Duration::from_secs(86_400));
             // A link to an earlier process of the receiver may be found dead by this very message.

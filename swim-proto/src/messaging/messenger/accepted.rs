@@ -129,9 +129,7 @@ impl Messenger {
             let gone = &mut self.peers[peer];
             gone.link_in = NONE;
             gone.grant.clear();
-            if let Some(inbox) = &mut gone.inbox {
-                inbox.unlink();
-            }
+            self.take_promise_back(peer);
             self.settle_promise(peer);
             self.attend(peer);
         }
@@ -227,7 +225,6 @@ impl Messenger {
         self.peers[peer].link_in = link;
         let base = self.base();
         let inbox = self.peers[peer].inbox.as_mut().expect("it was there or has begun");
-        inbox.unlink();
         inbox.ask(0);
         inbox.begin_share(self.now, base);
         self.stats.links_greeted += 1;

@@ -19,6 +19,21 @@ use crate::messaging::{Buffer, Event, UnknownReceipt};
 /// more often than every 10 ms.
 const PROBE_SPACING: Duration = Duration::from_millis(5);
 
+/// A rate gives credit at most so often in a second, while it gives no less than `STEP_MIN` at a time.
+const STEPS_PER_SECOND: u32 = 8;
+
+/// The least credit that a rate gives at a time, to whoever wants more.
+const STEP_MIN: u64 = 1024;
+
+/// When a sender has its turn to be given credit of the rate of all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// After all who wait.
+    Last,
+    /// Now: it has waited for it.
+    First,
+}
+
 impl Messenger {
     pub(super) fn data(&mut self, link: u32, data: Data, payload: &Bytes) {
         if self.links[link].stage != (Stage::Believed { welcomed: true }) {
@@ -228,9 +243,27 @@ impl Messenger {
         }
     }
 
+    /// What a sender keeps an eighth of for its high class (`docs/messaging.md` 7.3): the base, or what a rate gives in
+    /// half a second, if that is less. So one turn (8.2) is enough for that and a short message.
+    pub(super) fn base_told(&self) -> u64 {
+        let half_a_second = |rate: u32| if rate == 0 { u64::MAX } else { (rate / 2).into() };
+        self.base().min(half_a_second(self.config.rate_in)).min(half_a_second(self.config.rate_in_peer))
+    }
+
+    /// How much credit a rate gives at a time, at least, to whoever wants more: not by the byte, and not so much that others
+    /// wait for long.
+    fn credit_step(&self) -> u64 {
+        let step = |rate: u32| if rate == 0 { u64::MAX } else { u64::from(rate / STEPS_PER_SECOND).max(STEP_MIN) };
+        step(self.config.rate_in).min(step(self.config.rate_in_peer)).min(u64::from(self.config.rate_burst) / 8)
+    }
+
     /// Promises a linked sender what room there is for it (`docs/messaging.md` 7.5, 8.2).
     pub(super) fn give_credit(&mut self, place: u32) {
-        let (base, half) = (self.base(), self.config.incoming_bytes_max / 2);
+        self.give_credit_at(place, Turn::Last);
+    }
+
+    fn give_credit_at(&mut self, place: u32, turn: Turn) {
+        let (base, half, step) = (self.base(), self.config.incoming_bytes_max / 2, self.credit_step());
         let peer = &mut self.peers[place];
         let Some(inbox) = peer.inbox.as_mut().filter(|_| peer.link_in != NONE) else { return };
         let has = inbox.outstanding();
@@ -240,33 +273,44 @@ impl Messenger {
         if wanted == 0 {
             return;
         }
-        // Not by the byte: a rate gives what is wanted, or an eighth of its burst at a time.
+        let others_wait = !self.granting.is_empty();
+        let quantum = wanted.min(step);
         let own = peer.rate_in.available(self.now);
-        let all = self.rate_in.available(self.now);
-        let given = wanted.min(own).min(all);
-        let quantum = wanted.min(u64::from(self.config.rate_burst) / 8);
-        if given >= quantum {
+        let all = match turn {
+            Turn::Last if others_wait => 0,
+            _ => self.rate_in.available(self.now),
+        };
+        let given = if others_wait { quantum } else { wanted }.min(own).min(all);
+        let given = if given >= quantum { given } else { 0 };
+        if given > 0 {
             peer.rate_in.take(given as usize);
             self.rate_in.take(given as usize);
             inbox.grant(given);
         }
-        let missing = wanted - if given >= quantum { given } else { 0 };
+        let missing = wanted - given;
         if missing > 0 {
-            let quantum = missing.min(u64::from(self.config.rate_burst) / 8);
+            let quantum = missing.min(step);
             let own = peer.rate_in.ready_at(self.now, quantum);
             if own > self.now {
                 peer.grant.set(own, &mut self.alarms, Key::Grant(place));
-            } else {
-                if !core::mem::replace(&mut peer.granting, true) {
-                    self.granting.push_back(place);
+            } else if !core::mem::replace(&mut peer.granting, true) {
+                let is_first = turn == Turn::First || !others_wait;
+                // Whose turn it is and for whom there was nothing is still the first.
+                match turn {
+                    Turn::First if given == 0 => self.granting.push_front(place),
+                    _ => self.granting.push_back(place),
                 }
-                let at = self.rate_in.ready_at(self.now, quantum);
-                self.grant.set(at, &mut self.alarms, Key::GrantAll);
+                if is_first {
+                    let at = self.rate_in.ready_at(self.now, quantum);
+                    self.grant.set(at, &mut self.alarms, Key::GrantAll);
+                }
             }
         }
-        let link = peer.link_in;
-        self.settle_promise(place);
-        self.call(link);
+        if given > 0 {
+            let link = peer.link_in;
+            self.settle_promise(place);
+            self.call(link);
+        }
     }
 
     /// The rate of all senders allows some more: those that wait get it in turn.
@@ -275,11 +319,21 @@ impl Messenger {
             let Some(place) = self.granting.pop_front() else { return };
             let waits = self.peers.get_mut(place).is_some_and(|peer| core::mem::take(&mut peer.granting));
             if waits {
-                self.give_credit(place);
-                if self.peers[place].granting {
+                self.give_credit_at(place, Turn::First);
+                if self.granting.front() == Some(&place) {
                     return;
                 }
             }
+        }
+    }
+
+    /// The link of a sender is gone, and with it what it was promised: the rates have that back.
+    pub(super) fn take_promise_back(&mut self, place: u32) {
+        let peer = &mut self.peers[place];
+        if let Some(inbox) = &mut peer.inbox {
+            let unused = inbox.unlink();
+            peer.rate_in.give_back(unused);
+            self.rate_in.give_back(unused);
         }
     }
 }

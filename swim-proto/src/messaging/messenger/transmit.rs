@@ -106,7 +106,7 @@ impl Messenger {
             inbox: inbox.id,
             message_max: self.config.message_max,
             window_messages: self.config.window_messages,
-            base_bytes: self.base().min(u32::MAX.into()) as u32,
+            base_bytes: self.base_told().min(u32::MAX.into()) as u32,
         })
         .encode(buf);
         Some(None)
