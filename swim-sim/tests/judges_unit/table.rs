@@ -1,11 +1,11 @@
 //! The table against what was heard, what was told, and what is said to have changed.
 
-use swim_proto::wire::{Grave, Message, PacketWriter, SyncEnd, Tombstone};
+use swim_proto::wire::{Carry, Grave, Message, PacketWriter, SyncEnd, Tombstone};
 use swim_proto::{Cause, ClusterHash, Event, Incarnation, State, StreamId, Versions};
 use swim_sim::judges::Rule;
 use swim_sim::observe::{Input, Observation, Slot};
 
-use crate::stage::{Held, Stage, address, alive, at, id, packet, profile, told};
+use crate::stage::{Held, Stage, address, alive, at, id, packet, profile, profile_at, told};
 use crate::{dead, ping, suspected};
 
 #[test]
@@ -76,6 +76,30 @@ fn what_an_exchange_says_is_heard_unless_its_stream_broke() {
         stage.puppets[0].changed.clear();
         stage.sound(Observation::Input { slot: Slot(0), input: Input::StreamData { stream, bytes: &bytes } });
         if broke {
+            stage.sound(Observation::StreamClosed { slot: Slot(0), stream });
+        }
+        // It takes no notice.
+        if right { stage.settles() } else { stage.settles_wrongly(Rule::S3) }
+    }
+}
+
+#[test]
+fn what_a_carrier_tells_is_heard_unless_it_breaks_in_that_turn() {
+    for (broken, right) in [(None, false), (Some(StreamId(2)), false), (Some(StreamId(1)), true)] {
+        let mut stage = Stage::new(3);
+        stage.meets(1);
+        let known = profile_at(2, "10.0.0.3:7946".parse().unwrap());
+        let carry = Message::Carry(Carry { source: id(2) });
+        let mut bytes = Vec::new();
+        for messages in [&[alive(2, 0, &known), carry][..], &[dead(1, 0, 2)]] {
+            let mut writer = PacketWriter::frame(&mut bytes, ClusterHash::of("swim"), 1 << 16);
+            assert!(messages.iter().all(|message| writer.push(message)));
+            writer.finish();
+        }
+        stage.puppets[0].changed.clear();
+        let stream = StreamId(1);
+        stage.sound(Observation::Input { slot: Slot(0), input: Input::StreamData { stream, bytes: &bytes } });
+        if let Some(stream) = broken {
             stage.sound(Observation::StreamClosed { slot: Slot(0), stream });
         }
         // It takes no notice.
