@@ -384,6 +384,26 @@ fn who_says_little_has_its_turn_soon_where_many_wait_for_a_rate() {
 }
 
 #[test]
+fn who_goes_while_it_waits_for_a_rate_takes_no_turn_of_others() {
+    let config = MessagingConfig { message_max: 936, rate_in: 1_024, rate_burst: 2_000, ..MessagingConfig::default() };
+    let mut post = Post::new(1, 6, &config);
+    // The first has the burst, and wants more; the second has nothing. Others come into their places.
+    for from in 1..3 {
+        post.send(from, 0, 936, |_| {}).unwrap();
+    }
+    post.run_for(millis(5));
+    for gone in 1..3 {
+        post.hold(0, gone, MemberInput::Forgotten);
+    }
+    for from in 3..6 {
+        post.send(from, 0, 8, |_| {}).unwrap();
+        // A base is 2,000 bytes.
+        post.run_for(secs(3));
+        assert_eq!(post.at(from).stats().done_delivered, 1, "{from}");
+    }
+}
+
+#[test]
 fn credit_that_was_not_used_is_not_charged_to_a_rate() {
     let receiver = MessagingConfig { rate_in: 10_000, ..MessagingConfig::default() };
     let mut post = Post::new(1, 2, &receiver);

@@ -115,7 +115,7 @@ pub struct Messenger {
     incoming_meter: Meter,
     rate_in: Bucket,
     /// Peers that wait for it, first come first served.
-    granting: VecDeque<u32>,
+    granting: List,
     /// What one packet makes deliverable.
     delivered: Vec<(u64, Parcel)>,
 
@@ -200,7 +200,7 @@ impl Messenger {
             promised: 0,
             incoming_meter: Meter::default(),
             rate_in: Bucket::new(config.rate_in, config.rate_burst, now),
-            granting: VecDeque::new(),
+            granting: List::default(),
             delivered: Vec::new(),
             alarms: Alarms::new(),
             expiries: Alarms::new(),

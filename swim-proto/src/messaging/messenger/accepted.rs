@@ -229,8 +229,8 @@ impl Messenger {
         inbox.begin_share(self.now, base);
         self.stats.links_greeted += 1;
         self.settle_promise(peer);
-        self.give_credit(peer);
         self.attend(peer);
+        self.give_credit(peer);
         self.call(link);
     }
 

@@ -30,7 +30,7 @@ const STEP_MIN: u64 = 1024;
 enum Turn {
     /// After all who wait.
     Last,
-    /// Now: it has waited for it.
+    /// Now: it is the first of them.
     First,
 }
 
@@ -259,76 +259,86 @@ impl Messenger {
 
     /// Promises a linked sender what room there is for it (`docs/messaging.md` 7.5, 8.2).
     pub(super) fn give_credit(&mut self, place: u32) {
-        self.give_credit_at(place, Turn::Last);
+        self.give_credit_in(Turn::Last, place);
     }
 
-    fn give_credit_at(&mut self, place: u32, turn: Turn) {
-        let (base, half, step) = (self.base(), self.config.incoming_bytes_max / 2, self.credit_step());
+    /// Whether the rate of all has nothing left for whose turn it is: then it still is.
+    fn give_credit_in(&mut self, turn: Turn, place: u32) -> bool {
+        let (step, wanted) = (self.credit_step(), self.wanted_credit(place));
         let peer = &mut self.peers[place];
-        let Some(inbox) = peer.inbox.as_mut().filter(|_| peer.link_in != NONE) else { return };
-        let has = inbox.outstanding();
-        let spare = half.saturating_sub(self.promised);
-        let may_have = inbox.share().min(has.max(base) + spare).max(base);
-        let wanted = may_have.saturating_sub(has);
-        if wanted == 0 {
-            return;
-        }
-        let others_wait = !self.granting.is_empty();
-        let quantum = wanted.min(step);
+        let is_alone = self.granting.len() == u32::from(peer.granting);
+        let is_due = turn == Turn::First || self.granting.is_empty();
         let own = peer.rate_in.available(self.now);
-        let all = match turn {
-            Turn::Last if others_wait => 0,
-            _ => self.rate_in.available(self.now),
-        };
-        let given = if others_wait { quantum } else { wanted }.min(own).min(all);
-        let given = if given >= quantum { given } else { 0 };
+        let all = if is_due { self.rate_in.available(self.now) } else { 0 };
+        let given = if is_alone { wanted } else { wanted.min(step) }.min(own).min(all);
+        let given = if given >= wanted.min(step) { given } else { 0 };
         if given > 0 {
             peer.rate_in.take(given as usize);
             self.rate_in.take(given as usize);
-            inbox.grant(given);
+            peer.inbox.as_mut().expect("it wants credit").grant(given);
         }
         let missing = wanted - given;
-        if missing > 0 {
-            let quantum = missing.min(step);
-            let own = peer.rate_in.ready_at(self.now, quantum);
-            if own > self.now {
-                peer.grant.set(own, &mut self.alarms, Key::Grant(place));
-            } else if !core::mem::replace(&mut peer.granting, true) {
-                let is_first = turn == Turn::First || !others_wait;
-                // Whose turn it is and for whom there was nothing is still the first.
-                match turn {
-                    Turn::First if given == 0 => self.granting.push_front(place),
-                    _ => self.granting.push_back(place),
-                }
-                if is_first {
-                    let at = self.rate_in.ready_at(self.now, quantum);
-                    self.grant.set(at, &mut self.alarms, Key::GrantAll);
-                }
-            }
+        let own_at = peer.rate_in.ready_at(self.now, missing.min(step));
+        let waits = missing > 0 && own_at <= self.now;
+        if turn == Turn::First && waits && given == 0 {
+            return true;
+        }
+        if missing > 0 && own_at > self.now {
+            peer.grant.set(own_at, &mut self.alarms, Key::Grant(place));
         }
         if given > 0 {
             let link = peer.link_in;
             self.settle_promise(place);
             self.call(link);
         }
+        if turn == Turn::First || !waits {
+            self.leave_line_for_credit(place);
+        }
+        if waits && !core::mem::replace(&mut self.peers[place].granting, true) {
+            self.peers.push_back(&mut self.granting, place);
+            self.await_rate(step);
+        }
+        false
+    }
+
+    /// How much more a linked sender may be promised, but for rates (`docs/messaging.md` 7.5).
+    fn wanted_credit(&self, place: u32) -> u64 {
+        let (base, half) = (self.base(), self.config.incoming_bytes_max / 2);
+        let peer = &self.peers[place];
+        let Some(inbox) = peer.inbox.as_ref().filter(|_| peer.link_in != NONE) else { return 0 };
+        let has = inbox.outstanding();
+        let spare = half.saturating_sub(self.promised);
+        inbox.share().min(has.max(base) + spare).max(base).saturating_sub(has)
     }
 
     /// The rate of all senders allows some more: those that wait get it in turn.
     pub(super) fn give_all_credit(&mut self) {
         for _ in 0..self.granting.len() {
-            let Some(place) = self.granting.pop_front() else { return };
-            let waits = self.peers.get_mut(place).is_some_and(|peer| core::mem::take(&mut peer.granting));
-            if waits {
-                self.give_credit_at(place, Turn::First);
-                if self.granting.front() == Some(&place) {
-                    return;
-                }
+            let Some(place) = self.granting.first() else { break };
+            if self.give_credit_in(Turn::First, place) {
+                break;
             }
         }
+        if !self.granting.is_empty() {
+            self.await_rate(self.credit_step());
+        }
+    }
+
+    fn leave_line_for_credit(&mut self, place: u32) {
+        if core::mem::take(&mut self.peers[place].granting) {
+            self.peers.unlink(&mut self.granting, place);
+        }
+    }
+
+    /// Wakes when the rate of all senders has a step.
+    fn await_rate(&mut self, step: u64) {
+        let at = self.rate_in.ready_at(self.now, step);
+        self.grant.set(at, &mut self.alarms, Key::GrantAll);
     }
 
     /// The link of a sender is gone, and with it what it was promised: the rates have that back.
     pub(super) fn take_promise_back(&mut self, place: u32) {
+        self.leave_line_for_credit(place);
         let peer = &mut self.peers[place];
         if let Some(inbox) = &mut peer.inbox {
             let unused = inbox.unlink();
