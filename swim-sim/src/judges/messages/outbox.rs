@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use swim_proto::NodeId;
 use swim_proto::messaging::packet::{Ack, Data, Forward};
-use swim_proto::messaging::{Class, Ending, LinkId, Order};
+use swim_proto::messaging::{Class, Ending, LinkId, OVERHEAD, Order};
 
 use super::office::{At, Office};
 use super::turns::Shares;
@@ -334,8 +334,11 @@ impl Office {
             letter.rebound = true;
             outbox.waiting[letter.class as usize].insert((letter.cost, *number));
         }
+        // Of what goes back to its queue, what is too long for this life ends as well, and nothing more is told of it (4.1).
+        let told = self.links.get(&link).and_then(|entry| entry.welcome.as_ref());
+        let cost_max = told.map_or(u64::MAX, |told| u64::from(told.message_max) + OVERHEAD as u64);
         letters.drop_sent((self.session, peer), |letter| {
-            !letter.redeliverable && letter.bound.is_some_and(|bound| bound != name)
+            (!letter.redeliverable || letter.cost > cost_max) && letter.bound.is_some_and(|bound| bound != name)
         });
         Ok(())
     }
