@@ -50,6 +50,11 @@ impl Outgoing {
         matches!(self.body, Body::Claim { .. }) && !self.urgent
     }
 
+    /// Whether somebody waits for it, or it asks for what this node waits for.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.is_echo() && !matches!(self.body, Body::Gossip)
+    }
+
     /// Whether it may be taken back for the sake of a better answer: an echo.
     pub(crate) fn is_echo(&self) -> bool {
         matches!(self.body, Body::Claim { .. } | Body::Newest { .. }) && !self.urgent

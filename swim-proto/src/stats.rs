@@ -217,7 +217,7 @@ pub struct Drops {
     pub strangers: u64,
     /// Packets not sent because too many waited for one carrier.
     pub carrier_full: u64,
-    /// Packets lost with the carrier for which they waited.
+    /// Packets lost with the carrier for which they waited, and those for which none could be opened.
     pub carrier_lost: u64,
     /// Datagrams that came though none are taken ([`Transport::Stream`](crate::Transport)).
     pub by_datagram: u64,

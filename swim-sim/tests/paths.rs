@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use swim_proto::{Config, Path, Transport};
-use swim_sim::{Carried, Crash, Fault, Network, Options, Run, Scenario, Talk, Verdict, Workload, World};
+use swim_sim::{Carried, Crash, Fault, Latency, Network, Options, Run, Scenario, Talk, Verdict, Workload, World};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -114,6 +114,31 @@ fn where_nodes_have_fewer_carriers_than_members_gossip_goes_by_those_that_are_op
     assert_eq!(report.verdict, Verdict::Passed, "{report}");
     // One for each probe, mostly.
     assert!(report.load.streams_per_node_s < 2.5, "{report}");
+}
+
+#[test]
+fn where_streams_are_few_gossip_leaves_room_for_probes() {
+    // What a probe needs of eight streams: one for a third of a second, two round trips and the close, and another for
+    // whoever probes this one. If each packet of gossip may open one in the place of another, probes fail; each that does
+    // is news, a refutation as well, and it never ends.
+    const NODES: u32 = 40;
+    let config = Config { transport: Transport::Stream, streams_max: 8, lha_probe: false, ..Config::lan() };
+    let latency = Latency::Normal { mean: Duration::from_millis(54), deviation: Duration::from_millis(17) };
+    let scenario = Scenario::new(NODES, seconds(60))
+        .join_over(seconds(5))
+        .config(config)
+        .network(Network::new(latency).without_datagrams())
+        .workload(Workload { broadcasts: Some(Talk::per_second(5.0, 32)), messages: None, reliable: None });
+    let mut world = World::new(scenario, 4).expect("the settings are valid");
+    let (mut probes, mut failed) = (0, 0);
+    world.run_until(seconds(60));
+    for view in (0..NODES).filter_map(|slot| world.view(slot)) {
+        (probes, failed) = (probes + view.stats().probes, failed + view.stats().probes_failed);
+        assert_eq!(view.live(), NODES as usize);
+    }
+    assert!(probes > 2_000, "{probes}");
+    // A few while all join at once; of the others one in a hundred at most.
+    assert!(failed * 100 < probes, "{failed} of {probes} probes failed");
 }
 
 #[test]

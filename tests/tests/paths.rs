@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -251,19 +252,29 @@ fn whoever_is_reached_by_stream_is_sent_datagrams_where_there_is_no_room_for_a_c
     }
     drain(&mut node);
     node.set_metadata(at(3), Bytes::from_static(b"news for all")).expect("it is short");
-    let (mut by_carrier, mut by_datagram) = (BTreeSet::new(), BTreeSet::new());
     // Less than a probe lasts: nobody has failed to answer.
-    for millis in 3..400 {
-        node.handle_timeout(at(millis));
-        let done = drain(&mut node);
-        by_carrier.extend(done.connects.iter().map(|&(_, to)| to));
-        by_datagram.extend(done.datagrams_to);
-    }
-    let members: BTreeSet<SocketAddr> = (0..3).map(address).collect();
-    assert_eq!(by_carrier.len(), 2);
-    assert_eq!(by_datagram, &members - &by_carrier);
+    let run = |node: &mut Node, millis: Range<u64>| {
+        let (mut by_carrier, mut by_datagram) = (BTreeSet::new(), BTreeSet::new());
+        for millis in millis {
+            node.handle_timeout(at(millis));
+            let done = drain(node);
+            by_carrier.extend(done.connects.iter().map(|&(_, to)| to));
+            by_datagram.extend(done.datagrams_to);
+        }
+        (by_carrier, by_datagram)
+    };
+    // No datagram ever came: news would be lost, and counted as told. Nor is a carrier opened for it beyond half of all
+    // streams.
+    assert_eq!(run(&mut node, 3..400), (BTreeSet::new(), BTreeSet::new()));
+    assert!(node.stats().rumors > 0, "it waits");
+    // One has come.
+    node.handle_datagram(at(400), address(0), &craft::datagram("swim", &[])).unwrap();
+    // News goes to all so; probes may open what is left, and find no room for all helpers.
+    let lost = node.stats().drops.carrier_lost;
+    let (by_carrier, by_datagram) = run(&mut node, 400..2_200);
+    assert_eq!((by_carrier.len(), by_datagram), (2, (0..3).map(address).collect()));
     assert!(node.stats().drops.streams_full > 0);
-    assert_eq!(node.stats().drops.carrier_lost, 0, "nothing was lost");
+    assert_eq!(node.stats().drops.carrier_lost, lost, "nothing was lost");
 }
 
 #[test]
@@ -293,6 +304,35 @@ fn a_carrier_that_nobody_uses_makes_room_and_one_that_is_used_does_not() {
     assert_eq!(drain(&mut node).resets, unused, "in turn, and of what carries only");
     assert_eq!(node.accept_stream(later, ephemeral(40)), None);
     assert_eq!(node.stats().carriers_displaced, unused.len() as u64);
+}
+
+#[test]
+fn gossip_opens_no_carrier_where_half_of_all_streams_are_open() {
+    // Where gossip went to within a second, and what was reset for it.
+    let told = |streams_max| {
+        let config = Config {
+            transport: Transport::Stream,
+            streams_max,
+            gossip_fanout: 6,
+            host_share_percent: 100,
+            ..Config::lan()
+        };
+        let mut node = node_with(config);
+        let carriers: Vec<StreamId> = (0..4).map(|i| carrier(&mut node, i, ephemeral(i))).collect();
+        give(&mut node, carriers[0], &(4..40).map(known).collect::<Vec<_>>().concat());
+        drain(&mut node);
+        node.set_metadata(at(3), Bytes::from_static(b"news for all")).expect("it is short");
+        let (mut opened, mut wrote) = (0, BTreeSet::new());
+        for millis in 3..400 {
+            let done = run_until(&mut node, at(millis));
+            opened += done.connects.len();
+            wrote.extend(done.writes.iter().map(|&(stream, _)| stream));
+        }
+        (opened as u64 - node.stats().probes, carriers.iter().filter(|&id| wrote.contains(id)).count())
+    };
+    // One for each probe of somebody else, and no other.
+    assert_eq!(told(8), (0, 4), "by those that are open it goes");
+    assert!(told(64).0 > 0);
 }
 
 /// The pings that were written, each with its carrier, and whether anybody was asked about another.

@@ -188,11 +188,16 @@ impl Carriers {
 }
 
 impl Node {
-    /// The carrier for packets to this address: `by`, if what they answer came by that one and it may be written to;
-    /// else the one in use; else a new one. `None`: there is none, and none can be opened.
-    pub(super) fn carrier_to(&mut self, to: SocketAddr, by: Option<StreamId>) -> Option<StreamId> {
+    /// The carrier for this packet: `by`, if what it answers came by that one and it may be written to; else the one in
+    /// use for its address; else a new one. `None`: there is none, and none can be opened, or not for this.
+    pub(super) fn carrier_to(&mut self, outgoing: &Outgoing, by: Option<StreamId>) -> Option<StreamId> {
+        let to = outgoing.to;
         let by = by.filter(|&id| self.streams.get(&id).is_some_and(|stream| !stream.finish));
-        by.or_else(|| self.carriers.to.get(&to).copied()).or_else(|| self.open_carrier(self.now, to))
+        let open = by.or_else(|| self.carriers.to.get(&to).copied());
+        // Gossip by new carriers, for which others are closed, crowds out probes where streams are few; probes that fail
+        // make more of it.
+        let may_open = outgoing.is_awaited() || self.streams.len() < usize::from(self.config.streams_max) / 2;
+        open.or_else(|| if may_open { self.open_carrier(self.now, to) } else { None })
     }
 
     /// Puts a packet on this carrier. Gives whether it waits there.
@@ -450,8 +455,9 @@ impl Node {
 
     /// What goes to this address goes by this carrier from now on: its peer has just shown that it is there.
     fn prefer_carrier(&mut self, now: Instant, id: StreamId, address: SocketAddr) {
-        let Some(before) = self.carriers.to.insert(address, id).filter(|&before| before != id) else { return };
+        let before = self.carriers.to.insert(address, id);
         self.carriers.put_in_place(id);
+        let Some(before) = before.filter(|&before| before != id) else { return };
         self.carriers.put_in_place(before);
         // One that still connects may never do so where streams can be opened one way only.
         if self.streams.get(&before).is_some_and(|stream| !stream.connected)

@@ -70,11 +70,14 @@ impl Node {
     }
 
     /// Where no carrier can be opened, a datagram is better than nothing: its path may work again, or for the first
-    /// time.
+    /// time. But news that is lost counts as told: where there are no datagrams it waits for a carrier.
     fn post_by_carrier(&mut self, outgoing: Outgoing, by: Option<StreamId>) -> ClaimWaits {
-        match self.carrier_to(outgoing.to, by) {
+        match self.carrier_to(&outgoing, by) {
             Some(id) if self.carry(outgoing, id) => ClaimWaits::OnCarrier(id),
-            None if self.config.transport == Transport::Hybrid && self.status != Status::Left => {
+            None if self.config.transport == Transport::Hybrid
+                && self.status != Status::Left
+                && (outgoing.is_awaited() || !self.datagrams.are_lost()) =>
+            {
                 self.post_datagram(outgoing)
             }
             Some(_) => ClaimWaits::Nowhere,
@@ -239,7 +242,7 @@ impl Node {
             let len_max = self.config.datagram_max;
             let body = Body::Ping { seq, target, tell: true };
             let outgoing = Outgoing { to, body, len_max, piggyback: true, urgent: false };
-            if let Some(id) = self.carrier_to(to, None) {
+            if let Some(id) = self.carrier_to(&outgoing, None) {
                 self.carry(outgoing, id);
             }
         }
