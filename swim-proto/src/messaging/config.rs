@@ -32,7 +32,8 @@ pub struct MessagingConfig {
     pub window_messages: u32,
     /// Most bytes of one sender that wait here to be taken, or for which it has room promised. It has less while it
     /// needs no more, or there is none (`incoming_bytes_max`); so what is for the high class alone is an eighth of what
-    /// each is sure of, two messages of `message_max`. Room for as many to 2^32 − 1.
+    /// each is sure of, two messages of `message_max`, or a sixteenth of what a rate (`rate_in`, `rate_in_peer`) gives in a
+    /// second, if that is less. Room for two messages of `message_max` to 2^32 − 1.
     pub window_bytes: u32,
     /// Most bytes that wait here to be taken, and for which room was promised, from all senders. Each linked sender is
     /// sure of room for two messages of `message_max`; above that, half of the whole is shared out by need. For one too

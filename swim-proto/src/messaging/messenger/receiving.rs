@@ -19,10 +19,11 @@ use crate::messaging::{Buffer, Event, UnknownReceipt};
 /// more often than every 10 ms.
 const PROBE_SPACING: Duration = Duration::from_millis(5);
 
-/// A rate gives credit at most so often in a second, while it gives no less than `STEP_MIN` at a time.
+/// A rate gives credit at most so often in a second, while that is no less than `STEP_MIN` at a time, nor more than an
+/// eighth of `rate_burst`.
 const STEPS_PER_SECOND: u32 = 8;
 
-/// The least credit that a rate gives at a time, to whoever wants more.
+/// The least credit that a rate gives at a time to whoever wants more, if an eighth of `rate_burst` is no less.
 const STEP_MIN: u64 = 1024;
 
 /// When a sender has its turn to be given credit of the rate of all.
@@ -244,7 +245,7 @@ impl Messenger {
     }
 
     /// What a sender keeps an eighth of for its high class (`docs/messaging.md` 7.3): the base, or what a rate gives in
-    /// half a second, if that is less. So one turn (8.2) is enough for that and a short message.
+    /// half a second, if that is less. So one turn (8.2) is enough for that and a short message, if `rate_burst` allows.
     pub(super) fn base_told(&self) -> u64 {
         let half_a_second = |rate: u32| if rate == 0 { u64::MAX } else { (rate / 2).into() };
         self.base().min(half_a_second(self.config.rate_in)).min(half_a_second(self.config.rate_in_peer))
