@@ -1,6 +1,6 @@
 //! Messages as their rules in `docs/messaging.md` say, one by one: credit, room, and rates (7, 8.2).
 
-use swim_proto::messaging::{Event, MemberInput, MessagingConfig};
+use swim_proto::messaging::{Ending, Event, MemberInput, MessagingConfig};
 use swim_tests::post::{Post, Taking, delivered, id, millis, secs};
 
 #[test]
@@ -102,22 +102,75 @@ fn who_goes_while_it_waits_for_a_rate_takes_no_turn_of_others() {
 
 #[test]
 fn credit_that_was_not_used_is_not_charged_to_a_rate() {
-    let receiver = MessagingConfig { rate_in: 10_000, ..MessagingConfig::default() };
-    let mut post = Post::new(1, 2, &receiver);
-    for _ in 0..20 {
-        post.send(1, 0, 8, |_| {}).unwrap();
-        // Each link is promised a base, half of the burst, and says little.
-        post.run_for(millis(100));
-        post.cut_all();
-        post.run_for(secs(1));
+    let rates = [(10_000, 0), (0, 10_000), (10_000, 10_000)];
+    for (rate_in, rate_in_peer) in rates {
+        let mut post = Post::new(1, 2, &MessagingConfig { rate_in, rate_in_peer, ..MessagingConfig::default() });
+        for _ in 0..20 {
+            post.send(1, 0, 8, |_| {}).unwrap();
+            // Each link is promised a base, half of the burst, and says little.
+            post.run_for(millis(100));
+            post.cut_all();
+            post.run_for(secs(1));
+        }
+        assert_eq!(delivered(&post), 20);
+        finds_the_burst(&mut post);
     }
-    assert_eq!(delivered(&post), 20);
-    // Whoever comes now finds almost all of the burst.
+}
+
+/// Whoever comes now is given almost all of the burst.
+fn finds_the_burst(post: &mut Post) {
+    let before = delivered(post);
     for _ in 0..4 {
         post.send(1, 0, 100_000, |_| {}).unwrap();
     }
     post.run_for(secs(1));
-    assert_eq!(delivered(&post), 24);
+    assert_eq!(delivered(post), before + 4);
+}
+
+#[test]
+fn credit_kept_for_what_is_missing_is_given_back_with_its_inbox() {
+    let config = MessagingConfig { rate_in: 10_000, ..MessagingConfig::default() };
+    let mut post = Post::new(1, 2, &config);
+    for _ in 0..4 {
+        post.send(1, 0, 8, |_| {}).unwrap();
+        post.run_for(millis(100));
+        post.faults.loss = 1_000;
+        post.send(1, 0, 8, |_| {}).unwrap();
+        post.run_for(millis(1));
+        post.faults.loss = 0;
+        post.send(1, 0, 8, |_| {}).unwrap();
+        post.run_for(millis(5));
+        // A later number came; the inbox is that of a process that is no more.
+        post.restart_with(1, &config);
+        post.tell_of(1, 0);
+        post.tell_of(0, 1);
+        post.run_for(secs(1));
+    }
+    finds_the_burst(&mut post);
+}
+
+#[test]
+fn what_was_lost_and_expired_is_not_charged_to_a_rate() {
+    let config = MessagingConfig { message_max: 30_000, rate_in: 4_096, rate_burst: 1 << 16, ..Default::default() };
+    let mut post = Post::new(1, 3, &config);
+    post.faults.latency = (millis(50), millis(50));
+    for _ in 0..40 {
+        post.send(1, 0, 1_000, |message| message.expiry = Some(millis(300))).unwrap();
+    }
+    post.run_for(millis(240));
+    post.cut_all();
+    post.run_for(millis(60));
+    assert_eq!((post.books.count(|ending| ending == Ending::Expired), delivered(&post)), (40, 0));
+    // Another uses up what the rate has.
+    for _ in 0..2 {
+        post.send(2, 0, 30_000, |_| {}).unwrap();
+    }
+    post.run_for(secs(2));
+    assert_eq!(delivered(&post), 2);
+    post.send(1, 0, 8, |_| {}).unwrap();
+    // What was lost counted ten seconds of the rate.
+    post.run_for(secs(2));
+    assert_eq!((delivered(&post), post.at(1).stats().forwards_out), (3, 40));
 }
 
 #[test]

@@ -32,15 +32,6 @@ pub(super) enum Content {
     Forward(u32),
 }
 
-impl Content {
-    fn cost(&self) -> u64 {
-        match self {
-            Content::Message(parcel) => cost(&parcel.payload),
-            Content::Forward(cost) => u64::from(*cost),
-        }
-    }
-}
-
 /// What a payload counts.
 pub(super) fn cost(payload: &[u8]) -> u64 {
     (payload.len() + OVERHEAD) as u64
@@ -86,7 +77,7 @@ pub(super) struct Inbox {
     held: BTreeMap<u64, Content>,
     /// Bytes of what came.
     received: u64,
-    /// Of these, bytes of what the application took, or nobody will.
+    /// Of these, bytes of what the application took, or was passed over.
     taken: u64,
     credit_bytes: u64,
     /// How much it may hold or be promised.
@@ -136,8 +127,12 @@ impl Inbox {
             self.dirty = true;
             return Came::Again;
         }
-        let cost = content.cost();
-        if number > self.credit_messages() || self.received.saturating_add(cost) > self.credit_bytes {
+        let (cost, credit) = match &content {
+            Content::Message(parcel) => (cost(&parcel.payload), self.credit_bytes),
+            // No bytes come: what it counts needs no credit, and uses none up.
+            Content::Forward(cost) => (u64::from(*cost), self.credit_bytes + u64::from(*cost)),
+        };
+        if number > self.credit_messages() || self.received + cost > credit || credit > NUMBER_MAX {
             return Came::Wrong;
         }
         while self.slots.last() < number {
@@ -160,6 +155,10 @@ impl Inbox {
         }
         self.received += cost;
         self.missing -= 1;
+        let passed_over = credit - self.credit_bytes;
+        (self.credit_bytes, self.taken) = (credit, self.taken + passed_over);
+        self.looked_at.0 += passed_over;
+        self.dirty |= passed_over > 0;
         Came::New
     }
 
@@ -173,10 +172,7 @@ impl Inbox {
             slot.state = State::Queued;
             match content {
                 Content::Message(parcel) => out.push((number, parcel)),
-                Content::Forward(cost) => {
-                    self.taken += u64::from(cost);
-                    self.done(number);
-                }
+                Content::Forward(_) => self.done(number),
             }
             if number == self.delivered_to + 1 {
                 self.delivered_to = number;
@@ -245,6 +241,11 @@ impl Inbox {
         self.credit_bytes - self.taken
     }
 
+    /// Of what was promised, what is not used.
+    pub(super) fn unused(&self) -> u64 {
+        self.credit_bytes - self.received
+    }
+
     /// How much it may hold or be promised, as its sender's need is.
     pub(super) fn share(&self) -> u64 {
         self.share
@@ -282,12 +283,10 @@ impl Inbox {
     /// The link is gone, and with it what was promised: what was on its way will be sent again, and can wait. But what
     /// is missing, while later numbers came, has its place in what was promised, and keeps it. How much is taken back.
     pub(super) fn unlink(&mut self) -> u64 {
-        let before = self.credit_bytes;
-        if self.missing == 0 {
-            self.credit_bytes = self.received;
-        }
         (self.echo, self.dirty) = (0, false);
-        before - self.credit_bytes
+        let unused = if self.missing == 0 { self.unused() } else { 0 };
+        self.credit_bytes -= unused;
+        unused
     }
 
     /// The whole state of things is to be told, in answer to this question.

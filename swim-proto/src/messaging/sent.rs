@@ -195,38 +195,42 @@ impl Sent {
         })
     }
 
-    /// The next number that is to be put on the link again: what there is of it.
+    /// The next message that is to be put on the link again, if it has credit.
     pub(super) fn resend(&mut self, now: Instant) -> Option<(u64, Flying)> {
+        let (number, flying) = self.next_again()?;
+        if flying.message == NONE || flying.end > self.credit_bytes {
+            return None;
+        }
+        Some((number, self.repeat(now, number)))
+    }
+
+    /// The next number that is to be passed over. Without credit, but in its turn: whatever has a lesser number has had
+    /// credit by then.
+    pub(super) fn forward(&mut self, now: Instant) -> Option<(u64, Flying)> {
+        while let Some(number) = self.forwards.pop_front() {
+            let waiting = self.numbers.get(number).filter(|flying| !flying.delivered);
+            // What was on none but an earlier link goes in its turn.
+            if waiting.is_some_and(|flying| flying.asked >= self.hello) {
+                return Some((number, self.repeat(now, number)));
+            }
+        }
+        let (number, _) = self.next_again().filter(|(_, flying)| flying.message == NONE)?;
+        Some((number, self.repeat(now, number)))
+    }
+
+    /// Whose turn it is to be put on the link again, if there are as many numbers.
+    fn next_again(&mut self) -> Option<(u64, Flying)> {
         while let Some(resend) = self.resend {
             let Some(number) = self.numbers.next_open(resend.at).filter(|&number| number < resend.end) else {
                 self.resend = None;
                 break;
             };
-            let flying = self.numbers.get(number).expect("it is open");
-            let due = !flying.delivered && flying.asked < resend.question;
-            if due && (number > self.credit_messages || flying.end > self.credit_bytes) {
-                return None;
+            self.resend = Some(Resend { at: number, ..resend });
+            let flying = *self.numbers.get(number).expect("it is open");
+            if !flying.delivered && flying.asked < resend.question {
+                return Some((number, flying)).filter(|_| number <= self.credit_messages);
             }
             self.resend = Some(Resend { at: number + 1, ..resend });
-            if due {
-                return Some((number, self.repeat(now, number)));
-            }
-        }
-        None
-    }
-
-    /// The next number that is to be passed over.
-    pub(super) fn forward(&mut self, now: Instant) -> Option<(u64, Flying)> {
-        while let Some(&number) = self.forwards.front() {
-            let waiting = self.numbers.get(number).filter(|flying| !flying.delivered);
-            if waiting.is_some_and(|flying| number > self.credit_messages || flying.end > self.credit_bytes) {
-                return None;
-            }
-            let due = waiting.is_some();
-            self.forwards.pop_front();
-            if due {
-                return Some((number, self.repeat(now, number)));
-            }
         }
         None
     }
@@ -339,6 +343,10 @@ mod tests {
         sent.push(Instant::ZERO, 7, 100, Class::Normal, Order::Unordered, 0)
     }
 
+    fn next(sent: &mut Sent) -> Option<(u64, Flying)> {
+        sent.forward(Instant::ZERO).or_else(|| sent.resend(Instant::ZERO))
+    }
+
     #[test]
     fn the_reserve_is_for_the_high_class() {
         let mut sent = welcomed(16, 1_600);
@@ -378,7 +386,7 @@ mod tests {
         sent.greet();
         assert!(sent.answered(0));
         let mut again = alloc::vec::Vec::new();
-        while let Some((number, flying)) = sent.resend(Instant::ZERO) {
+        while let Some((number, flying)) = next(&mut sent) {
             again.push((number, flying.message == NONE));
         }
         assert_eq!(again, [(1, false), (3, false), (4, true), (5, false), (7, false)]);
@@ -400,5 +408,34 @@ mod tests {
         assert!(sent.resend(Instant::ZERO).is_some() && sent.resend(Instant::ZERO).is_some());
         assert!(sent.resend(Instant::ZERO).is_none());
         assert!(sent.credit_told(16, 300) && sent.resend(Instant::ZERO).is_some_and(|(number, _)| number == 3));
+    }
+
+    #[test]
+    fn what_is_passed_over_goes_in_its_turn_and_without_credit() {
+        let mut sent = welcomed(16, 1_600);
+        for number in 1..=6 {
+            assert_eq!(push(&mut sent), number);
+        }
+        sent.unlink();
+        sent.pass_over(1, false);
+        sent.greet();
+        (sent.credit_messages, sent.credit_bytes) = (5, 150);
+        assert!(sent.answered(0));
+        // The second has no credit until the first is known to have used none; what ends meanwhile goes not before it.
+        assert_eq!(next(&mut sent).unwrap().0, 1);
+        assert!(next(&mut sent).is_none());
+        sent.pass_over(3, true);
+        sent.pass_over(6, true);
+        assert!(next(&mut sent).is_none());
+        assert!(sent.credit_told(5, 250));
+        assert_eq!([2, 3].map(|_| next(&mut sent).unwrap().0), [2, 3]);
+        // What was put on this link has had credit.
+        sent.pass_over(2, true);
+        assert_eq!(next(&mut sent).unwrap().0, 2);
+        assert!(sent.credit_told(5, 500));
+        assert_eq!([4, 5].map(|_| next(&mut sent).unwrap().0), [4, 5]);
+        assert!(next(&mut sent).is_none(), "numbers are for the receiver to open");
+        assert!(sent.credit_told(6, 500));
+        assert_eq!(next(&mut sent).unwrap().0, 6);
     }
 }

@@ -300,9 +300,12 @@ impl Messages {
 
     /// From now on what is sent must be processed, in the time that this gives.
     pub(super) fn demand(&mut self, now: Instant, truth: &dyn Truth) -> Instant {
-        let messengers = (0..truth.slots() as u32).filter_map(|slot| truth.messenger(Slot(slot)));
-        let within =
-            messengers.map(|messenger| answered_within(messenger.config(), truth.slots())).max().unwrap_or_default();
+        let configs = (0..truth.slots() as u32).filter_map(|slot| Some(truth.messenger(Slot(slot))?.config()));
+        let longest = |of: &dyn Fn(&MessagingConfig) -> Duration| configs.clone().map(of).max().unwrap_or_default();
+        let paced = longest(&sent_within) + longest(&|config| received_within(config, truth.slots()));
+        // With one link it waits with it for another receiver before that.
+        let receivers = if configs.clone().any(|config| config.links_max == 1) { 2 } else { 1 };
+        let within = longest(&answered_within) + paced * receivers;
         let slowest = (0..truth.slots() as u32).map(|slot| truth.clock_rate(Slot(slot))).fold(1.0, f64::min);
         let due = now + within.mul_f64(1.0 / slowest);
         self.answers = Some(Answers { due, awaited: BTreeMap::new() });
@@ -327,32 +330,36 @@ impl Messages {
     }
 }
 
-/// How long a short message may take at most where nothing stands in its way, whatever stood there before, and so many
-/// members send.
-fn answered_within(config: &MessagingConfig, members: usize) -> Duration {
+/// How long a short message may take at most where nothing stands in its way but rates, whatever stood there before.
+fn answered_within(config: &MessagingConfig) -> Duration {
     let left_over = Duration::from_secs(60).max(config.expiry_default.min(Duration::from_secs(60)));
     let breaker = config.breaker_open_max.mul_f64(1.25);
     let probes = config.rto_max.mul_f64(1.25) * 6;
     let links = config.link_retry_max + config.link_timeout * 4;
-    left_over + breaker + probes + links + paced_within(config, members)
+    left_over + breaker + probes + links
 }
 
-/// How long rates may hold a short message (8.2): at its sender for what the last one took on credit, at its receiver for
-/// turns of all senders. With one link its sender waits with it for another receiver before that.
-fn paced_within(config: &MessagingConfig, members: usize) -> Duration {
-    let at = |rate: u32, bytes: f64| if rate == 0 { 0.0 } else { bytes / f64::from(rate) };
-    let cost = |len: u32| f64::from(len) + OVERHEAD as f64;
-    let longest = cost(config.message_max);
-    let sent = at(config.rate_out, longest) + at(config.rate_out_peer, longest);
+/// How long a rate takes for so many bytes.
+fn at(rate: u32, bytes: f64) -> f64 {
+    if rate == 0 { 0.0 } else { bytes / f64::from(rate) }
+}
+
+/// How long rates may hold a short message at its sender, for what the last one took on credit (8.2).
+fn sent_within(config: &MessagingConfig) -> Duration {
+    let longest = f64::from(config.message_max) + OVERHEAD as f64;
+    Duration::from_secs_f64(at(config.rate_out, longest) + at(config.rate_out_peer, longest))
+}
+
+/// The same at its receiver, where so many members take turns for the rate of all, each when its own rate lets it (8.2).
+fn received_within(config: &MessagingConfig, members: usize) -> Duration {
     let rates = [config.rate_in, config.rate_in_peer].into_iter().filter(|&rate| rate > 0);
-    let received = rates.clone().min().map_or(0.0, |rate| {
-        let step = f64::from(rate / 8).max(1024.0).min(f64::from(config.rate_burst) / 8.0);
-        let reserve = longest.min(f64::from(rate) / 4.0) / 4.0;
-        let turns = ((cost(LAST_WORD_LEN) + reserve) / step).ceil() + 1.0;
-        turns * members as f64 * rates.map(|rate| at(rate, step)).fold(0.0, f64::max)
-    });
-    let receivers = if config.links_max == 1 { 2.0 } else { 1.0 };
-    Duration::from_secs_f64((sent + received) * receivers)
+    let Some(least) = rates.clone().min() else { return Duration::ZERO };
+    let steps = rates.map(|rate| f64::from(rate / 8).max(1024.0));
+    let step = steps.fold(f64::from(config.rate_burst) / 8.0, f64::min);
+    let longest = f64::from(config.message_max) + OVERHEAD as f64;
+    let reserve = longest.min(f64::from(least) / 4.0) / 4.0;
+    let turns = (((LAST_WORD_LEN + OVERHEAD as u32) as f64 + reserve) / step).ceil() + 1.0;
+    Duration::from_secs_f64(turns * (members as f64 * at(config.rate_in, step) + at(config.rate_in_peer, step)))
 }
 
 /// The number at the head of a payload.

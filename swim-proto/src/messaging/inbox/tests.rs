@@ -61,6 +61,28 @@ fn credit_bounds_what_may_come() {
 }
 
 #[test]
+fn what_is_passed_over_needs_no_credit_and_uses_none() {
+    let mut inbox = Inbox::new(1, 16);
+    inbox.grant(2 * 72);
+    inbox.begin_share(Instant::ZERO, 72);
+    // It waits for number 1, and does not count meanwhile.
+    for number in [2, 3, 4] {
+        assert_eq!(inbox.come(number, 1, Content::Forward(1_000), &mut Vec::new()), Came::New);
+        assert_eq!((inbox.outstanding(), inbox.unused()), (144, 144));
+        assert_eq!(inbox.ack().unwrap().credit_bytes, 144 + 1_000 * (number - 1));
+    }
+    assert!(!inbox.settle_share(Instant::ZERO, (72, 1_000)), "nor does it show a need");
+    assert_eq!(come(&mut inbox, 1, 0), (Came::New, vec![1]));
+    assert_eq!((inbox.outstanding(), inbox.unused(), inbox.ack().unwrap().processed_to), (144, 72, 0));
+    assert_eq!((come(&mut inbox, 6, 0).0, come(&mut inbox, 5, 0).0), (Came::New, Came::Wrong));
+    // As much as can be said, and no more.
+    let mut inbox = Inbox::new(1, 16);
+    inbox.grant(NUMBER_MAX - 10);
+    assert_eq!(inbox.come(1, 0, Content::Forward(11), &mut Vec::new()), Came::Wrong);
+    assert_eq!(inbox.come(1, 0, Content::Forward(10), &mut Vec::new()), Came::New);
+}
+
+#[test]
 fn a_new_link_is_promised_less_but_what_is_missing_keeps_its_place() {
     let mut inbox = Inbox::new(1, 16);
     inbox.grant(10 * 72);

@@ -68,6 +68,9 @@ impl Messenger {
     pub(super) fn end_inbox(&mut self, place: u32) {
         let peer = &mut self.peers[place];
         let Some(inbox) = peer.inbox.take() else { return };
+        // What was kept for numbers that are missing.
+        peer.rate_in.give_back(inbox.unused());
+        self.rate_in.give_back(inbox.unused());
         self.unacknowledged -= inbox.unacknowledged();
         peer.retired = 0;
         for class in 0..super::CLASSES {

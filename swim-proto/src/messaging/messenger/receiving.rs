@@ -66,7 +66,7 @@ impl Messenger {
     fn come(&mut self, link: u32, number: u64, back: u64, content: Content) {
         let place = self.links[link].peer;
         let inbox = self.peers[place].inbox.as_mut().expect("who is believed has an inbox");
-        let (id, held) = (inbox.id, inbox.outstanding());
+        let id = inbox.id;
         let mut delivered = core::mem::take(&mut self.delivered);
         let came = inbox.come(number, back, content, &mut delivered);
         for (number, parcel) in delivered.drain(..) {
@@ -77,13 +77,7 @@ impl Messenger {
             Came::New => {
                 let bounds = (self.base(), u64::from(self.config.window_bytes));
                 let inbox = self.peers[place].inbox.as_mut().expect("it was there above");
-                // Nobody takes what was passed over.
-                let is_less = inbox.outstanding() < held;
-                let is_more = inbox.settle_share(self.now, bounds);
-                if is_less {
-                    self.settle_promise(place);
-                }
-                if is_less || is_more {
+                if inbox.settle_share(self.now, bounds) {
                     self.give_credit(place);
                 }
             }

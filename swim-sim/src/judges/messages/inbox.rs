@@ -21,6 +21,8 @@ pub(super) struct Inbox {
     delivered_to: u64,
     processed_to: u64,
     processed: u64,
+    /// Of all that arrived.
+    bytes: u64,
     taken_bytes: u64,
 }
 
@@ -29,7 +31,6 @@ pub(super) struct Inbox {
 struct Item {
     /// The message; `None`: there is none, it is passed over.
     letter: Option<u64>,
-    cost: u64,
     delivered: bool,
     processed: bool,
 }
@@ -42,9 +43,12 @@ impl Inbox {
 
     /// Something arrived at a number. Which messages are delivered by it, in order.
     fn put(&mut self, (number, back): (u64, u64), letter: Option<u64>, cost: u64) -> Vec<u64> {
-        self.items.insert(number, Item { letter, cost, delivered: false, processed: false });
-        if let Some(letter) = letter {
-            self.numbers.insert(letter, number);
+        self.items.insert(number, Item { letter, delivered: false, processed: false });
+        self.bytes += cost;
+        match letter {
+            Some(letter) => _ = self.numbers.insert(letter, number),
+            // It uses no credit, also while it waits for another (7.4).
+            None => self.taken_bytes += cost,
         }
         let before = number - back;
         if back > 0 && !self.items.get(&before).is_some_and(|item| item.delivered) {
@@ -61,7 +65,6 @@ impl Inbox {
                 None => {
                     item.processed = true;
                     self.processed += 1;
-                    self.taken_bytes += item.cost;
                 }
             }
             let mut after = self.waiting.remove(&number).unwrap_or_default();
@@ -123,14 +126,13 @@ impl Inbox {
     /// Whether an Ack that answers a question grants what it must: where all has been taken and processed and nothing is
     /// missing, room for a message of any length and class beyond the high class's reserve (7.2, 7.3, 7.5).
     pub(super) fn judge_grant(&self, ack: &Ack, base: u32, config: &MessagingConfig) -> Verdict {
-        let bytes: u64 = self.items.values().map(|item| item.cost).sum();
-        let all = (self.items.len() as u64, self.items.len() as u64, bytes);
+        let all = (self.items.len() as u64, self.items.len() as u64, self.bytes);
         let has_rate = config.rate_in != 0 || config.rate_in_peer != 0;
         if has_rate || (self.delivered_to, self.processed, self.taken_bytes) != all {
             return Ok(());
         }
         let messages = self.processed + u64::from(config.window_messages / 8) + 1;
-        let bytes = bytes + u64::from(config.message_max) + OVERHEAD as u64 + u64::from(base / 8);
+        let bytes = self.bytes + u64::from(config.message_max) + OVERHEAD as u64 + u64::from(base / 8);
         if ack.credit_messages >= messages && ack.credit_bytes >= bytes {
             return Ok(());
         }
