@@ -19,9 +19,19 @@ use crate::network::{Bursts, Latency, Network, Zones};
 use crate::scenario::Scenario;
 use crate::seeds::{Chance, Draw, Purpose, Seeds};
 use crate::workload::{Talk, Workload};
+use messaging::Messengers;
 
 /// The scenario of a seed.
 pub fn scenario(seed: u64) -> Scenario {
+    with(seed, Messengers::InSome)
+}
+
+/// The same with messengers, unless it is too large for them: to look for faults of messaging alone.
+pub fn scenario_with_messengers(seed: u64) -> Scenario {
+    with(seed, Messengers::WhereverTheyMay)
+}
+
+fn with(seed: u64, messengers: Messengers) -> Scenario {
     let mut draw = Seeds::of(seed).draw(Purpose::Scenario, 0);
     let nodes = nodes(&mut draw);
     let duration = Duration::from_secs(if draw.happens(Chance::percent(85.0)) {
@@ -45,7 +55,7 @@ pub fn scenario(seed: u64) -> Scenario {
     scenario.workload = workload(&mut Seeds::of(seed).draw(Purpose::Scenario, 1));
     rare::rarities(&mut scenario, seed);
     // Draws of its own: what befalls the membership is the same without messengers.
-    messaging::add(&mut scenario, &mut Seeds::of(seed).draw(Purpose::Scenario, 2));
+    messaging::add(&mut scenario, messengers, &mut Seeds::of(seed).draw(Purpose::Scenario, 2));
     messaging::vary(&mut scenario, &mut Seeds::of(seed).draw(Purpose::Scenario, 3));
     scenario
 }
@@ -254,6 +264,19 @@ mod tests {
         assert!(large >= 5, "{large}");
         assert!((280..400).contains(&talkative), "{talkative}");
         assert!(varied.iter().all(|&count| count >= 30), "{varied:?}");
+    }
+
+    #[test]
+    fn messengers_may_be_in_all_but_the_largest_and_are_the_same_where_they_were() {
+        for seed in 0..300 {
+            let (scenario, with) = (scenario(seed), scenario_with_messengers(seed));
+            assert_eq!(with.workload.reliable.is_some(), with.nodes <= 200, "{seed}");
+            if scenario.workload.reliable.is_some() {
+                assert_eq!(scenario, with);
+            } else {
+                assert_eq!((&scenario.config, &scenario.network), (&with.config, &with.network));
+            }
+        }
     }
 
     #[test]

@@ -95,6 +95,17 @@ fn what_is_wrong_with_a_flag_is_said_and_the_exit_code_is_1() {
 }
 
 #[test]
+fn a_swarm_of_messengers_has_them_in_each_scenario() {
+    let count = |flags: &[&str]| {
+        let output = swim_sim(&[&["swarm", "--show", "--seeds", "0..10"], flags].concat());
+        assert_eq!(code(&output), 0, "{output:?}");
+        String::from_utf8_lossy(&output.stdout).matches("reliable: Some").count()
+    };
+    assert_eq!(count(&["--reliable"]), 10);
+    assert!(count(&[]) < 10);
+}
+
+#[test]
 fn whoever_reads_no_more_ends_the_command_and_nothing_panics() {
     let (reader, writer) = std::io::pipe().expect("pipes can be had");
     drop(reader);

@@ -9,7 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use swim_sim::judges::Rule;
 
-use swim_sim::{Difference, Options, Percentiles, Report, Run, Verdict, check_determinism, swarm};
+use swim_sim::{Difference, Options, Percentiles, Report, Run, Scenario, Verdict, check_determinism, swarm};
 
 use super::quantity::{rule, seeds};
 use super::say::{remark, say};
@@ -26,6 +26,9 @@ pub(crate) struct Flags {
     /// M1 to M12
     #[arg(long, value_name = "RULE", value_parser = rule)]
     ignore: Vec<Rule>,
+    /// Have messengers in each scenario of up to 200 nodes, and not in a third of them
+    #[arg(long)]
+    reliable: bool,
     /// Run each seed twice and compare, event by event
     #[arg(long)]
     check_determinism: bool,
@@ -52,7 +55,7 @@ enum Outcome {
 pub(crate) fn swarm(flags: &Flags) -> Result<u8, String> {
     if flags.show {
         for seed in flags.seeds.clone() {
-            say(format_args!("seed {seed}: {:#?}", swarm::scenario(seed)));
+            say(format_args!("seed {seed}: {:#?}", scenario(seed, flags)));
         }
         return Ok(0);
     }
@@ -78,7 +81,7 @@ pub(crate) fn swarm(flags: &Flags) -> Result<u8, String> {
     if flags.keep_going {
         say(format_args!("{} of {count} seeds failed", failures.len()));
     }
-    say(told(*seed, outcome));
+    say(told(*seed, outcome, flags));
     Ok(match outcome {
         Outcome::Ran(report) => report.verdict.exit_code(),
         Outcome::Parted(_) => Difference::EXIT_CODE,
@@ -109,7 +112,7 @@ fn failures_among(flags: &Flags, bar: &ProgressBar, recovered: &Mutex<Vec<(u64, 
             }
             failed.store(true, Ordering::Relaxed);
             if flags.keep_going {
-                bar.suspend(|| say(told(seed, &outcome)));
+                bar.suspend(|| say(told(seed, &outcome, flags)));
             }
             failures.lock().expect("nobody panics while holding it").push((seed, outcome));
         }
@@ -134,8 +137,12 @@ fn recoveries(mut recovered: Vec<(u64, f64)>) -> String {
     }
 }
 
+fn scenario(seed: u64, flags: &Flags) -> Scenario {
+    if flags.reliable { swarm::scenario_with_messengers(seed) } else { swarm::scenario(seed) }
+}
+
 fn one(seed: u64, flags: &Flags) -> Outcome {
-    let scenario = swarm::scenario(seed);
+    let scenario = scenario(seed, flags);
     let options = Options { judges: true, ignore: flags.ignore.clone(), ..Options::default() };
     let valid = "a swarm's settings are within their bounds";
     if flags.check_determinism {
@@ -153,8 +160,9 @@ fn one(seed: u64, flags: &Flags) -> Outcome {
     Outcome::Ran(Box::new(run.finish()))
 }
 
-fn told(seed: u64, outcome: &Outcome) -> String {
-    let again = format!("swim-sim swarm --seeds {seed}..{}", seed + 1);
+fn told(seed: u64, outcome: &Outcome, flags: &Flags) -> String {
+    let reliable = if flags.reliable { " --reliable" } else { "" };
+    let again = format!("swim-sim swarm{reliable} --seeds {seed}..{}", seed + 1);
     match outcome {
         Outcome::Ran(report) => format!("seed {seed} FAILED\n{report}\nagain: {again}"),
         Outcome::Parted(parted) => {

@@ -16,9 +16,20 @@ const SHARE: f64 = 35.0;
 /// More would cost more than it could show.
 const NODES_MAX: u32 = 200;
 
+/// Where there are messengers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Messengers {
+    /// In a share of all scenarios.
+    InSome,
+    /// In all that are not too large.
+    WhereverTheyMay,
+}
+
 /// Has the members of some scenarios send each other messages.
-pub(super) fn add(scenario: &mut Scenario, draw: &mut Draw) {
-    if !draw.happens(Chance::percent(SHARE)) || scenario.nodes > NODES_MAX {
+pub(super) fn add(scenario: &mut Scenario, messengers: Messengers, draw: &mut Draw) {
+    // Drawn in any case: what is drawn after it is the same.
+    let drawn = draw.happens(Chance::percent(SHARE));
+    if !(drawn || messengers == Messengers::WhereverTheyMay) || scenario.nodes > NODES_MAX {
         return;
     }
     scenario.messaging = config(draw);
