@@ -117,6 +117,28 @@ fn where_nodes_have_fewer_carriers_than_members_gossip_goes_by_those_that_are_op
 }
 
 #[test]
+fn whoever_lost_all_its_streams_is_told_as_much_as_others() {
+    // Each time those of ten break. If gossip goes by the carriers that are open, there is hardly one by which it comes to
+    // these, and it goes there last.
+    const NODES: u32 = 52;
+    let config = Config { transport: Transport::Stream, ..Config::lan() };
+    let mut scenario = Scenario::new(NODES, seconds(200))
+        .join_over(seconds(5))
+        .config(config)
+        .network(Network::new(Latency::Constant(Duration::from_millis(13))))
+        .workload(Workload { broadcasts: Some(Talk::per_second(1.0, 32)), messages: None, reliable: None });
+    for (first, at) in (40..200).step_by(25).enumerate() {
+        for slot in (first as u32..NODES).step_by(5) {
+            scenario = scenario.at(seconds(at), Fault::BreakStreams { slot });
+        }
+    }
+    let options = Options { judges: true, ..Options::default() };
+    let report = Run::new(scenario, 6, options).expect("the settings are valid").finish();
+    assert_eq!(report.verdict, Verdict::Passed, "{report}");
+    assert!(report.load.streams_per_node_s < 0.6, "{report}");
+}
+
+#[test]
 fn where_streams_are_few_gossip_leaves_room_for_probes() {
     // What a probe needs of eight streams: one for a third of a second, two round trips and the close, and another for
     // whoever probes this one. If each packet of gossip may open one in the place of another, probes fail; each that does

@@ -335,6 +335,30 @@ fn gossip_opens_no_carrier_where_half_of_all_streams_are_open() {
     assert!(told(64).0 > 0);
 }
 
+#[test]
+fn gossip_opens_carriers_to_whom_none_leads_until_three_quarters_are_open_where_there_are_more_members() {
+    // Twelve of 36 members have opened a carrier. To how many others one is opened, and for how many probes.
+    let opened = |carriers_max| {
+        let config = Config { transport: Transport::Stream, carriers_max, host_share_percent: 100, ..Config::lan() };
+        let mut node = node_with(config);
+        let carriers: Vec<StreamId> = (0..12).map(|i| carrier(&mut node, i, ephemeral(i))).collect();
+        give(&mut node, carriers[0], &(12..36).map(known).collect::<Vec<_>>().concat());
+        drain(&mut node);
+        let mut opened = 0;
+        for millis in 3..900 {
+            if millis % 300 == 3 {
+                let news = Bytes::from(format!("news of {millis}"));
+                node.set_metadata(at(millis), news).expect("it is short");
+            }
+            opened += run_until(&mut node, at(millis)).connects.len();
+        }
+        (opened as u64, node.stats().probes)
+    };
+    let ((many, of_many), (few, of_few)) = (opened(64), opened(16));
+    assert!(many > of_many + 4, "{many} for {of_many} probes");
+    assert!(few <= of_few, "{few} for {of_few} probes, and news goes by those that are open");
+}
+
 /// The pings that were written, each with its carrier, and whether anybody was asked about another.
 fn questions(done: &Done) -> (Vec<(StreamId, u32)>, bool) {
     let (mut pings, mut asks) = (Vec::new(), false);

@@ -4,11 +4,15 @@
 //! long as there is something to carry. What waits for it waits as a description, like any datagram, and is encoded
 //! when it is written: its news is as fresh as that of a datagram. Losing what waits is no more than losing a datagram.
 
+mod leading;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::ops::Bound;
+
+use leading::Leading;
 
 use super::claims::Via;
 use super::datagrams::Hearing;
@@ -30,7 +34,7 @@ const WAITING_MAX: usize = 64;
 /// How many carriers are looked at to find one with nothing to carry.
 const SURPLUS_OF: usize = 16;
 
-/// How many are looked at to find some that lead to live members, four for each gossip packet of one interval.
+/// How many are looked at to find one that leads to a live member who is not told in any case.
 const LOOKED_AT: usize = 64;
 
 /// Which carriers may be displaced.
@@ -87,7 +91,7 @@ pub(super) struct Carriers {
     pub(super) claim_waits: ClaimWaits,
     all: BTreeMap<StreamId, Box<Carrier>>,
     /// The carrier that is used for this address. Older ones to it are read to their end.
-    to: BTreeMap<SocketAddr, StreamId>,
+    to: Leading,
     /// The places of those that are not being closed. To use one costs nothing here: it is put where it belongs when it
     /// is met where it was.
     open: BTreeSet<Place>,
@@ -135,7 +139,7 @@ impl Carriers {
     }
 
     fn is_used(&self, id: StreamId) -> bool {
-        self.all.get(&id).is_some_and(|carrier| self.to.get(&carrier.address) == Some(&id))
+        self.all.get(&id).is_some_and(|carrier| self.to.to(carrier.address) == Some(id))
     }
 
     /// Nothing more is put on this one of our own accord.
@@ -143,7 +147,7 @@ impl Carriers {
         if self.is_used(id)
             && let Some(carrier) = self.all.get(&id)
         {
-            self.to.remove(&carrier.address);
+            self.to.remove(carrier.address);
             self.put_in_place(id);
         }
     }
@@ -193,7 +197,7 @@ impl Node {
     pub(super) fn carrier_to(&mut self, outgoing: &Outgoing, by: Option<StreamId>) -> Option<StreamId> {
         let to = outgoing.to;
         let by = by.filter(|&id| self.streams.get(&id).is_some_and(|stream| !stream.finish));
-        let open = by.or_else(|| self.carriers.to.get(&to).copied());
+        let open = by.or_else(|| self.carriers.to.to(to));
         // Gossip by new carriers, for which others are closed, crowds out probes where streams are few; probes that fail
         // make more of it.
         let may_open = outgoing.is_awaited() || self.streams.len() < usize::from(self.config.streams_max) / 2;
@@ -220,21 +224,29 @@ impl Node {
         true
     }
 
-    /// Up to `count` live members to whom a carrier leads that is open, appended to `chosen`: those first for whom nothing
-    /// was put on it for longest, so each in turn.
-    pub(super) fn choose_carried(&mut self, count: usize) {
-        let mut after = Some((true, Instant::ZERO, StreamId(0)));
-        for _ in 0..LOOKED_AT {
-            let Some(place) = self.carriers.next_open(after) else { break };
-            after = Some(place);
-            let (_, _, id) = place;
-            let is_open = self.streams.get(&id).is_some_and(|stream| stream.connected);
-            let slot = self.carriers.all.get(&id).and_then(|carrier| self.table.find_address(carrier.address));
-            self.chosen.extend(slot.filter(|&slot| is_open && slot != Slot::LOCAL && self.table.at(slot).is_live()));
-            if self.chosen.len() == count {
-                break;
-            }
-        }
+    /// How many carriers may be opened for news that could go by open ones (`docs/protocol.md` 13.8). Where there are more
+    /// members than carriers those are not filled up: each one that is opened here would be another closed there, for
+    /// which one is opened elsewhere, and so forth.
+    pub(super) fn room_for_news(&self) -> usize {
+        let all_max = usize::from(self.config.streams_max) / 2;
+        let kept = usize::from(self.config.carriers_max).min(all_max);
+        let filled = if self.table.others().len() <= kept { kept } else { kept * 3 / 4 };
+        filled.saturating_sub(self.carriers.to.len()).min(all_max.saturating_sub(self.streams.len()))
+    }
+
+    /// Whether a carrier leads to this member, or is being opened.
+    pub(super) fn is_led_to(&self, slot: Slot) -> bool {
+        self.table.at(slot).address().is_some_and(|address| self.carriers.to.to(address).is_some())
+    }
+
+    /// A random live member to whom a carrier leads that is open, other than those chosen.
+    pub(super) fn choose_led_to(&mut self) -> Option<Slot> {
+        let all = self.carriers.to.len();
+        let start = if all > 0 { self.random.below(all) } else { 0 };
+        let is_open = |id| self.streams.get(&id).is_some_and(|stream| stream.connected);
+        let looked_at = self.carriers.to.around(start).take(LOOKED_AT);
+        let mut led_to = looked_at.filter(|&(_, id)| is_open(id)).filter_map(|(to, _)| self.table.find_address(to));
+        led_to.find(|slot| *slot != Slot::LOCAL && self.table.at(*slot).is_live() && !self.chosen.contains(slot))
     }
 
     fn open_carrier(&mut self, now: Instant, to: SocketAddr) -> Option<StreamId> {
@@ -356,7 +368,7 @@ impl Node {
     /// A probe by carrier was not answered in time. One from which nothing has come since may be that of an earlier
     /// process, or of a host that is gone: what follows goes by another.
     pub(super) fn doubt_carrier(&mut self, now: Instant, to: SocketAddr, since: Instant) {
-        let Some(&id) = self.carriers.to.get(&to) else { return };
+        let Some(id) = self.carriers.to.to(to) else { return };
         let silent = self.carriers.all.get(&id).is_some_and(|carrier| carrier.heard < Some(since));
         let Some(stream) = self.streams.get_mut(&id) else { return };
         if silent && stream.connected {

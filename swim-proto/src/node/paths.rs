@@ -120,26 +120,27 @@ impl Node {
         route.is_stream() || self.datagrams.are_lost()
     }
 
-    /// Up to `count` live members, for a gossip packet each: random ones, but where all goes by carrier those to whom one
-    /// leads, as far as there are any. Others would need a stream opened for each packet, and most of those displaced soon.
+    /// Up to `count` live members, for a gossip packet each: random ones. Where all goes by carrier, and there is no room
+    /// for one to a member that was drawn, in its place a random one of those to whom one leads (`docs/protocol.md` 13.8).
     pub(super) fn choose_to_tell(&mut self, count: usize) {
+        self.choose_others(count, None);
         let all_by_carrier = match self.config.transport {
             Transport::Datagram => false,
             Transport::Stream => true,
             Transport::Hybrid => self.datagrams.are_lost(),
         };
         if !all_by_carrier {
-            return self.choose_others(count, None);
+            return;
         }
-        self.chosen.clear();
-        self.choose_carried(count);
-        // Of so few that a carrier leads to each, there is nobody else.
-        for _ in self.chosen.len()..count.min(self.table.others().len()) {
-            let known = self.chosen.len();
-            self.table.choose_live(&mut self.random, 1, None, &mut self.chosen);
-            let (others, one) = self.chosen.split_at(known);
-            if one.first().is_some_and(|one| others.contains(one)) {
-                self.chosen.pop();
+        let mut room = self.room_for_news();
+        for at in 0..self.chosen.len() {
+            if self.is_led_to(self.chosen[at]) {
+                continue;
+            }
+            if room > 0 {
+                room -= 1;
+            } else if let Some(other) = self.choose_led_to() {
+                self.chosen[at] = other;
             }
         }
     }
