@@ -16,7 +16,7 @@ use crate::machine::Machine;
 use crate::messaging::{Lossy, Office};
 use crate::observe::Condition;
 use crate::packets::PacketId;
-use crate::streams::{EndId, Owner};
+use crate::streams::{EndId, Owner, Streams};
 
 /// Bytes of datagrams a kernel keeps for a process that does not take them (Linux's default for a UDP socket).
 pub(crate) const RECEIVE_BUFFER: usize = 212_992;
@@ -265,9 +265,9 @@ impl Process {
         (self.datagrams_taken, self.inputs_taken, self.read) = (0, 0, 0);
     }
 
-    /// How many streams wait to be accepted.
-    pub(crate) fn backlog(&self) -> usize {
-        self.streams.iter().filter(|(named, _)| named.is_none()).count()
+    /// How many open streams wait to be accepted.
+    pub(crate) fn backlog(&self, streams: &Streams) -> usize {
+        self.streams.iter().filter(|&&(named, end)| named.is_none() && streams.is_open(end)).count()
     }
 }
 

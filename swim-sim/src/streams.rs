@@ -45,7 +45,8 @@ pub struct StreamSettings {
     pub timeout_max: u64,
     /// How often a segment is sent again before the stream breaks.
     pub segment_retries: u32,
-    /// How many opened streams wait at most for a process that does not accept them; at the limit SYNs are ignored.
+    /// How many open streams wait at most for a process that does not accept them; at the limit SYNs are ignored, and
+    /// the handshakes under way do not end. Those are not counted: a kernel with SYN cookies answers any number.
     pub backlog: usize,
 }
 
@@ -253,6 +254,13 @@ impl Streams {
         if let Some(end) = self.end(id) {
             end.stream = Some(stream);
         }
+    }
+
+    /// Whether its handshake is over and it is not.
+    pub(crate) fn is_open(&self, id: EndId) -> bool {
+        let connection = self.connections.get(id.connection as usize);
+        let end = connection.filter(|connection| connection.generation == id.generation);
+        end.and_then(|connection| connection.side(id.side).as_ref()).is_some_and(|end| end.phase == Phase::Open)
     }
 
     /// Whose end this is.

@@ -232,3 +232,30 @@ fn who_waited_in_vain_to_be_accepted_makes_room_for_others() {
     world.run_until(Duration::from_secs(30));
     assert!(when(&log, 0, &Told::Connected(StreamId(999))).is_some_and(|at| at < 20_100.0));
 }
+
+#[test]
+fn who_does_not_hear_the_answer_to_a_syn_takes_no_room_from_others() {
+    let mut script: Vec<_> = (0..200).map(|stream| (100, Do::Connect { stream, to: 1 })).collect();
+    script.push((500, Do::Connect { stream: 999, to: 1 }));
+    let (mut world, log) = stage(&[script, vec![]]);
+    world.filter(losing(200, Carried::SynAck));
+    world.run_until(seconds(1));
+    assert_eq!(when(&log, 0, &Told::Connected(StreamId(999))), Some(502.0));
+}
+
+#[test]
+fn more_open_streams_than_the_backlog_holds_wait_for_no_process() {
+    // All are being opened when the first is open.
+    let mut script: Vec<_> = (0..200).map(|stream| (100, Do::Connect { stream, to: 1 })).collect();
+    script.push((500, Do::Connect { stream: 999, to: 1 }));
+    let (mut world, log) = stage(&[script, vec![]]);
+    let lasting = Duration::from_secs(10);
+    world.inject(Timed { at: Duration::from_millis(50), fault: Fault::Pause { slot: 1, lasting } });
+    let accepted = || told(&log, 1).iter().filter(|(_, told)| matches!(told, Told::Accepted(_))).count();
+    world.run_until(seconds(11));
+    assert_eq!(accepted(), 128);
+    assert_eq!(when(&log, 0, &Told::Connected(StreamId(999))), None);
+    // Answers to SYNs are sent again, and SYNs.
+    world.run_until(seconds(20));
+    assert_eq!(accepted(), 201);
+}

@@ -6,7 +6,7 @@ use swim_proto::Instant;
 use swim_proto::messaging::{LinkId, MessageId, Receipt};
 
 use super::{DrivenMessenger, LinkEnd};
-use crate::streams::EndId;
+use crate::streams::{EndId, Streams};
 
 /// A process's messenger with all that belongs to it.
 pub(crate) struct Office {
@@ -70,9 +70,10 @@ impl Office {
         Some(self.links.remove(at))
     }
 
-    /// How many links wait to be accepted.
-    pub(crate) fn backlog(&self) -> usize {
-        self.links.iter().filter(|link| link.link.is_none()).count()
+    /// How many links wait to be accepted, whose streams are open.
+    pub(crate) fn backlog(&self, streams: &Streams) -> usize {
+        let waits = |link: &&LinkEnd| link.link.is_none() && link.end.is_some_and(|end| streams.is_open(end));
+        self.links.iter().filter(waits).count()
     }
 
     pub(crate) fn will_do(&mut self, at: u64, chore: Chore) {

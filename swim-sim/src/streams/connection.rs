@@ -100,7 +100,7 @@ pub(crate) enum Listening {
     Yes(Owner),
     /// No process listens: the kernel refuses.
     No,
-    /// Too many wait for a process that does not accept: the kernel ignores the SYN.
+    /// Too many wait for a process that does not accept: the kernel ignores the SYN, and what would end a handshake.
     Full,
 }
 
@@ -157,6 +157,13 @@ impl Streams {
         let Segment { packet, head } = segment;
         let id = head.to;
         let mut arrived = Arrived::Nothing;
+        let is_opening = |end: &mut End| matches!(end.phase, Phase::Opening { .. });
+        let ends_handshake = id.side == Side::Server && matches!(head.carried, Carried::Ack | Carried::Data);
+        if ends_handshake && listening == Listening::Full && self.end(id).is_some_and(is_opening) {
+            // The answer to the SYN will be sent again, and be acknowledged again.
+            medium.packets.end(packet);
+            return arrived;
+        }
         match head.carried {
             Carried::Syn => arrived = self.syn_arrived(medium, id, listening),
             Carried::SynAck => self.syn_ack_arrived(medium, id, head.window),

@@ -48,14 +48,14 @@ impl World {
                     return self.link_segment_arrived(slot, host, Segment { packet, head });
                 }
                 let process = &mut self.processes[slot as usize];
+                let streams = &self.streams;
                 if head.carried == Carried::Syn {
                     // Some that waited to be accepted are no more, and nobody was left to say so.
-                    let streams = &self.streams;
                     process.streams.retain(|&(named, end)| named.is_some() || streams.owner(end).is_some());
                 }
                 let listening = if !process.is_up() || process.host != host {
                     Listening::No
-                } else if process.backlog() >= self.scenario.streams.backlog {
+                } else if process.backlog(streams) >= self.scenario.streams.backlog {
                     Listening::Full
                 } else {
                     Listening::Yes(process.owner(slot))

@@ -283,7 +283,7 @@ impl World {
                     let waits = |entry: &LinkEnd| entry.end.is_some_and(|end| streams.owner(end).is_some());
                     office.links.retain(|entry| entry.link.is_some() || waits(entry));
                 }
-                if office.backlog() >= backlog { Listening::Full } else { Listening::Yes(owner) }
+                if office.backlog(streams) >= backlog { Listening::Full } else { Listening::Yes(owner) }
             }
             Some(_) | None => Listening::No,
         };
