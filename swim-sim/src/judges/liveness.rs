@@ -115,12 +115,15 @@ struct Promise {
     /// Every table has room for all (11.1). Where some do not, views are partial; a refutation need not reach whoever is
     /// a stranger to the refuter (1.8), and its news is told by those alone that hold it.
     has_room: bool,
+    /// Everybody has a tombstone for each who is gone. Where somebody has not, those who are gone come back by the claims of
+    /// others, and die, by turns (2.8).
+    remembers: bool,
     /// The network loses nothing.
     lossless: bool,
 }
 
 impl Promise {
-    fn of(truth: &dyn Truth, lossless: bool) -> Promise {
+    fn of(truth: &dyn Truth, members: usize, lossless: bool) -> Promise {
         let all = |holds: &dyn Fn(&Config) -> bool| {
             let mut views = (0..truth.slots() as u32).filter_map(|slot| truth.view(Slot(slot)));
             views.all(|view| holds(view.config()))
@@ -130,13 +133,14 @@ impl Promise {
             compares: all(&|config| !config.sync_interval.is_zero()),
             echoes: all(&|config| config.echo),
             has_room: all(&|config| config.members_max as usize >= truth.slots()),
+            remembers: all(&|config| config.tombstones_max as usize >= truth.slots() - members),
             lossless,
         }
     }
 
     /// Views become the same: members, incarnations, content.
     fn is_equality(self) -> bool {
-        self.compares && self.has_room
+        self.compares && self.has_room && self.remembers
     }
 
     /// Whoever lives is not held dead by this observer. `heard`: it holds the observer live, and so speaks to it.
@@ -216,7 +220,7 @@ struct Expected<'a> {
 /// The first thing that a converged cluster would not show.
 pub(super) fn lacking(now: Instant, oracle: &Oracle, truth: &dyn Truth, lossless: bool) -> Option<Violation> {
     let members = expected(truth);
-    let promise = Promise::of(truth, lossless);
+    let promise = Promise::of(truth, members.len(), lossless);
     let seeded = members.iter().any(|member| truth.is_seed(member.slot));
     let parts = match (promise.meets, seeded) {
         (true, true) => vec![members],
@@ -289,7 +293,7 @@ fn amiss(
         return Some(fault);
     }
     let fault = |what| Some(Fault { rule: Rule::L5, about: None, what });
-    match (superfluous(view, members, oracle, truth), promise.is_equality()) {
+    match (superfluous(view, members, (oracle, truth), promise), promise.is_equality()) {
         (None, true) if !full => {
             fault(format!("says that it holds {} live members, of {} that there are", view.live(), members.len()))
         }
@@ -328,7 +332,12 @@ fn held_wrongly(observer: &Expected<'_>, member: &Expected<'_>, promise: Promise
 }
 
 /// Somebody is held live who is not among the expected.
-fn superfluous(view: &dyn View, members: &[Expected<'_>], oracle: &Oracle, truth: &dyn Truth) -> Option<Fault> {
+fn superfluous(
+    view: &dyn View,
+    members: &[Expected<'_>],
+    (oracle, truth): (&Oracle, &dyn Truth),
+    promise: Promise,
+) -> Option<Fault> {
     let mut found = None;
     view.members(&mut |held| {
         if found.is_some() || !held.state.is_live() || members.iter().any(|member| member.local.id == held.id) {
@@ -336,6 +345,9 @@ fn superfluous(view: &dyn View, members: &[Expected<'_>], oracle: &Oracle, truth
         }
         let id = held.id;
         let (rule, what) = if oracle.down_since(id, truth).is_some() {
+            if !promise.remembers {
+                return;
+            }
             (Rule::L1, format!("holds member {id} {}, though it is down", held.state))
         } else {
             (Rule::L5, format!("holds member {id} {}, which takes no part", held.state))

@@ -85,3 +85,19 @@ fn in_a_table_that_is_full_of_the_living_somebody_may_be_missing() {
     stage.puppets[1].table.pop();
     assert_eq!(stage.lacking().expect("there is room for one more").rule, Rule::L5);
 }
+
+#[test]
+fn whoever_has_no_tombstone_for_each_who_is_gone_may_hold_them_live() {
+    let held_live_with = |tombstones_max| {
+        let mut stage = Stage::new(3);
+        for puppet in &mut stage.puppets {
+            puppet.config.tombstones_max = tombstones_max;
+        }
+        stage.puppets[0].table.extend([1, 2].map(|slot| Held::new(slot, State::Alive, 0)));
+        stage.crashes(1);
+        stage.crashes(2);
+        stage.sound(Observation::FaultsStopped { lossless: true });
+        stage.lacking().map(|violation| violation.rule)
+    };
+    assert_eq!((held_live_with(1), held_live_with(2)), (None, Some(Rule::L1)));
+}
