@@ -106,7 +106,8 @@ pub struct Config {
     pub heal_interval: Duration,
     /// How long the dead and the departed are remembered.
     pub tombstone_retention: Duration,
-    /// Most dead and departed members remembered; at the limit the one nearest its end is forgotten.
+    /// Most dead and departed members remembered; at the limit the one nearest its end is forgotten. More than can die within
+    /// minutes, or the dead come back by turns (`docs/protocol.md` 2.8).
     pub tombstones_max: u32,
     /// How long a leaving node spreads its departure at most.
     pub leave_timeout: Duration,

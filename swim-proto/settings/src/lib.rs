@@ -209,7 +209,11 @@ pub static SETTINGS: &[Setting] = &[
         Time(|c| &mut c.tombstone_retention),
         "How long dead and departed members are remembered",
     ),
-    row("tombstones_max", Count32(|c| &mut c.tombstones_max), "Most dead and departed members remembered"),
+    row(
+        "tombstones_max",
+        Count32(|c| &mut c.tombstones_max),
+        "Most dead and departed members remembered; more than can die within minutes (protocol 2.8)",
+    ),
     row("leave_timeout", Time(|c| &mut c.leave_timeout), "How long a leaving node spreads its departure at most"),
     row(
         "stall_min",
