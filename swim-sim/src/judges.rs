@@ -385,8 +385,14 @@ impl Judges {
     /// What the cluster still lacks, after [`Observation::FaultsStopped`]: the first liveness property that does not
     /// hold at this moment, or `None`: it has converged. Asked now and then (each simulated second, say), not at each event.
     pub fn lacking(&mut self, now: Instant, truth: &dyn Truth) -> Option<Violation> {
-        let lossless = self.stopped.is_some_and(|stopped| stopped.lossless);
-        liveness::lacking(now, &self.oracle, truth, lossless)
+        let stopped = self.stopped;
+        let process = |slot: Slot| self.processes.get(slot.index()).and_then(Option::as_ref);
+        let came = |observer, id| {
+            let held = process(observer).and_then(|process| process.record(id));
+            held.zip(stopped).is_some_and(|(held, stopped)| held.news_at > stopped.at)
+        };
+        let witness = liveness::Witness { oracle: &self.oracle, truth, came: &came };
+        liveness::lacking(now, witness, stopped.is_some_and(|stopped| stopped.lossless))
     }
 
     /// By when it must have converged, once faults have stopped. Past it, what is [`Judges::lacking`] is a violation.
@@ -396,7 +402,12 @@ impl Judges {
 
     /// A node that takes part among others and has had news to tell whenever this was asked (S8), or `None`. To be
     /// asked now and then of a cluster that has converged on a network that loses nothing, until [`Judges::rest_due`].
+    ///
+    /// Where more are gone than are remembered there is news all the time (protocol 2.8).
     pub fn restless(&mut self, now: Instant, truth: &dyn Truth) -> Option<Violation> {
+        if !liveness::remembers(truth) {
+            return None;
+        }
         self.rested.resize(truth.slots(), false);
         let mut found = None;
         for slot in (0..truth.slots() as u32).map(Slot) {

@@ -212,7 +212,7 @@ pub static SETTINGS: &[Setting] = &[
     row(
         "tombstones_max",
         Count32(|c| &mut c.tombstones_max),
-        "Most dead and departed members remembered; more than can die within minutes (protocol 2.8)",
+        "Most dead and departed members remembered; more than can die or leave within minutes (protocol 2.8)",
     ),
     row("leave_timeout", Time(|c| &mut c.leave_timeout), "How long a leaving node spreads its departure at most"),
     row(

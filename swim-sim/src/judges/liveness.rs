@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use swim_proto::{Config, Instant, Member, State};
+use swim_proto::{Config, Instant, Member, NodeId, State, Status};
 
 use super::bounds::suspicion_min;
 use super::fault::Fault;
@@ -116,7 +116,7 @@ struct Promise {
     /// a stranger to the refuter (1.8), and its news is told by those alone that hold it.
     has_room: bool,
     /// Everybody has a tombstone for each who is gone. Where somebody has not, those who are gone come back by the claims of
-    /// others, and die, by turns (2.8).
+    /// others, and are found gone, by turns (2.8).
     remembers: bool,
     /// The network loses nothing.
     lossless: bool,
@@ -193,17 +193,17 @@ pub(super) fn completeness(
 }
 
 /// By when the cluster must have converged, counted from when faults stopped.
+///
+/// Of whom there is no tombstone no sync tells that it is gone, so each may have to find out for itself (L2).
 pub(super) fn due(truth: &dyn Truth) -> Duration {
     let slots = (0..truth.slots() as u32).map(Slot);
     let n = truth.slots();
+    let remembers = remembers(truth);
     let bounds = slots.filter_map(|slot| {
         let config = truth.view(slot)?.config();
         let rate = truth.clock_rate(slot).clamp(0.1, 1.0);
-        Some(
-            (convergence_max(config, n))
-                .max(completeness_max(config, n).min(strong_completeness_max(config, n)))
-                .div_f64(rate),
-        )
+        let alone = if remembers { Duration::ZERO } else { completeness_max(config, n) };
+        Some(convergence_max(config, n).max(alone).div_f64(rate))
     });
     bounds.max().unwrap_or(Duration::ZERO)
 }
@@ -217,8 +217,32 @@ struct Expected<'a> {
     profile: u64,
 }
 
+/// Where those who are gone are seen to be gone.
+#[derive(Clone, Copy)]
+pub(super) struct Witness<'a> {
+    pub(super) oracle: &'a Oracle,
+    pub(super) truth: &'a dyn Truth,
+    /// Whether this node holds this member live since a moment after faults stopped: before that it did not.
+    pub(super) came: &'a dyn Fn(Slot, NodeId) -> bool,
+}
+
+impl Witness<'_> {
+    /// Whether this member had processes, which all are down or have departed.
+    fn is_gone(&self, id: NodeId) -> bool {
+        let slots = self.oracle.slots(id);
+        let gone = |status| matches!(status, Status::Left | Status::Superseded);
+        !slots.is_empty() && slots.iter().all(|&slot| self.truth.view(slot).is_none_or(|view| gone(view.status())))
+    }
+}
+
+/// Whether everybody has a tombstone for each who is gone, so that views and news come to rest.
+pub(super) fn remembers(truth: &dyn Truth) -> bool {
+    Promise::of(truth, expected(truth).len(), false).remembers
+}
+
 /// The first thing that a converged cluster would not show.
-pub(super) fn lacking(now: Instant, oracle: &Oracle, truth: &dyn Truth, lossless: bool) -> Option<Violation> {
+pub(super) fn lacking(now: Instant, witness: Witness<'_>, lossless: bool) -> Option<Violation> {
+    let Witness { oracle, truth, .. } = witness;
     let members = expected(truth);
     let promise = Promise::of(truth, members.len(), lossless);
     let seeded = members.iter().any(|member| truth.is_seed(member.slot));
@@ -228,8 +252,7 @@ pub(super) fn lacking(now: Instant, oracle: &Oracle, truth: &dyn Truth, lossless
         (false, _) => parts(&members, &State::is_live),
     };
     let found = parts.iter().find_map(|part| {
-        part.iter()
-            .find_map(|observer| amiss(observer, part, (oracle, truth), promise).map(|fault| (observer.slot, fault)))
+        part.iter().find_map(|observer| amiss(observer, part, witness, promise).map(|fault| (observer.slot, fault)))
     });
     let (slot, fault) = found?;
     let mut slots = vec![slot];
@@ -273,12 +296,7 @@ fn knows(one: &Expected<'_>, other: &Expected<'_>, such: &dyn Fn(State) -> bool)
 }
 
 /// What one observer's view lacks. The number it holds and the digest spare looking at each member most of the time.
-fn amiss(
-    observer: &Expected<'_>,
-    members: &[Expected<'_>],
-    (oracle, truth): (&Oracle, &dyn Truth),
-    promise: Promise,
-) -> Option<Fault> {
+fn amiss(observer: &Expected<'_>, members: &[Expected<'_>], witness: Witness<'_>, promise: Promise) -> Option<Fault> {
     let view = observer.view;
     let agreed = members.first().is_some_and(|first| first.view.digest() == view.digest());
     let full = view.live() == members.len();
@@ -293,7 +311,7 @@ fn amiss(
         return Some(fault);
     }
     let fault = |what| Some(Fault { rule: Rule::L5, about: None, what });
-    match (superfluous(view, members, (oracle, truth), promise), promise.is_equality()) {
+    match (superfluous(observer, members, witness, promise), promise.is_equality()) {
         (None, true) if !full => {
             fault(format!("says that it holds {} live members, of {} that there are", view.live(), members.len()))
         }
@@ -331,23 +349,23 @@ fn held_wrongly(observer: &Expected<'_>, member: &Expected<'_>, promise: Promise
     None
 }
 
-/// Somebody is held live who is not among the expected.
+/// Somebody is held live who is not among the expected. Where the gone come back, each need only have been found gone once.
 fn superfluous(
-    view: &dyn View,
+    observer: &Expected<'_>,
     members: &[Expected<'_>],
-    (oracle, truth): (&Oracle, &dyn Truth),
+    witness: Witness<'_>,
     promise: Promise,
 ) -> Option<Fault> {
     let mut found = None;
-    view.members(&mut |held| {
+    observer.view.members(&mut |held| {
         if found.is_some() || !held.state.is_live() || members.iter().any(|member| member.local.id == held.id) {
             return;
         }
         let id = held.id;
-        let (rule, what) = if oracle.down_since(id, truth).is_some() {
-            if !promise.remembers {
-                return;
-            }
+        if !promise.remembers && witness.is_gone(id) && (witness.came)(observer.slot, id) {
+            return;
+        }
+        let (rule, what) = if witness.oracle.down_since(id, witness.truth).is_some() {
             (Rule::L1, format!("holds member {id} {}, though it is down", held.state))
         } else {
             (Rule::L5, format!("holds member {id} {}, which takes no part", held.state))

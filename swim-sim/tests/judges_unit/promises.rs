@@ -1,6 +1,6 @@
 //! What is demanded in the end, under settings that promise less than the presets do.
 
-use swim_proto::{Config, State};
+use swim_proto::{Config, State, Status};
 use swim_sim::judges::Rule;
 use swim_sim::observe::Observation;
 
@@ -86,18 +86,44 @@ fn in_a_table_that_is_full_of_the_living_somebody_may_be_missing() {
     assert_eq!(stage.lacking().expect("there is room for one more").rule, Rule::L5);
 }
 
-#[test]
-fn whoever_has_no_tombstone_for_each_who_is_gone_may_hold_them_live() {
-    let held_live_with = |tombstones_max| {
-        let mut stage = Stage::new(3);
-        for puppet in &mut stage.puppets {
-            puppet.config.tombstones_max = tombstones_max;
+/// Three puppets that have so many tombstones each. Two are gone: they are down, or have departed. The first of them hears
+/// that they live, before faults have stopped or afterwards.
+fn gone(tombstones_max: u32, departed: bool, late: bool) -> Stage {
+    let mut stage = Stage::new(3);
+    for puppet in &mut stage.puppets {
+        puppet.config.tombstones_max = tombstones_max;
+    }
+    for slot in [1, 2] {
+        if departed { stage.puppets[slot as usize].status = Status::Left } else { stage.crashes(slot) }
+    }
+    for now in [false, true] {
+        stage.pass(1.0);
+        if now == late {
+            [1, 2].into_iter().for_each(|slot| stage.meets(slot));
         }
-        stage.puppets[0].table.extend([1, 2].map(|slot| Held::new(slot, State::Alive, 0)));
-        stage.crashes(1);
-        stage.crashes(2);
-        stage.sound(Observation::FaultsStopped { lossless: true });
-        stage.lacking().map(|violation| violation.rule)
+        if !now {
+            stage.sound(Observation::FaultsStopped { lossless: true });
+        }
+    }
+    stage
+}
+
+#[test]
+fn whoever_has_no_tombstone_for_each_who_is_gone_may_be_told_again_that_they_live() {
+    for (departed, rule) in [(false, Rule::L1), (true, Rule::L5)] {
+        let held_live = |tombstones_max, late| lacks(gone(tombstones_max, departed, late));
+        assert_eq!((held_live(2, true), held_live(1, true)), (Some(rule), None));
+        // But not hold them so for ever.
+        assert_eq!((held_live(2, false), held_live(1, false)), (Some(rule), Some(rule)));
+    }
+}
+
+#[test]
+fn where_more_are_gone_than_are_remembered_there_is_news_without_end() {
+    let restless = |tombstones_max| {
+        let mut stage = gone(tombstones_max, true, true);
+        stage.puppets[0].stats.rumors = 1;
+        stage.restless().map(|violation| violation.rule)
     };
-    assert_eq!((held_live_with(1), held_live_with(2)), (None, Some(Rule::L1)));
+    assert_eq!((restless(2), restless(1)), (Some(Rule::S8), None));
 }

@@ -201,8 +201,8 @@ impl Stage {
         stage
     }
 
-    /// What the judges say to this.
-    pub(crate) fn tell(&mut self, observation: Observation<'_>) -> Result<(), Violation> {
+    /// The judges, and what they may ask.
+    fn court(&mut self) -> (&mut Judges, Scene<'_>) {
         let scene = Scene {
             now: self.now,
             puppets: &self.puppets,
@@ -210,7 +210,13 @@ impl Stage {
             linked_since: self.linked_since,
             seeds: self.seeds,
         };
-        self.judges.observe(self.now, observation, &scene)
+        (&mut self.judges, scene)
+    }
+
+    /// What the judges say to this.
+    pub(crate) fn tell(&mut self, observation: Observation<'_>) -> Result<(), Violation> {
+        let (judges, scene) = self.court();
+        judges.observe(scene.now, observation, &scene)
     }
 
     /// They find nothing wrong with this.
@@ -231,25 +237,18 @@ impl Stage {
     }
 
     pub(crate) fn lacking(&mut self) -> Option<Violation> {
-        let scene = Scene {
-            now: self.now,
-            puppets: &self.puppets,
-            conditions: &self.conditions,
-            linked_since: self.linked_since,
-            seeds: self.seeds,
-        };
-        self.judges.lacking(self.now, &scene)
+        let (judges, scene) = self.court();
+        judges.lacking(scene.now, &scene)
+    }
+
+    pub(crate) fn restless(&mut self) -> Option<Violation> {
+        let (judges, scene) = self.court();
+        judges.restless(scene.now, &scene)
     }
 
     pub(crate) fn inspect(&mut self) -> Result<(), Violation> {
-        let scene = Scene {
-            now: self.now,
-            puppets: &self.puppets,
-            conditions: &self.conditions,
-            linked_since: self.linked_since,
-            seeds: self.seeds,
-        };
-        self.judges.inspect(self.now, &scene)
+        let (judges, scene) = self.court();
+        judges.inspect(scene.now, &scene)
     }
 
     /// Time passes, in which each puppet has begun to probe somebody at least once.
