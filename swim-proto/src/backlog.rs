@@ -2,9 +2,9 @@
 //! (`docs/protocol.md` 14.1).
 //!
 //! A driver reads what its socket holds into a [`Backlog`], then hands over to the node as much as its turn allows. As
-//! long as the node keeps up that is each datagram in its order. When it does not, probes and their answers overtake
-//! news, of which the newest goes first; what finds no room is the oldest news, which later gossip and syncs bring
-//! again.
+//! long as the node keeps up that is all of it. When it does not, probes and their answers overtake news, and in each of
+//! the two the newest goes first: whoever sent an old probe has given it up, and answering that takes the time in which
+//! the others' become as old. What finds no room is the oldest news, which later gossip and syncs bring again.
 //!
 //! ```
 //! use swim_proto::Backlog;
@@ -27,7 +27,7 @@ use crate::wire::message::is_probing;
 /// Datagrams that were read and not yet handed to the node. Bounded in number and in bytes.
 #[derive(Debug)]
 pub struct Backlog {
-    /// Probes and answers, in the order in which they came.
+    /// Probes and answers, the newest at the back.
     urgent: VecDeque<Waiting>,
     /// Everything else, the newest at the back.
     news: VecDeque<Waiting>,
@@ -75,7 +75,7 @@ impl Backlog {
     /// The next to be handed to [`Node::handle_datagram`](crate::Node::handle_datagram): its bytes are put into
     /// `datagram`, in place of what was there. Gives where it came from.
     pub fn pop(&mut self, datagram: &mut Vec<u8>) -> Option<SocketAddr> {
-        let Waiting { from, bytes } = self.urgent.pop_front().or_else(|| self.news.pop_back())?;
+        let Waiting { from, bytes } = self.urgent.pop_back().or_else(|| self.news.pop_back())?;
         let used = mem::replace(datagram, bytes);
         self.bytes -= datagram.len();
         self.keep(used);
@@ -177,14 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn probes_and_answers_come_first_in_order_then_the_newest_news() {
+    fn probes_and_answers_come_first_then_news_and_the_newest_of_each_first() {
         let ping = Ping { seq: 1, target: NodeId::from_u64(1), source: NodeId::from_u64(2) };
         let (ping, nack) = (packet(&Message::Ping(ping)), packet(&Message::Nack(Nack { seq: 3 })));
         let mut backlog = Backlog::new(10, 10_000);
         for datagram in [&left(1), &ping, &left(2), &ack(2), &nack, &left(3)] {
             backlog.push(from(), datagram);
         }
-        assert_eq!(all(&mut backlog), [ping, ack(2), nack, left(3), left(2), left(1)]);
+        assert_eq!(all(&mut backlog), [nack, ack(2), ping, left(3), left(2), left(1)]);
         assert_eq!(backlog.take_shed(), 0);
     }
 
@@ -194,11 +194,11 @@ mod tests {
         for datagram in [&ack(1), &left(1), &left(2), &ack(2)] {
             backlog.push(from(), datagram);
         }
-        assert_eq!(all(&mut backlog), [ack(1), ack(2), left(2)]);
+        assert_eq!(all(&mut backlog), [ack(2), ack(1), left(2)]);
         for seq in 0..5 {
             backlog.push(from(), &ack(seq));
         }
-        assert_eq!(all(&mut backlog), [ack(2), ack(3), ack(4)]);
+        assert_eq!(all(&mut backlog), [ack(4), ack(3), ack(2)]);
         assert_eq!(backlog.take_shed(), 3);
     }
 
